@@ -1,0 +1,1 @@
+"""Stage 4: reward models, preference losses and policy optimisation."""

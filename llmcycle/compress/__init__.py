@@ -1,0 +1,1 @@
+"""Stage 5a: quantise a model and measure what it costs."""

@@ -1,0 +1,1 @@
+"""Rows to tokens: sources, encoders, packing, collators and the storefront."""

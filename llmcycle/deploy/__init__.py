@@ -1,0 +1,1 @@
+"""Stage 5b: serve a model, talk to it and measure it."""

@@ -1,0 +1,1 @@
+"""Metrics and intervals used by every stage."""

@@ -1,0 +1,1 @@
+"""Stage 3: supervised training on prompts and completions."""

@@ -1,0 +1,1 @@
+"""Stage 1: train a tokenizer and a model from random weights."""

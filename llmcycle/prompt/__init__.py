@@ -1,0 +1,1 @@
+"""Stage 2: templates, shots and decoding strategies; no weight changes."""

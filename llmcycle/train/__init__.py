@@ -1,0 +1,1 @@
+"""What every trained stage shares: the base module, optimiser groups and the fit stage."""
