@@ -1,0 +1,108 @@
+"""What a stage's result depends on, as one digest: the same work has the same id, whoever asks for it and where."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypedDict
+
+from llmcycle import __version__
+from llmcycle.artifact.files import listing, sha256
+
+# Keys that change nothing in the result: where it goes, what is shown or logged on the way, whether it was interrupted.
+# They are dropped wherever a stage's subtree has them, because a part is also seen resolved inside what refers to it.
+NEUTRAL = ("out", "logger", "resume", "progress", "enable_progress_bar")
+LIBRARIES = ("torch", "transformers", "peft", "torchao")
+
+
+class GitState(TypedDict):
+    """The checkout that a run started from."""
+
+    commit: str
+    dirty: bool
+
+
+def identify(config: Mapping[str, Any], *, seed: int | None, versions: Mapping[str, str | None]) -> str:
+    """Full hex sha256 of a stage's resolved subtree (plain values, inputs already replaced by what they stand for).
+
+    Raises:
+        ValueError: for a value that JSON doesn't have.
+    """
+    subject = {"config": _without_neutral(config), "seed": seed, "versions": dict(versions)}
+    return hashlib.sha256(canonical(subject).encode()).hexdigest()
+
+
+def canonical(value: Any) -> str:
+    """JSON text that does not depend on the order of keys."""
+    try:
+        return json.dumps(_text_keys(value), sort_keys=True, separators=(",", ":"))
+    except TypeError as error:
+        raise ValueError(f"an artifact's id needs plain values (OmegaConf.to_container gives them): {error}") from None
+
+
+def digest_path(path: Path | str) -> str:
+    """`sha256:...` of a file's bytes, or of the sorted relative names and digests of all files in a folder."""
+    path = Path(path)
+    if path.is_file():
+        return f"sha256:{sha256(path)}"
+    if not path.is_dir():
+        raise ValueError(f"{path} does not exist, so it has no digest. Check the path; it is relative to {Path.cwd()}.")
+    files = {name: sha256(file) for name, file in listing(path).items()}
+    return f"sha256:{hashlib.sha256(canonical(files).encode()).hexdigest()}"
+
+
+@cache
+def environment() -> dict[str, str | None]:
+    """Versions that a result depends on: the libraries', ours, and the digest of our source. None: not installed."""
+    return {name: _version(name) for name in LIBRARIES} | {"llmcycle": __version__, "source": _source_digest()}
+
+
+def git_state(folder: Path | None = None) -> GitState | None:
+    """Commit of the checkout around `folder` (the working directory by default); None outside one or without git."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return None if commit is None or status is None else GitState(commit=commit, dirty=bool(status))
+
+
+def _without_neutral(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_neutral(item) for key, item in value.items() if key not in NEUTRAL}
+    if isinstance(value, list | tuple):
+        return [_without_neutral(item) for item in value]
+    return value
+
+
+def _text_keys(value: Any) -> Any:
+    """Keys as text: JSON has no others, and sorting needs one type."""
+    if isinstance(value, Mapping):
+        return {str(key): _text_keys(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_text_keys(item) for item in value]
+    return value
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def _source_digest() -> str:
+    """Digest of every Python file of this package."""
+    root = Path(__file__).parents[1]
+    files = {path.relative_to(root).as_posix(): sha256(path) for path in root.rglob("*.py")}
+    return hashlib.sha256(canonical(files).encode()).hexdigest()
+
+
+def _git(folder: Path | None, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

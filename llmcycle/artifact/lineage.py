@@ -1,0 +1,127 @@
+"""The way from an artifact back to its data, and what may be deleted because no way leads to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from llmcycle.artifact.artifact import Artifact
+from llmcycle.artifact.identity import canonical
+from llmcycle.artifact.store import ID_LENGTH, Store, size
+
+REPORT = "report.json"
+_ID = re.compile(rf'"(?:[^"\s/]+-)?([0-9a-f]{{{ID_LENGTH}}})(?:[0-9a-f]{{{64 - ID_LENGTH}}})?"')
+
+
+@dataclass(frozen=True)
+class Freed:
+    """One folder or file that was, or in a dry run would be, deleted."""
+
+    path: Path
+    bytes: int
+
+
+def tree(store: Store, artifact: Artifact) -> str:
+    """The artifact and everything that it was made from, one line each, down to the data."""
+    lines = [_describe(artifact)]
+    _branches(store, artifact, "", lines, seen={artifact.id})
+    return "\n".join(lines)
+
+
+def dependants(store: Store, artifact: Artifact) -> list[Artifact]:
+    """Artifacts that were made directly from this one."""
+    return [other for other in store.artifacts() if artifact.id in _input_ids(other)]
+
+
+def roots(store: Store, outputs: Path) -> set[str]:
+    """Ids that the run folders below `outputs` refer to, by a link into the store or in their report.json."""
+    found: set[str] = set()
+    inside = store.root.resolve()
+    for folder, folders, files in os.walk(outputs):
+        entries = [Path(folder, name) for name in (*folders, *files)]
+        folders[:] = [name for name in folders if Path(folder, name).resolve() != inside]
+        targets = [entry.resolve() for entry in entries if entry.is_symlink()]
+        found.update(target.name[-ID_LENGTH:] for target in targets if target.parent == inside)
+        if REPORT in files:
+            found.update(_ID.findall(Path(folder, REPORT).read_text(encoding="utf-8")))
+    return found
+
+
+def gc(store: Store, keep: Collection[str], *, dry_run: bool = False) -> list[Freed]:
+    """Delete every artifact that is neither in `keep` nor an ancestor of one that is, and what killed runs left behind.
+
+    Raises:
+        CorruptArtifact: when an artifact to be kept can't be read, so that its ancestors are unknown.
+    """
+    kept = _with_ancestors(store, keep)
+    freed = [Freed(path, bytes) for path, bytes in store.sweep(dry_run=dry_run)]
+    for artifact in store.artifacts():
+        if artifact.folder.name[-ID_LENGTH:] in kept:
+            continue
+        freed.append(Freed(artifact.folder, size(artifact.folder)))
+        if not dry_run:
+            store.remove(artifact)
+    return freed
+
+
+def _with_ancestors(store: Store, ids: Collection[str]) -> set[str]:
+    kept: set[str] = set()
+    waiting = {id[:ID_LENGTH] for id in ids}
+    while waiting:
+        id = waiting.pop()
+        kept.add(id)
+        artifact = store.find(id)
+        waiting |= _input_ids(artifact) - kept if artifact else set()
+    return kept
+
+
+def _input_ids(artifact: Artifact) -> set[str]:
+    return {entry["id"][:ID_LENGTH] for entry in artifact.inputs.values() if "id" in entry}
+
+
+def _branches(store: Store, artifact: Artifact, indent: str, lines: list[str], seen: set[str]) -> None:
+    """Append one line for each input of `artifact`, each followed by its own inputs."""
+    entries = [*artifact.inputs.items(), *_generated(artifact)]
+    for position, (name, entry) in enumerate(entries, start=1):
+        last = position == len(entries)
+        parent = store.find(entry["id"]) if "id" in entry else None
+        again = " (shown above)" if parent and parent.id in seen else ""
+        lines.append(f"{indent}{'└─' if last else '├─'} {name}: {_describe(parent) if parent else _leaf(entry)}{again}")
+        if parent and not again:
+            seen.add(parent.id)
+            _branches(store, parent, indent + ("   " if last else "│  "), lines, seen)
+
+
+def _describe(artifact: Artifact) -> str:
+    method = artifact.manifest.get("method")
+    title = f"{artifact.name} ({method})" if method else artifact.name
+    return "  ".join(part for part in (title, artifact.id, _headline(artifact), artifact.manifest["created"]) if part)
+
+
+def _headline(artifact: Artifact) -> str:
+    for name, metric in artifact.metrics.items():
+        value = metric.get("value") if isinstance(metric, Mapping) else metric
+        return f"{name} {value:.4g}" if isinstance(value, int | float) else f"{name} {value}"
+    return ""
+
+
+def _leaf(entry: Mapping[str, Any]) -> str:
+    if "id" in entry:
+        return f"{entry['id']}  missing: deleted, or made in another store"
+    facts = [str(entry[key]) for key in ("hub", "path", "target", "revision", "digest") if entry.get(key)]
+    return "  ".join(facts) or json.dumps(dict(entry))
+
+
+def _generated(artifact: Artifact) -> list[tuple[str, dict[str, str]]]:
+    """Data made by a generator has no file: the leaf is the generator and the digest of its settings."""
+    data = artifact.manifest.get("config", {}).get("data") or {}
+    if not isinstance(data, Mapping) or "_target_" not in data or any("digest" in e for e in artifact.inputs.values()):
+        return []
+    digest = sha256(canonical(data).encode()).hexdigest()
+    return [("data", {"target": str(data["_target_"]), "digest": f"sha256:{digest}"})]
