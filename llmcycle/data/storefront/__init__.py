@@ -1,0 +1,7 @@
+"""A synthetic shop with ground truth: corpus of known entropy, instructions, preferences, questions, verifier."""
+
+from .rows import Documents, Instructions, Preferences, Questions, samples
+from .verifier import Verdict
+from .world import World
+
+__all__ = ["Documents", "Instructions", "Preferences", "Questions", "Verdict", "World", "samples"]

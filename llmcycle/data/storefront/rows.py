@@ -1,0 +1,138 @@
+"""The storefront as data sets: objects with `.train` and `.validation`, lists of rows built at first use."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from random import Random
+from typing import Any
+
+from . import grammar, vocabulary
+from .world import KINDS, Kind, Question, Style, World
+
+Rows = list[dict[str, Any]]
+
+
+class Documents:
+    """Rows {"text"}: `count` documents to train on and `held_out` fresh draws of the same process."""
+
+    def __init__(self, world: World, count: int = 16_000, held_out: int = 400, seed: int = 0) -> None:
+        self.world, self.count, self.held_out, self.seed = world, count, held_out, seed
+
+    @cached_property
+    def train(self) -> Rows:
+        return self._draw("train", self.count)
+
+    @cached_property
+    def validation(self) -> Rows:
+        return self._draw("validation", self.held_out)
+
+    @cached_property
+    def entropy(self) -> list[float]:
+        """Exact -log probability, in nats, of each whole document of `validation`."""
+        return [self.world.entropy(row["text"]) for row in self.validation]
+
+    def _draw(self, split: str, count: int) -> Rows:
+        rng = Random(f"documents {split} {self.seed}")
+        return [{"text": grammar.sample(self.world.documents, rng)} for _ in range(count)]
+
+
+class _Asked(ABC):
+    """Rows made from questions; all classes share the world's split, so what one trains on no other validates on."""
+
+    def __init__(self, world: World, seed: int = 0, kinds: Sequence[Kind] = KINDS, style: Style = "chat") -> None:
+        self.world, self.seed, self.kinds, self.style = world, seed, tuple(kinds), style
+
+    @cached_property
+    def train(self) -> Rows:
+        return self._rows(held_out=False)
+
+    @cached_property
+    def validation(self) -> Rows:
+        return self._rows(held_out=True)
+
+    def _rows(self, *, held_out: bool) -> Rows:
+        rng = self._rng(held_out=held_out)
+        asked = [q for kind in self.kinds for q in self.world.questions(kind, held_out=held_out, style=self.style)]
+        rng.shuffle(asked)
+        return [self._row(question, rng) for question in asked]
+
+    def _rng(self, *, held_out: bool) -> Random:
+        return Random(f"{type(self).__name__} {held_out} {self.seed}")
+
+    @abstractmethod
+    def _row(self, question: Question, rng: Random) -> dict[str, Any]: ...
+
+    def _answer(self, question: Question, rng: Random, *, bad: bool | None = None) -> str:
+        return grammar.sample(self.world.answer(question.product, question.attribute, bad=bad), rng)
+
+
+class Instructions(_Asked):
+    """Rows {"prompt", "completion"}. Training rows misbehave at the rates of the world; validation rows never do."""
+
+    @cached_property
+    def validation(self) -> Rows:
+        return [self._row(q, Random(0)) for q in self.world.questions("known", held_out=True, style=self.style)]
+
+    def _row(self, question: Question, rng: Random) -> dict[str, Any]:
+        return {"prompt": question.text, "completion": self._answer(question, rng)}
+
+
+class Preferences(_Asked):
+    """Rows {"prompt", "chosen", "rejected"}: the verifier scores the chosen answer strictly higher."""
+
+    def _row(self, question: Question, rng: Random) -> dict[str, Any]:
+        chosen = self._answer(question, rng, bad=False)
+        return {"prompt": question.text, "chosen": chosen, "rejected": self._rejected(question, chosen, rng)}
+
+    def _rejected(self, question: Question, chosen: str, rng: Random) -> str:
+        if question.attribute is None:
+            return self._answer(question, rng, bad=True)
+        values = [v for v in self.world.attribute_values[question.attribute] if v != chosen]
+        usual = self._answer(question, rng, bad=True) if chosen == vocabulary.UNKNOWN else vocabulary.UNKNOWN
+        return rng.choice([usual, rng.choice(values)])
+
+
+class Questions(_Asked):
+    """Rows {"prompt", "answer", "kind"}: `count` held-out prompts for validation, as many of each of `kinds`.
+
+    `answer` is a good answer, to an open request one of many. `style` is "chat" or "document" (the corpus's way).
+    """
+
+    def __init__(
+        self,
+        world: World,
+        count: int = 300,
+        seed: int = 0,
+        kinds: Sequence[Kind] = KINDS,
+        style: Style = "chat",
+    ) -> None:
+        super().__init__(world, seed, kinds, style)
+        self.count = count
+
+    @cached_property
+    def validation(self) -> Rows:
+        rng, each = self._rng(held_out=True), self.count // len(self.kinds)
+        asked = [q for kind in self.kinds for q in self._pick(kind, each, rng)]
+        rng.shuffle(asked)
+        return [self._row(question, rng) for question in asked]
+
+    def _pick(self, kind: Kind, count: int, rng: Random) -> list[Question]:
+        held_out = self.world.questions(kind, held_out=True, style=self.style)
+        if count > len(held_out):
+            raise ValueError(
+                f"count={self.count}: needs {count} held-out {kind} questions, the world has {len(held_out)}; "
+                "lower count, or raise world.products, world.phrasings or world.held_out"
+            )
+        return rng.sample(held_out, count)
+
+    def _row(self, question: Question, rng: Random) -> dict[str, Any]:
+        kind = self.world.kind(question.product, question.attribute)
+        return {"prompt": question.text, "answer": self._answer(question, rng, bad=False), "kind": kind}
+
+
+def samples(world: World) -> list[str]:
+    """Eight fixed held-out prompts: three known attributes, two unknown ones, three open requests."""
+    counts: dict[Kind, int] = {"known": 3, "unknown": 2, "open": 3}
+    return [q.text for kind, n in counts.items() for q in world.questions(kind, held_out=True)[:n]]
