@@ -1,0 +1,133 @@
+"""The hand-off of a trained model: merge, save, reload, and prove that what was reloaded is what was trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypedDict
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from .adapters import mergeable
+from .digest import digest
+from .load import BASE_FILE, load
+from .observe import Observation, first_difference, observe
+from .tokens import end_token_ids, verify_generation, verify_tokenizer
+
+TOLERANCE = 2e-5  # of the largest logit, in fp32: a correct LoRA merge of SmolLM2-135M moves logits by 3e-6 of it
+
+
+class HandOff(TypedDict):
+    """What was measured at a hand-off: the largest logit difference and logit, and what the comparison found."""
+
+    max_difference: float
+    max_logit: float
+    greedy_tokens_equal: bool
+    merged: bool
+
+
+def hand_off(
+    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, out: Path, probe: Mapping[str, Tensor]
+) -> tuple[PreTrainedModel | PeftModel, HandOff]:
+    """Merge the adapter if there is one that can be, save, reload and verify. The given model is used up by a merge.
+
+    Args:
+        out: the folder that becomes an ordinary Hugging Face folder.
+        probe: a few tokenised rows: input_ids and attention_mask [B, T].
+
+    Returns:
+        The reloaded model, on the device of the given one, and what was measured.
+
+    Raises:
+        ValueError: the reloaded model or tokenizer is not the one that was given; names the first layer that differs.
+    """
+    if mergeable(model) and model.dtype != torch.float32:
+        model.float()  # a merge in 16 bits would round the adapter away; so the merged model is kept in fp32
+    trained = observe(model, probe)
+    if not trained.logits.isfinite().all():
+        raise ValueError("the trained model's logits are not finite: lower optim.lr or raise the warm-up")
+    merged = save(model, tokenizer, out)
+    reloaded, facts = verify(trained, tokenizer, out, probe)
+    return reloaded, HandOff(**facts, merged=merged)  # type: ignore[typeddict-item]
+
+
+def save(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, out: Path) -> bool:
+    """Write model, tokenizer and generation settings as safetensors and JSON; whether an adapter was merged into it.
+
+    An adapter that cannot be merged is written as one, with its base's path, dtype and digest in `base.json`.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    plain = _merge(model)
+    base = plain.get_base_model() if isinstance(plain, PeftModel) else plain
+    if base.can_generate():
+        _stop_at_end(base, tokenizer)
+        base.generation_config.save_pretrained(out)
+    if isinstance(plain, PeftModel):
+        _record_base(plain, base, out)
+    plain.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    return plain is not model
+
+
+def verify(
+    trained: Observation, tokenizer: PreTrainedTokenizerBase, out: Path, probe: Mapping[str, Tensor]
+) -> tuple[PreTrainedModel | PeftModel, dict[str, float | bool]]:
+    """Reload `out` as the next stage will and compare it with what was observed of the trained model.
+
+    Raises:
+        ValueError: logits further apart than 2e-5 of the largest, other greedy tokens, another tokenizer or
+            template, or generation that would not stop at the end token.
+    """
+    verify_tokenizer(tokenizer, out, probe["input_ids"])
+    reloaded = load(out, "auto").to(probe["input_ids"].device)
+    verify_generation(reloaded, tokenizer)
+    found = observe(reloaded, probe)
+    if found.logits.shape != trained.logits.shape:
+        raise ValueError(
+            f"hand-off: logits were {tuple(trained.logits.shape)} and are {tuple(found.logits.shape)} when reloaded"
+        )
+    difference = (found.logits - trained.logits).abs().max().item()
+    largest = trained.logits.abs().max().item()
+    same_tokens = torch.equal(found.greedy, trained.greedy)
+    if not (difference <= TOLERANCE * largest and same_tokens):
+        layer = first_difference(trained, found, TOLERANCE)
+        raise ValueError(
+            f"hand-off: the reloaded model is not the trained one: logits differ by {difference:.3g} (allowed "
+            f"{TOLERANCE * largest:.3g}), greedy tokens {'equal' if same_tokens else 'differ'}; the first layer that "
+            f"differs is {layer}: keep it in fp32, or leave it out of peft.target_modules"
+        )
+    return reloaded, {"max_difference": difference, "max_logit": largest, "greedy_tokens_equal": same_tokens}
+
+
+def _merge(model: PreTrainedModel | PeftModel) -> PreTrainedModel | PeftModel:
+    if not mergeable(model):
+        return model
+    try:
+        return model.merge_and_unload(safe_merge=True)
+    except NotImplementedError:  # some methods say only now that they cannot merge, before they have touched a layer
+        return model
+
+
+def _stop_at_end(base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let `generate` stop at the end of an answer, besides where the base model stopped."""
+    known = base.generation_config.eos_token_id
+    ids = {*(known if isinstance(known, list) else [known]), *end_token_ids(tokenizer)} - {None}
+    if ids:
+        base.generation_config.eos_token_id = sorted(ids) if len(ids) > 1 else ids.pop()
+    if tokenizer.pad_token_id is not None:
+        base.generation_config.pad_token_id = tokenizer.pad_token_id
+
+
+def _record_base(model: PeftModel, base: PreTrainedModel, out: Path) -> None:
+    path = Path(base.name_or_path)
+    if not base.name_or_path:
+        raise ValueError("peft: this adapter cannot be merged, and its base model is in no folder; save the base first")
+    name = str(path.resolve()) if path.exists() else base.name_or_path
+    model.active_peft_config.base_model_name_or_path = name
+    recorded = {"path": name, "dtype": str(base.dtype).removeprefix("torch."), "digest": digest(load(name, base.dtype))}
+    (out / BASE_FILE).write_text(json.dumps(recorded, indent=2) + "\n")
+    base.config.save_pretrained(out)

@@ -1,0 +1,96 @@
+"""Models from a configuration, a folder or the Hub; a folder may hold weights, quantised weights or an adapter."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from peft import PeftModel
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedConfig, PreTrainedModel
+
+from .digest import digest
+
+BASE_FILE = "base.json"  # beside an adapter: which model it stands on, and the digest of that model's weights
+
+
+def scratch(config: PreTrainedConfig) -> PreTrainedModel:
+    """A causal language model with random fp32 weights drawn from torch's global generator."""
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+def load(path: str | Path, dtype: str | torch.dtype | None = None) -> PreTrainedModel | PeftModel:
+    """The model that a stage handed on, or any Hugging Face model, on the CPU in evaluation mode.
+
+    The class is the one that the configuration names, so reward models load too. An adapter is loaded onto its base.
+
+    Args:
+        path: a folder, or a name on the Hub.
+        dtype: of the weights; "auto" as they were saved. None: as saved if they are quantised or a GPU is here,
+            else fp32, because a CPU without bf16 units is some hundred times slower in bf16.
+
+    Raises:
+        ValueError: nothing there, no model in it, weights missing from it, or the adapter's base has changed.
+    """
+    folder = Path(path)
+    if (folder / "adapter_config.json").exists():
+        return _load_adapter(folder, dtype)
+    config = _config(path)
+    if dtype is None:
+        as_saved = torch.cuda.is_available() or getattr(config, "quantization_config", None) is not None
+        dtype = "auto" if as_saved else torch.float32
+    cls = getattr(transformers, (config.architectures or ["-"])[0], AutoModelForCausalLM)
+    model, info = cls.from_pretrained(path, dtype=dtype, output_loading_info=True)
+    if absent := [*info["missing_keys"], *info["mismatched_keys"]]:
+        raise ValueError(
+            f"inputs.model: {path} lacks weights of its own model ({absent[0]} and {len(absent) - 1} more)"
+        )
+    return model.eval()
+
+
+def _config(path: str | Path) -> PreTrainedConfig:
+    if Path(path).is_dir() and not (Path(path) / "config.json").exists():
+        raise ValueError(f"inputs.model: {path} holds no model (no config.json, no adapter_config.json in it)")
+    try:
+        return AutoConfig.from_pretrained(path)
+    except OSError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"inputs.model: {path} is neither a folder with a model nor a name on the Hub: {reason}"
+        ) from error
+
+
+def _load_adapter(folder: Path, dtype: str | torch.dtype | None) -> PeftModel:
+    """The base in the dtype that the adapter was trained on, checked against its digest, and the adapter on it."""
+    recorded = _recorded_base(folder)
+    trained_dtype = getattr(torch, recorded["dtype"])
+    base = load(_find_base(folder, recorded["path"]), trained_dtype)
+    if digest(base) != recorded["digest"]:
+        raise ValueError(
+            f"inputs.model: the adapter in {folder} was trained on other weights than {recorded['path']} now holds"
+        )
+    model = PeftModel.from_pretrained(base, str(folder))
+    base.generation_config = GenerationConfig.from_pretrained(folder)
+    return (model if dtype in (None, "auto") else model.to(_as_dtype(dtype))).eval()
+
+
+def _recorded_base(folder: Path) -> dict[str, Any]:
+    path = folder / BASE_FILE
+    if not path.exists():
+        raise ValueError(
+            f"inputs.model: {folder} holds an adapter without {BASE_FILE}; merge it, or hand it on by llmcycle"
+        )
+    recorded: dict[str, Any] = json.loads(path.read_text())
+    return recorded
+
+
+def _find_base(folder: Path, recorded: str) -> str:
+    """The recorded folder or Hub name; where a store was moved, the folder of the same name beside the adapter's."""
+    beside = folder.resolve().parent / Path(recorded).name
+    return str(beside) if not Path(recorded).exists() and beside.is_dir() else recorded
+
+
+def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:
+    return dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype)

@@ -1,0 +1,89 @@
+"""What a model does on a probe, layer by layer, so that two models can be compared after one of them is gone.
+
+Shapes: B rows, T tokens, V vocabulary, D width of a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import GenerationConfig, PreTrainedModel
+
+NEW_TOKENS = 16  # greedy tokens compared for each row of the probe
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Logits at real tokens [n, V] in fp32, greedy continuations [B, *], and what each layer gave last [B * D]."""
+
+    logits: Tensor
+    greedy: Tensor
+    layers: dict[str, Tensor] = field(default_factory=dict)
+
+
+def token_logits(model: nn.Module, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    """Logits [B, T, V] of exactly the given tokens: those of virtual tokens (prompt tuning) are cut off."""
+    logits: Tensor = model(input_ids=input_ids, attention_mask=attention_mask).logits
+    return logits[:, -input_ids.shape[1] :] if logits.dim() == 3 else logits
+
+
+@torch.no_grad()
+def observe(model: PreTrainedModel | PeftModel, probe: Mapping[str, Tensor]) -> Observation:
+    """Run the model on `probe` (input_ids and attention_mask [B, T]; more keys are ignored) in evaluation mode."""
+    model.eval()
+    device = next(model.parameters()).device
+    input_ids, attention_mask = probe["input_ids"].to(device), probe["attention_mask"].to(device)
+    layers: dict[str, Tensor] = {}
+    handles = [m.register_forward_hook(_recorder(layers, name)) for name, m in _base(model).named_modules() if name]
+    logits = token_logits(model, input_ids, attention_mask)
+    for handle in handles:
+        handle.remove()
+    at_tokens = logits[attention_mask.bool()] if logits.dim() == 3 else logits
+    return Observation(at_tokens.float().cpu(), _greedy(model, input_ids, attention_mask), layers)
+
+
+def first_difference(before: Observation, after: Observation, tolerance: float) -> str:
+    """The first layer, in the order of execution, that moved by more than `tolerance` times its largest value."""
+    for name, was in before.layers.items():
+        now = after.layers.get(name)
+        if now is None:
+            continue
+        if was.shape != now.shape or not _close(was, now, tolerance):
+            return name
+    return "the output"
+
+
+def _close(was: Tensor, now: Tensor, tolerance: float) -> bool:
+    return bool((was - now).abs().max() <= tolerance * was.abs().max())
+
+
+def _base(model: nn.Module) -> Any:
+    """Under an adapter the layers keep the names that they have without one."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def _recorder(layers: dict[str, Tensor], name: str) -> Any:
+    def record(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        value = output[0] if isinstance(output, tuple) and output else output
+        if isinstance(value, Tensor) and value.is_floating_point() and value.dim() > 1:
+            layers[name] = value[:, -1].flatten().float().cpu()  # the last position is enough to tell layers apart
+
+    return record
+
+
+def _greedy(model: Any, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    """Greedy continuations of the first half of each row, all cut to one length so that nothing is padded."""
+    if not _base(model).can_generate():
+        return torch.empty(0, dtype=torch.long)
+    rows = [ids[mask.bool()] for ids, mask in zip(input_ids, attention_mask, strict=True)]
+    length = max(1, min(len(row) for row in rows) // 2)
+    prompts = torch.stack([row[:length] for row in rows])
+    config = GenerationConfig(max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, do_sample=False)
+    mask = torch.ones_like(prompts)
+    tokens: Tensor = model.generate(input_ids=prompts, attention_mask=mask, generation_config=config)
+    return tokens[:, length:].cpu()
