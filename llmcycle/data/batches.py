@@ -1,0 +1,112 @@
+"""Rows, an encoder and a tokenizer become the batches of a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, cast
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from transformers import PreTrainedTokenizerBase
+
+from llmcycle.data.chat import IGNORE, choose_pad
+from llmcycle.data.encode import Encoder, Example, Row
+
+
+class Rows(Protocol):
+    """A data option: lists of dicts, built when first asked for."""
+
+    @property
+    def train(self) -> list[Row]: ...
+    @property
+    def validation(self) -> list[Row]: ...
+
+
+class TokenizerTrainer(Protocol):
+    """A tokenizer option that does not exist yet: it is made from the training texts."""
+
+    def train(self, texts: Iterable[str]) -> PreTrainedTokenizerBase: ...
+
+
+class Batches(pl.LightningDataModule):
+    """Encodes rows once, when built, and serves them as shuffled training and ordered validation batches.
+
+    Attributes:
+        rows: the data option, with its rows as they came.
+        tokenizer: the given one, or the one trained on `rows.train`; it has a pad token.
+        train, validation: lists of encoded examples.
+
+    Raises:
+        ValueError: there is no training row, or a row has no token left that the loss could fall on.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        encode: Encoder,
+        tokenizer: PreTrainedTokenizerBase | TokenizerTrainer,
+        batch_size: int,
+        eval_batch_size: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.rows, self.encode, self.seed = rows, encode, seed
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        if not rows.train:
+            raise ValueError("data: there is no training row; look at `data.limit` and at the file itself")
+        if not isinstance(tokenizer, PreTrainedTokenizerBase):
+            tokenizer = tokenizer.train(text for row in rows.train for text in _texts(row))
+        self.tokenizer = choose_pad(tokenizer)
+        self.train: list[Example] = self._encode(rows.train, "train")
+        self.validation: list[Example] = self._encode(rows.validation, "validation") if rows.validation else []
+
+    def collate(self, examples: list[Example]) -> dict[str, Tensor]:
+        """One batch, padded with the tokenizer's pad token."""
+        return self.encode.collate(examples, cast(int, self.tokenizer.pad_token_id))
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Shuffled by `seed` alone, whatever else has drawn random numbers."""
+        generator = torch.Generator().manual_seed(self.seed)
+        return self._loader(self.train, batch_size=self.batch_size, shuffle=True, generator=generator)
+
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """The validation rows in order; empty when there are none."""
+        return self._loader(self.validation, batch_size=self.eval_batch_size) if self.validation else []
+
+    def _encode(self, rows: list[Row], split: str) -> list[Example]:
+        examples = self.encode.encode(rows, self.tokenizer)
+        _refuse_unlabelled(examples, split, getattr(self.encode, "max_length", None))
+        return examples
+
+    def _loader(self, examples: list[Example], **options: Any) -> DataLoader[Any]:
+        collate: Callable[[list[Example]], dict[str, Tensor]] = self.collate
+        return DataLoader(cast(Any, examples), collate_fn=collate, **options)
+
+
+def _texts(row: Row) -> Iterator[str]:
+    """The strings that a model will read, inside lists of messages too: what a tokenizer is trained on."""
+    for column in ("text", "prompt", "completion", "chosen", "rejected"):
+        value = row.get(column)
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            yield from (m["content"] for m in value if isinstance(m, dict) and "content" in m)
+
+
+def _refuse_unlabelled(examples: list[Example], split: str, max_length: int | None) -> None:
+    bad = [e["index"] for e in examples if not _has_label(e)]
+    if bad:
+        shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
+        raise ValueError(
+            f"data: {len(bad)} of {len(examples)} {split} rows have no token to learn from (rows {shown}, counted from 0): the "
+            f"prompt fills all of `encode.max_length={max_length}`, or the answer is empty. Raise `encode.max_length`, "
+            "or leave long rows out with `data.max_characters`"
+        )
+
+
+def _has_label(example: Example) -> bool:
+    """Examples without labels (prompts to generate from) have nothing to check."""
+    parts = [p for p in (example, example.get("chosen"), example.get("rejected")) if p is not None and "labels" in p]
+    return all(any(label != IGNORE for label in part["labels"]) for part in parts)

@@ -1,0 +1,148 @@
+"""Prompts and completions to text and tokens: the one place where chat templates and end tokens are decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+IGNORE = -100  # the label that transformers' and torch's cross-entropy skip
+BOS, PAD, USER, ASSISTANT, END = "<|endoftext|>", "<|pad|>", "<|user|>", "<|assistant|>", "<|end|>"
+
+Message = dict[str, str]
+Prompt = str | Sequence[Message]
+
+# For tokenizers that hold the three markers: ours, which put a blank before every text, so that the first word of an
+# answer is the same token as that word inside a sentence of the corpus.
+MARKER_TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}"
+    "{{ ('<|assistant|>' if m['role'] == 'assistant' else '<|user|>') + m['content'] | trim + '<|end|>' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+# For every other base model: plain words, and the model's own end token after an answer.
+PLAIN_TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}"
+    "{{ ('Assistant' if m['role'] == 'assistant' else 'User') + ': ' + m['content'] | trim }}"
+    "{{ eos_token if m['role'] == 'assistant' else '\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+)
+
+
+def as_messages(prompt: Prompt) -> list[Message]:
+    """A string is one turn of the user; a list of messages stays as it is."""
+    return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+
+
+def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> str:
+    """The text that the model continues: through the chat template, up to the answer's first character, or as it is.
+
+    Raises:
+        ValueError: a list of messages for a tokenizer without a chat template.
+    """
+    if tokenizer.chat_template:
+        return _apply(tokenizer, as_messages(prompt), add_generation_prompt=True)
+    if isinstance(prompt, str):
+        return prompt
+    raise ValueError(
+        "the prompt is a list of messages, but this tokenizer has no chat template: "
+        "choose `tokenizer=chat`, or map a plain text column with `data.columns`"
+    )
+
+
+def render_completion(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, completion: str | Sequence[Message]) -> str:
+    """What follows `render_prompt`, up to and including the token that ends an answer.
+
+    Raises:
+        ValueError: the template does not continue its own prompt (some drop earlier turns), so no label mask exists.
+    """
+    if not tokenizer.chat_template:
+        return _content(completion) + str(tokenizer.eos_token or "")
+    head = render_prompt(tokenizer, prompt)
+    answer = {"role": "assistant", "content": _content(completion)}
+    whole = _apply(tokenizer, [*as_messages(prompt), answer], add_generation_prompt=False)
+    if not whole.startswith(head):
+        raise ValueError(
+            "this tokenizer's chat template renders an answered prompt differently from the prompt itself, "
+            "so the completion can't be told from the prompt: set another `chat_template`"
+        )
+    return whole[len(head) :].rstrip()  # templates write a newline after the end token; nothing is asked to predict it
+
+
+def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Token ids without any special token of the tokenizer's own making."""
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[int]:
+    """Token ids of `render_prompt`, with exactly one leading BOS where the tokenizer uses one."""
+    ids = encode_text(tokenizer, render_prompt(tokenizer, prompt))
+    head = _leading_ids(tokenizer)
+    return ids if tokenizer.chat_template or ids[: len(head)] == head else head + ids
+
+
+def encode_prompt_completion(
+    tokenizer: PreTrainedTokenizerBase, prompt: Prompt, completion: str | Sequence[Message], max_length: int
+) -> dict[str, list[int]]:
+    """One training sequence; the loss falls on the completion and on the token that ends it.
+
+    Prompt and completion are tokenised apart, so that the prompt's tokens are the ones that generation will start from.
+
+    Returns:
+        `input_ids`, `attention_mask` and `labels` (-100 on the prompt), each at most `max_length` tokens, cut at the end.
+    """
+    head = encode_prompt(tokenizer, prompt)
+    tail = encode_text(tokenizer, render_completion(tokenizer, prompt, completion))
+    ids = (head + tail)[:max_length]
+    labels = ([IGNORE] * len(head) + tail)[:max_length]
+    return {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": labels}
+
+
+def encode_document(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """A whole document: BOS (EOS where the model has none), so that its first token is predicted too, text and EOS."""
+    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    end = tokenizer.eos_token_id
+    return [i for i in (start, *encode_text(tokenizer, text), end) if i is not None]
+
+
+def set_chat_template(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """Gives a base model's tokenizer a chat template and the end token that goes with it; keeps one that is there."""
+    if tokenizer.chat_template:
+        return tokenizer
+    vocabulary = tokenizer.get_vocab()
+    if all(marker in vocabulary for marker in (USER, ASSISTANT, END)):
+        tokenizer.chat_template, tokenizer.eos_token = MARKER_TEMPLATE, END
+    else:
+        tokenizer.chat_template = PLAIN_TEMPLATE
+    return tokenizer
+
+
+def chat_tokenizer(pretrained_model_name_or_path: str) -> PreTrainedTokenizerBase:
+    """A model's tokenizer, ready for chat: its own template, or ours for a base model that has none."""
+    return set_chat_template(AutoTokenizer.from_pretrained(pretrained_model_name_or_path))
+
+
+def choose_pad(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """Makes sure that there is a pad token and, where the vocabulary allows it, that it is not the end token.
+
+    Code that finds padding by its id would otherwise take a trained end token for padding.
+    """
+    if tokenizer.pad_token is None or tokenizer.pad_token == tokenizer.eos_token:
+        unk = getattr(tokenizer, "unk_token", None)
+        tokenizer.pad_token = unk if unk not in (None, tokenizer.eos_token) else tokenizer.eos_token
+    return tokenizer
+
+
+def _apply(tokenizer: PreTrainedTokenizerBase, messages: list[Message], add_generation_prompt: bool) -> str:
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt))
+
+
+def _content(completion: str | Sequence[Message]) -> str:
+    return completion if isinstance(completion, str) else completion[-1]["content"]
+
+
+def _leading_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """[BOS] where the tokenizer puts one before a text, else nothing."""
+    ids: list[Any] = tokenizer("")["input_ids"]
+    bos = tokenizer.bos_token_id
+    return [bos] if bos is not None and ids[:1] == [bos] else []

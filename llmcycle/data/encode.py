@@ -1,0 +1,167 @@
+"""Encoders: rows to token sequences, and token sequences to padded batches. Shapes: B batch, T tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from llmcycle.data.chat import IGNORE, encode_document, encode_prompt, encode_prompt_completion
+
+Row = dict[str, Any]
+Example = dict[str, Any]  # lists of token ids, `index` (the row's place), and per encoder the names below
+
+
+class Encoder(Protocol):
+    """What `Batches` needs: rows to examples, examples to one batch of tensors."""
+
+    def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]: ...
+    def collate(self, examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]: ...
+
+
+def pad(sequences: Sequence[Sequence[int]], value: int, left: bool = False) -> Tensor:
+    """(B, T) int64: every sequence filled up with `value` to the longest one."""
+    longest = max(len(s) for s in sequences)
+    fill = [[value] * (longest - len(s)) for s in sequences]
+    rows = [f + list(s) if left else list(s) + f for s, f in zip(sequences, fill, strict=True)]
+    return torch.tensor(rows, dtype=torch.long)
+
+
+def _column(rows: Sequence[Row], index: int, *names: str) -> list[Any]:
+    missing = [name for name in names if name not in rows[index]]
+    if missing:
+        raise ValueError(
+            f"data.columns: this recipe's encoder needs {', '.join(names)}, but row {index} has only "
+            f"{', '.join(rows[index])}: map a column, as in `data.columns.{missing[0]}=NAME`"
+        )
+    return [rows[index][name] for name in names]
+
+
+def _supervised_batch(examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]:
+    return {
+        "input_ids": pad([e["input_ids"] for e in examples], pad_token_id),
+        "attention_mask": pad([[1] * len(e["input_ids"]) for e in examples], 0),
+        "labels": pad([e["labels"] for e in examples], IGNORE),
+    }
+
+
+class Completion:
+    """Rows {"prompt", "completion"}: the loss falls on the completion only. Longer rows are cut at the end."""
+
+    def __init__(self, max_length: int) -> None:
+        self.max_length = max_length
+
+    def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:
+        """One example a row: `input_ids`, `attention_mask`, `labels`, `index`."""
+        pairs = (_column(rows, i, "prompt", "completion") for i in range(len(rows)))
+        return [
+            {**encode_prompt_completion(tokenizer, prompt, completion, self.max_length), "index": i}
+            for i, (prompt, completion) in enumerate(pairs)
+        ]
+
+    def collate(self, examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]:
+        """`input_ids`, `attention_mask`, `labels`: (B, T), padded on the right."""
+        return _supervised_batch(examples, pad_token_id)
+
+
+class Preference:
+    """Rows {"prompt", "chosen", "rejected"}, each answer encoded after its prompt as `Completion` does."""
+
+    def __init__(self, max_length: int) -> None:
+        self.max_length = max_length
+
+    def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:
+        """One example a row: `chosen` and `rejected`, each `input_ids`, `attention_mask`, `labels`; `index`."""
+        examples: list[Example] = []
+        for i in range(len(rows)):
+            prompt, *answers = _column(rows, i, "prompt", "chosen", "rejected")
+            chosen, rejected = (encode_prompt_completion(tokenizer, prompt, a, self.max_length) for a in answers)
+            examples.append({"chosen": chosen, "rejected": rejected, "index": i})
+        return examples
+
+    def collate(self, examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]:
+        """`input_ids`, `attention_mask`, `labels`: (2B, T), the B chosen answers first, then the B rejected ones."""
+        return _supervised_batch([e[side] for side in ("chosen", "rejected") for e in examples], pad_token_id)
+
+
+class Prompts:
+    """Rows {"prompt", ...}, to generate from. Longer prompts lose their beginning, never the question at their end."""
+
+    def __init__(self, max_length: int) -> None:
+        self.max_length = max_length
+
+    def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:
+        """One example a row: `input_ids`, `index`."""
+        prompts = (_column(rows, i, "prompt")[0] for i in range(len(rows)))
+        return [
+            {"input_ids": encode_prompt(tokenizer, p)[-self.max_length :], "index": i} for i, p in enumerate(prompts)
+        ]
+
+    def collate(self, examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]:
+        """`input_ids`, `attention_mask`: (B, T), padded on the left; `index`: (B,), the rows' places in `rows.train`."""
+        return {
+            "input_ids": pad([e["input_ids"] for e in examples], pad_token_id, left=True),
+            "attention_mask": pad([[1] * len(e["input_ids"]) for e in examples], 0, left=True),
+            "index": torch.tensor([e["index"] for e in examples], dtype=torch.long),
+        }
+
+
+class Packed:
+    """Rows {"text"}: whole documents packed into rows of `max_length` tokens, for next-token training.
+
+    Best-fit decreasing (arXiv:2404.10830, TRL's "bfd_split"): a document longer than a row is cut into pieces, and each
+    document or piece goes into the row that it fills best. No token is lost. `position_ids` start again at each piece, by which
+    transformers' causal masks keep documents from seeing each other: each is learnt from its start, as it is scored.
+    """
+
+    def __init__(self, max_length: int) -> None:
+        self.max_length = max_length
+
+    def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:
+        """One example a packed row: `input_ids`, `labels` (-100 on each piece's first token), `position_ids`."""
+        documents = [encode_document(tokenizer, _column(rows, i, "text")[0]) for i in range(len(rows))]
+        bins = pack([piece for document in documents for piece in split(document, self.max_length)], self.max_length)
+        return [_packed_example(pieces, index) for index, pieces in enumerate(bins)]
+
+    def collate(self, examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]:
+        """`input_ids`, `labels`, `position_ids`: (B, T), padded on the right; padding counts as one more document."""
+        longest = max(len(e["input_ids"]) for e in examples)
+        positions = [[*e["position_ids"], *range(longest - len(e["position_ids"]))] for e in examples]
+        return {
+            "input_ids": pad([e["input_ids"] for e in examples], pad_token_id),
+            "labels": pad([e["labels"] for e in examples], IGNORE),
+            "position_ids": torch.tensor(positions, dtype=torch.long),
+        }
+
+
+def split(ids: list[int], max_length: int) -> list[list[int]]:
+    """Pieces of at most `max_length`; each later one repeats the token before it, so that every token is predicted."""
+    if len(ids) <= max_length:
+        return [ids]
+    return [ids[i : i + max_length] for i in range(0, len(ids) - 1, max_length - 1)]
+
+
+def pack(pieces: Sequence[list[int]], max_length: int) -> list[list[list[int]]]:
+    """Best-fit decreasing: the longest piece first, each into the fullest row that still has room for it.
+
+    Returns rows of pieces, in an order that does not depend on anything but the pieces.
+    """
+    by_room: list[list[list[list[int]]]] = [[] for _ in range(max_length + 1)]
+    for piece in sorted(pieces, key=len, reverse=True):
+        room = next((r for r in range(len(piece), max_length + 1) if by_room[r]), max_length)
+        row = by_room[room].pop() if by_room[room] else []
+        row.append(piece)
+        by_room[room - len(piece)].append(row)
+    return [row for rows in by_room for row in rows]
+
+
+def _packed_example(pieces: Sequence[list[int]], index: int) -> Example:
+    return {
+        "input_ids": [i for piece in pieces for i in piece],
+        "labels": [label for piece in pieces for label in (IGNORE, *piece[1:])],
+        "position_ids": [position for piece in pieces for position in range(len(piece))],
+        "index": index,
+    }
