@@ -1,0 +1,16 @@
+"""What a run tells its user: the terminal's plan and table, report.json, report.md and one offline page."""
+
+from llmcycle.report.build import build, render_report, write_report
+from llmcycle.report.record import RunFacts, StageRecord, read_metrics
+from llmcycle.report.terminal import print_plan, print_table
+
+__all__ = [
+    "RunFacts",
+    "StageRecord",
+    "build",
+    "print_plan",
+    "print_table",
+    "read_metrics",
+    "render_report",
+    "write_report",
+]

@@ -1,0 +1,51 @@
+"""What a reader should know before believing the numbers, found by rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from llmcycle.evaluate.metric import Metric
+from llmcycle.report.numbers import judge, number
+from llmcycle.report.record import RunFacts, StageRecord
+
+FEW = 100  # rows, prompts or tokens
+WIDE_RATE = 0.1  # width of a rate's 95 % interval
+WIDE = 0.2  # width of another metric's 95 % interval, relative to the value
+
+
+def caveats(records: Sequence[StageRecord], facts: RunFacts) -> list[str]:
+    """All that apply, most serious first."""
+    found = [f"{record.name} failed: {record.error}" for record in records if record.error is not None]
+    for record in records:
+        found += [
+            f"{record.name}: {name} {reason}"
+            for name, metric in record.metrics.items()
+            for reason in _of_metric(metric)
+        ]
+    return found + list(_of_run(facts))
+
+
+def _of_metric(metric: Metric) -> Iterator[str]:
+    if not math.isfinite(metric.value):
+        yield "is not a finite number"
+    if judge(metric) == "worse":
+        yield "got worse, beyond its 95 % interval"
+    if metric.n is not None and metric.n < FEW:
+        yield f"stands on few rows: {metric.n}, fewer than {FEW}"
+    if metric.interval is not None and _wide(metric, *metric.interval):
+        yield f"has a wide 95 % interval: {' to '.join(number(bound, metric.unit) for bound in metric.interval)}"
+
+
+def _wide(metric: Metric, low: float, high: float) -> bool:
+    rate = metric.unit == "" and 0 <= metric.value <= 1
+    return high - low > (WIDE_RATE if rate else WIDE * abs(metric.value)) + 1e-9
+
+
+def _of_run(facts: RunFacts) -> Iterator[str]:
+    if facts.git is None:
+        yield "the run did not start from a git checkout: the code has no commit"
+    elif facts.git["dirty"]:
+        yield f"dirty git tree: the code differs from commit {facts.git['commit'][:12]}"
+    if facts.seed is not None:
+        yield f"one seed ({facts.seed}): the intervals cover the rows that were scored, not another training run"

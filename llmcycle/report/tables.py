@@ -1,0 +1,76 @@
+"""The tables that every rendering of a report shows, as text cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from llmcycle.evaluate.metric import Metric
+from llmcycle.report import numbers
+from llmcycle.report.record import StageRecord
+
+Report = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One metric of one stage; the stage's own cells are empty from its second metric on."""
+
+    cells: tuple[str, str, str, str, str, str, str, str, str]
+    judgement: str
+    metric: Metric | None
+
+
+HEADER = ("stage", "method", "metric", "before", "after", "difference [95 %]", "n", "seconds", "artifact")
+
+
+def metric_rows(records: Iterable[StageRecord]) -> Iterator[MetricRow]:
+    """Every metric of every stage, with the cells of `HEADER`."""
+    for record in records:
+        yield from _stage_rows(record)
+
+
+def answers(report: Report) -> tuple[list[str], list[list[str]]]:
+    """The stages that answered, and for each fixed prompt a row: the prompt, then each stage's answer."""
+    stages = [stage for stage in report["stages"] if stage["samples"]]
+    columns = [{prompt_text(sample["prompt"]): str(sample["answer"]) for sample in s["samples"]} for s in stages]
+    prompts = dict.fromkeys(prompt for column in columns for prompt in column)
+    rows = [[prompt, *(column.get(prompt, "") for column in columns)] for prompt in prompts]
+    return [stage["name"] for stage in stages], rows
+
+
+def prompt_text(prompt: Any) -> str:
+    """A prompt as text: as it is, or the contents of its messages."""
+    return prompt if isinstance(prompt, str) else "\n".join(str(message["content"]) for message in prompt)
+
+
+def reproduce(report: Report) -> list[str]:
+    """The command, and what has to be the same for the same result."""
+    run = report["run"]
+    versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version)
+    git = run["git"]
+    facts = {
+        "config sha256": run["config_sha256"],
+        "seed": "" if run["seed"] is None else str(run["seed"]),
+        "commit": f"{git['commit']}{' (dirty)' if git['dirty'] else ''}" if git else "",
+        "versions": versions,
+    }
+    return [run["command"], *(f"# {name}: {value}" for name, value in facts.items() if value)]
+
+
+def _stage_rows(record: StageRecord) -> Iterator[MetricRow]:
+    time = "up to date" if record.skipped else numbers.seconds(record.seconds)
+    head, tail = (record.name, record.method), (time, record.artifact_id)
+    if record.error is not None or not record.metrics:
+        judgement = "measured" if record.error is None else "worse"
+        yield MetricRow((*head, record.state, "", "", "", "", *tail), judgement, None)
+        head, tail = ("", ""), ("", "")
+    for name, metric in record.metrics.items():
+        yield MetricRow((*head, *_cells(name, metric), *tail), numbers.judge(metric), metric)
+        head, tail = ("", ""), ("", "")
+
+
+def _cells(name: str, metric: Metric) -> tuple[str, str, str, str, str]:
+    title, n = numbers.title(name, metric), "" if metric.n is None else str(metric.n)
+    return title, numbers.before(metric), numbers.after(metric), numbers.difference(metric), n

@@ -1,0 +1,135 @@
+"""The terminal: a plan before the run, a table of at most 24 lines after it, plain text when piped."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterable, Sequence
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from llmcycle.report.record import StageRecord
+from llmcycle.report.tables import HEADER, MetricRow, metric_rows
+
+LINES = 24
+FRAME = 6  # lines that are no metric: blank lines, header and rules, "more", "next"
+SPARED = ("method", "seconds", "before")  # left out, in this order, where the terminal is too narrow
+STYLES = {"better": "green", "worse": "red", "unclear": "yellow", "measured": ""}
+REASON = 3  # lines of a failure's reason
+UNBOUNDED = Console(width=10_000)  # to measure with: a console's own width would bound the answer
+ABBREVIATION = 4  # digits of an id that the commands take
+
+Cells = Sequence[str]
+
+
+def print_plan(
+    stages: Iterable[tuple[str, str, bool, str]],
+    where_logged: str,
+    *,
+    estimate: str = "",
+    console: Console | None = None,
+) -> None:
+    """Print what will run: (name, method, up to date, id) of each stage, where it is logged, how long it may take."""
+    rows = [(name, method, "up to date" if ready else "to run", id) for name, method, ready, id in stages]
+    ready = sum(row[2] == "up to date" for row in rows)
+    facts = (f"{len(rows)} stage{'s' * (len(rows) != 1)}, {ready} up to date", estimate, f"logged in {where_logged}")
+    _print(
+        console or _console(), [f"plan: {', '.join(filter(None, facts))}", *(f"  {line}" for line in _aligned(rows))]
+    )
+
+
+def print_table(
+    records: Sequence[StageRecord], *, known: Collection[str] = (), again: str = "", console: Console | None = None
+) -> None:
+    """Print the stages' metrics, headlines first, and the command to type next.
+
+    Args:
+        records: the run's stages in order.
+        known: the ids in the store, which the next command's abbreviation must be told from.
+        again: the command to type after a failure.
+    """
+    console = console or _console()
+    failures = [line for record in records if record.error is not None for line in _failure(record)]
+    rows, left_out = _chosen(records, LINES - FRAME - len(failures))
+    table = _table(rows, console.width) if console.is_terminal else None
+    if table:
+        console.print(table)
+    else:
+        _print(console, _aligned([_pick(HEADER, ("n",)), *(_pick(row.cells, ("n",)) for row in rows)]))
+    more = [f"{left_out} more metrics in report.md"] if left_out else []
+    _print(console, [*failures, *more, _next(records, known, again)])
+
+
+def _chosen(records: Sequence[StageRecord], room: int) -> tuple[list[MetricRow], int]:
+    """As many rows as there is room for, and how many are left out.
+
+    All headlines come first, then what has a direction, then the rest, each in turn for all stages.
+    """
+    groups = [list(metric_rows([record])) for record in records]
+    places = [(stage, rank) for stage, group in enumerate(groups) for rank in range(len(group))]
+    places.sort(key=lambda place: (_importance(groups[place[0]][place[1]], place[1]), place[1], place[0]))
+    return [groups[stage][rank] for stage, rank in sorted(places[:room])], max(0, len(places) - room)
+
+
+def _importance(row: MetricRow, rank: int) -> int:
+    if rank == 0:
+        return 0
+    return 2 if row.metric is None or row.metric.better == "neutral" else 1
+
+
+def _table(rows: Sequence[MetricRow], width: int) -> Table | None:
+    """The widest table that the terminal takes, None when even the narrowest is too wide."""
+    for spared in range(len(SPARED) + 1):
+        without = ("n", *SPARED[:spared])
+        table = Table(*_pick(HEADER, without), box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        for row in rows:
+            table.add_row(*map(Text, _pick(row.cells, without)), style=STYLES[row.judgement])
+        if UNBOUNDED.measure(table).maximum <= width:
+            return table
+    return None
+
+
+def _pick(cells: Cells, without: Cells) -> list[str]:
+    return [cell for name, cell in zip(HEADER, cells, strict=True) if name not in without]
+
+
+def _aligned(rows: Iterable[Cells]) -> list[str]:
+    """Columns as wide as their widest cell; nothing is cut."""
+    rows = list(rows)
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _failure(record: StageRecord) -> list[str]:
+    lines = [line for line in str(record.error).splitlines() if line.strip()] or ["no reason was given"]
+    return [f"{record.name} failed: {lines[0]}", *(f"  {line}" for line in lines[1:REASON])]
+
+
+def _next(records: Sequence[StageRecord], known: Collection[str], again: str) -> str:
+    if any(record.error is not None for record in records):
+        return f"next: {again or 'mend the cause and type the same command again'}  (finished stages are kept)"
+    ids = [record.artifact_id for record in records if record.artifact_id]
+    speaking = [record.artifact_id for record in records if record.samples and record.artifact_id] or ids
+    return f"next: llmcycle chat {_abbreviated(speaking[-1], {*ids, *known})}" if speaking else "next: llmcycle ls"
+
+
+def _abbreviated(id: str, known: Collection[str]) -> str:
+    """The shortest start of the id, of 4 digits or more, that no other id shares."""
+    others = {other for other in known if other != id}
+    lengths = range(ABBREVIATION, len(id))
+    return next((id[:n] for n in lengths if not any(other.startswith(id[:n]) for other in others)), id)
+
+
+def _console() -> Console:
+    return Console(file=sys.stdout, highlight=False, markup=False)
+
+
+def _print(console: Console, lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
