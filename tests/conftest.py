@@ -1,0 +1,46 @@
+"""A byte-level tokenizer and a random Llama small enough for any test."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+SPECIAL = ["<|pad|>", "<|endoftext|>", "<|user|>", "<|assistant|>", "<|end|>"]
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a byte, and the special tokens of the storefront's chats."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    backend = Tokenizer(models.BPE({token: index for index, token in enumerate(SPECIAL + alphabet)}, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token="<|pad|>",
+        eos_token="<|endoftext|>",
+        extra_special_tokens=["<|user|>", "<|assistant|>", "<|end|>"],
+    )
+
+
+def random_llama(vocab_size: int, seed: int = 0, **config: int) -> LlamaForCausalLM:
+    """A Llama of 2 layers and width 32 with random weights, in fp32 and evaluation mode."""
+    torch.manual_seed(seed)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2} | config
+    # Wider than the usual 0.02, so that logits differ by more than rounding.
+    return LlamaForCausalLM(LlamaConfig(vocab_size=vocab_size, initializer_range=0.3, **sizes)).eval()
+
+
+@pytest.fixture
+def tokenizer() -> PreTrainedTokenizerFast:
+    return byte_tokenizer()
+
+
+@pytest.fixture
+def model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    return random_llama(len(tokenizer))
