@@ -1,0 +1,193 @@
+"""`llmcycle RECIPE [overrides]`: read the command line, refuse what is wrong, and hand over to Hydra.
+
+Imports nothing heavy: `--help` must answer at once and completion runs at every key press.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HELP = """\
+llmcycle: one declarative framework for the whole life of a language model
+
+  llmcycle RECIPE [key=value ...]     run a recipe: {recipes}
+                                      or a YAML file of your own
+  llmcycle RECIPE -m key=a,b [...]    run every combination
+  llmcycle RECIPE --cfg job           show the composed recipe
+  llmcycle RECIPE --info              show how it was composed
+
+  llmcycle ls [GROUP]                 recipes and options that can be swapped in
+  llmcycle cp RECIPE FILE             copy a recipe to edit it
+  llmcycle check RECIPE [key=value]   only check it
+  llmcycle lineage ARTIFACT           from a model back to its data
+  llmcycle gc [--dry-run]             remove artifacts that no run refers to
+  llmcycle serve ARTIFACT [--host --port --api-key --queue]
+  llmcycle chat ARTIFACT
+
+  key=value           change a setting:           trainer.max_steps=50
+  group=option        swap a part:                peft=dora
+  group@stage.group=  the same in a lifecycle:    peft@finetune.peft=dora
+  recipes@stage=      swap a whole stage:         recipes@align=reinforce
+
+flags, anywhere:  -m  --force (make stages again)  --allow MODULE (let recipes name your code)  --version
+tab completion:   eval "$(llmcycle -sc install=bash)"
+"""
+VALUE_FLAGS = {"--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"}
+INSPECT = {"--cfg", "-c", "--info", "-i", "--hydra-help", "-sc", "--shell-completion", "--help", "-h"}
+INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}
+VERBS = ("ls", "cp", "check", "lineage", "gc", "serve", "chat")
+
+
+@dataclass
+class Command:
+    """A command line, sorted: the recipe or verb first, then Hydra's flags, then overrides and a verb's own words."""
+
+    words: list[str] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
+    overrides: list[str] = field(default_factory=list)
+    allow: list[str] = field(default_factory=list)
+    force: bool = False
+
+    @property
+    def inspects(self) -> bool:
+        """Whether it only shows something, so that nothing need be checked."""
+        return any(flag.partition("=")[0] in INSPECT for flag in self.flags)
+
+    @property
+    def multirun(self) -> bool:
+        """Whether it is a sweep."""
+        return "-m" in self.flags or "--multirun" in self.flags
+
+
+def parse(arguments: list[str]) -> Command:
+    """Sort a command line; flags may stand anywhere."""
+    command = Command()
+    waiting = iter(arguments)
+    for word in waiting:
+        if word == "--force":
+            command.force = True
+        elif word == "--allow":
+            command.allow.append(next(waiting, ""))
+        elif word in VALUE_FLAGS:
+            command.flags += [word, next(waiting, "")]
+        elif (command.flags and command.flags[-1] in ("--info", "-i") and word in INFO) or word.startswith("-"):
+            command.flags.append(word)
+        elif "=" in word or (command.words and word.startswith(("~", "+"))):
+            command.overrides.append(word)
+        else:
+            command.words.append(word)
+    return command
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `llmcycle`; leaves by SystemExit with 0, 1 (a stage failed), 2 (refused) or 130 (interrupted)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments in ([], ["--help"], ["-h"], ["help"]):
+        sys.exit(print(HELP.format(recipes=shipped_recipes())))
+    if arguments == ["--version"]:
+        from llmcycle import __version__
+
+        sys.exit(print(__version__))
+    if arguments[0] in VERBS:
+        from llmcycle import verbs
+
+        sys.exit(guard(lambda: verbs.run(arguments[0], arguments[1:])))
+    sys.exit(guard(lambda: run(parse(arguments), arguments)))
+
+
+def shipped_recipes() -> str:
+    """Names of the shipped recipes, without importing Hydra."""
+    here = Path(__file__).resolve().parent
+    found = next((root / "recipes" for root in (here, here.parent) if (root / "recipes").is_dir()), here)
+    return ", ".join(sorted(str(path.relative_to(found).with_suffix("")) for path in found.rglob("*.yaml")))
+
+
+def guard(action: object) -> int:
+    """Run an action; what a user did wrong becomes at most ten lines and exit code 2."""
+    from llmcycle.config.errors import render
+
+    assert callable(action)
+    try:
+        return int(action() or 0)
+    except KeyboardInterrupt:
+        print(
+            "\nllmcycle: interrupted; finished stages are kept, and the same command goes on from there",
+            file=sys.stderr,
+        )
+        return 130
+    except ValueError as error:
+        print(render(error), file=sys.stderr)
+        return 2
+
+
+def run(command: Command, arguments: list[str]) -> int:
+    """Check a recipe, every arm of it, then hand over to Hydra."""
+    from llmcycle.quiet import hush
+
+    hush()
+    if "-sc" in command.flags or "--shell-completion" in command.flags:
+        return complete(command)
+    from llmcycle.config import arms, check, compose, locate
+    from llmcycle.config.allow import allow
+
+    for name in command.allow:
+        allow(name)
+    if not command.words:
+        raise ValueError("no recipe is named\n  try: llmcycle --help")
+    refuse_stray(command)
+    recipe = locate(command.words[0])
+    if not command.inspects:
+        for overrides in arms(recipe, command.overrides) if command.multirun else [command.overrides]:
+            check(compose(recipe, overrides))
+    if command.force:
+        os.environ["LLMCYCLE_FORCE"] = "1"
+    return hand_over(recipe, [*command.flags, *command.overrides], arguments)
+
+
+def refuse_stray(command: Command) -> None:
+    """A second bare word is a forgotten `key=`, or a recipe too many."""
+    if len(command.words) > 1:
+        raise ValueError(f"{command.words[1]}: an override has the form key=value\n  try: KEY={command.words[1]}")
+
+
+def hand_over(recipe: Path, rest: list[str], arguments: list[str]) -> int:
+    """Let `hydra.main` take the run, under the command line that it understands."""
+    import hydra
+
+    from llmcycle.config.compose import VERSION_BASE, register, split
+
+    register()
+    folder, name = split(recipe)
+    outcomes: list[bool] = []
+
+    def task(config: object) -> None:
+        from llmcycle.lifecycle import execute
+
+        outcomes.append(execute(config, arguments))  # type: ignore[arg-type]
+
+    sys.argv = [sys.argv[0], *rest]
+    hydra.main(version_base=VERSION_BASE, config_path=str(folder), config_name=name)(task)()
+    return 0 if all(outcomes) else 1
+
+
+def complete(command: Command) -> int:
+    """Answer the shell: the first word is a recipe or a verb, the rest are Hydra's to complete."""
+    line = os.environ.get("COMP_LINE", "").split()
+    typed = parse(line[1:])
+    current = "" if os.environ.get("COMP_LINE", "").endswith(" ") or not line else line[-1]
+    if "query=bash" in command.overrides and (not typed.words or (typed.words == [current] and current)):
+        print(" ".join(word for word in [*shipped_recipes().split(", "), *VERBS] if word.startswith(current)))
+        return 0
+    from llmcycle.config import locate
+
+    recipe = locate(typed.words[0] if typed.words else "lifecycle")
+    if typed.words:
+        os.environ["COMP_LINE"] = os.environ["COMP_LINE"].replace(f"{typed.words[0]} ", "", 1)
+    return hand_over(recipe, [*command.flags, *command.overrides], [])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""Default-deny: which callables a recipe may name. YAML is data that people share, so it must not reach `os.system`.
+
+A name is judged by what it resolves to, never by how it is spelled: `torch.optim.optimizer.torch.load` is `torch.load`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterable
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from .errors import ConfigError, nearest
+
+# Packages that may be imported at all in search of a target; anything else is refused unimported.
+ROOTS = {"llmcycle", "torch", "torchao", "transformers", "peft", "pytorch_lightning", "datasets", "tokenizers", "hydra"}
+# Whole families: every class that derives from one of these, in its own library.
+FAMILIES = (
+    "torch.optim.Optimizer",
+    "torch.optim.lr_scheduler.LRScheduler",
+    "torchao.core.config.AOBaseConfig",
+    "transformers.PretrainedConfig",
+    "transformers.LogitsProcessor",
+    "peft.PeftConfig",
+    "pytorch_lightning.Callback",
+    "pytorch_lightning.LightningModule",
+    "pytorch_lightning.LightningDataModule",
+    "pytorch_lightning.loggers.Logger",
+    "pytorch_lightning.strategies.Strategy",
+    "pytorch_lightning.profilers.Profiler",
+)
+# Single callables, by what they are.
+SINGLES = (
+    "pytorch_lightning.Trainer",
+    "transformers.GenerationConfig",
+    "transformers.TorchAoConfig",
+    "transformers.BitsAndBytesConfig",
+    "transformers.AutoTokenizer.from_pretrained",
+    "transformers.AutoConfig.from_pretrained",
+    "transformers.AutoConfig.for_model",
+    "transformers.AutoModelForCausalLM.from_pretrained",
+    "transformers.AutoModelForMaskedLM.from_pretrained",
+    "transformers.AutoModelForSequenceClassification.from_pretrained",
+    "transformers.get_scheduler",
+    "transformers.get_constant_schedule",
+    "transformers.get_constant_schedule_with_warmup",
+    "transformers.get_linear_schedule_with_warmup",
+    "transformers.get_cosine_schedule_with_warmup",
+    "transformers.get_cosine_with_min_lr_schedule_with_warmup",
+    "transformers.get_wsd_schedule",
+)
+# Functions that look a further name up: that name is judged like a target.
+LOOKUPS = ("hydra.utils.get_object", "hydra.utils.get_method", "hydra.utils.get_class")
+# Arguments that make a harmless loader run code from elsewhere.
+FORBIDDEN_ARGUMENTS = ("trust_remote_code", "custom_generate")
+
+_extra: set[str] = set()
+
+
+def allow(name: str) -> None:
+    """Let recipes name a dotted module or callable: from Python, by `--allow NAME`, or through an entry point."""
+    _extra.add(name)
+
+
+@cache
+def from_entry_points() -> frozenset[str]:
+    """Names that installed packages add through the entry-point group `llmcycle.allow`."""
+    return frozenset(point.value for point in entry_points(group="llmcycle.allow"))
+
+
+def extra() -> set[str]:
+    """Everything that the user or an installed package has allowed."""
+    return _extra | from_entry_points()
+
+
+def permitted(name: str, among: Iterable[str]) -> bool:
+    """Whether dotted `name` is, or lies inside, one of `among`."""
+    return any(name == one or name.startswith(one + ".") for one in among)
+
+
+def resolve(name: str, key: str) -> Any:
+    """The object that a dotted `name` stands for, importing only packages that may be searched.
+
+    Raises:
+        ConfigError: the package may not be searched, or there is nothing of this name (the nearest is suggested).
+    """
+    root = name.partition(".")[0]
+    if root not in ROOTS and not permitted(name, extra()):
+        raise refusal(name, key)
+    parts = name.split(".")
+    for cut in range(len(parts), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:cut]))
+        except ModuleNotFoundError as error:
+            if error.name is not None and not ".".join(parts[:cut]).startswith(error.name):
+                raise ConfigError(key, f"{name} needs the package {error.name}, which is not installed") from error
+            continue
+        for part in parts[cut:]:
+            if not hasattr(found, part):
+                raise ConfigError(key, f"{name} does not exist", suggestion(found, part))
+            found = getattr(found, part)
+        return found
+    raise ConfigError(key, f"{name} does not exist: there is no module {root}")
+
+
+def suggestion(parent: Any, part: str) -> str:
+    """The nearest public attribute of `parent`, fully named; "" when none is near."""
+    near = nearest(part, [attribute for attribute in dir(parent) if not attribute.startswith("_")])
+    prefix = parent.__name__ if inspect.ismodule(parent) else f"{parent.__module__}.{parent.__qualname__}"
+    return f"{prefix}.{near}" if near else ""
+
+
+def qualified(target: Any) -> str:
+    """Where an object was really defined: module and qualified name."""
+    if isinstance(target, type) or inspect.isroutine(target):
+        function = getattr(target, "__func__", target)
+        return f"{function.__module__}.{function.__qualname__}"
+    return f"{type(target).__module__}.{type(target).__qualname__} object"
+
+
+@cache
+def families() -> tuple[type, ...]:
+    """The base classes of FAMILIES, imported."""
+    return tuple(resolve(name, name) for name in FAMILIES)
+
+
+@cache
+def singles() -> tuple[Any, ...]:
+    """The callables of SINGLES, imported."""
+    return tuple(resolve(name, name) for name in SINGLES)
+
+
+def is_single(target: Any) -> bool:
+    """Whether `target` is one of SINGLES: the same function bound to the same class."""
+    return any(target == single for single in singles())
+
+
+def is_ours(target: Any) -> bool:
+    """Whether `target` is a function or class that llmcycle itself defines, outside its engine room."""
+    name = qualified(target)
+    internal = ("llmcycle.config", "llmcycle.cli", "llmcycle.run", "llmcycle.lifecycle", "llmcycle.artifact")
+    return callable(target) and name.startswith("llmcycle.") and not permitted(name, internal)
+
+
+def is_family(target: Any) -> bool:
+    """Whether `target` is a class of a permitted family, defined in a package that may be searched."""
+    known = isinstance(target, type) and issubclass(target, families())
+    return known and target.__module__.partition(".")[0] in ROOTS
+
+
+def is_extra(name: str, target: Any) -> bool:
+    """Whether the user allowed it, by the name written or by where it is defined."""
+    return permitted(qualified(target), extra()) or (permitted(name, extra()) and callable(target))
+
+
+def check_target(name: str, key: str) -> Callable[..., Any]:
+    """The callable that `name` stands for, if recipes may call it.
+
+    Raises:
+        ConfigError: it may not be called, does not exist or is not callable.
+    """
+    target = resolve(name, key)
+    if target in lookups() or is_ours(target) or is_single(target) or is_family(target) or is_extra(name, target):
+        return target  # type: ignore[no-any-return]
+    raise refusal(name, key, qualified(target))
+
+
+@cache
+def lookups() -> tuple[Any, ...]:
+    """The functions of LOOKUPS, imported."""
+    return tuple(resolve(name, name) for name in LOOKUPS)
+
+
+def check_lookup(path: Any, key: str) -> None:
+    """Judge the `path` of a lookup: a torch dtype, or anything that may be a target.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if not isinstance(path, str):
+        raise ConfigError(key, f"a dotted name is needed, found {path!r}", "torch.float32")
+    found = resolve(path, key)
+    if type(found).__module__ == "torch" and type(found).__name__ == "dtype":
+        return
+    check_target(path, key)
+
+
+def refusal(name: str, key: str, really: str = "") -> ConfigError:
+    """Why a name is not allowed, and how to allow it where it is the user's own."""
+    what = f"{name} (really {really})" if really and really != name else name
+    near = nearest(name, [*SINGLES, *FAMILIES], cutoff=75)
+    remedy = near or (f"llmcycle --allow {name} ..., if this code is yours and you trust it")
+    return ConfigError(key, f"a recipe may not call {what}: it is not on the allow-list", remedy)

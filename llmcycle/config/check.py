@@ -1,0 +1,208 @@
+"""Refuse a bad recipe before it costs anything: before a folder is made, a model loaded or a step taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+
+from llmcycle.artifact import CorruptArtifact
+
+from . import identity, stages
+from .allow import check_lookup, check_target, lookups
+from .errors import ConfigError, RecipeErrors, choose
+from .hydra_node import check_hydra
+from .schema import PARTS
+from .signature import bind
+
+# What the runner adds when it calls these nodes.
+SUPPLIED = {"stage": ("out", "logger")}
+
+
+def check(root: DictConfig) -> None:
+    """Everything that can be known to be wrong with a composed recipe.
+
+    Raises:
+        RecipeErrors: all problems of the first kind that was found (structure, then targets, then inputs).
+    """
+    refuse(check_structure(root))
+    refuse(each(root, check_given))
+    refuse([*(check_hydra(root.hydra) if "hydra" in root else ()), *each(root, check_targets)])
+    refuse(each(root, check_reads))
+    refuse(each(root, check_inputs))
+    refuse(each(root, check_data))
+
+
+def refuse(errors: list[ConfigError]) -> None:
+    """Raise what was found, if anything was."""
+    if errors:
+        raise RecipeErrors(errors)
+
+
+def each(root: DictConfig, rule: Callable[[DictConfig, str], Iterator[ConfigError]]) -> list[ConfigError]:
+    """A rule's errors over all stages."""
+    return [error for name in stages.names(root) for error in rule(root, name)]
+
+
+def dot(*parts: str) -> str:
+    """A dotted key of the parts that are not empty."""
+    return ".".join(part for part in parts if part)
+
+
+def check_structure(root: DictConfig) -> list[ConfigError]:
+    """The lifecycle's list and the root's keys."""
+    present = [str(key) for key in root if stages.is_stage(root[key])]
+    errors = [
+        ConfigError("lifecycle", f"`{name}` is no stage of this recipe", choose(name, present))
+        for name in stages.names(root)
+        if name and name not in present
+    ]
+    if root.get("lifecycle"):
+        known = ["seed", "outputs", "world", "lifecycle", *present]
+        errors += [
+            ConfigError(key, "nothing reads this key", choose(key, known)) for key in stages.unknown_root_keys(root)
+        ]
+    for name in [] if errors else stages.names(root):
+        where = stages.node(root, name)
+        if not where.get("stage"):
+            errors.append(
+                ConfigError(dot(name, "stage"), "the recipe names no stage to run", "defaults: [/stage: fit]")
+            )
+    return errors
+
+
+def check_given(root: DictConfig, name: str) -> Iterator[ConfigError]:
+    """Every input has a value."""
+    for key, value in identity.raw_inputs(root, name).items():
+        if value in (None, "???"):
+            here = dot(name, "inputs", key)
+            yield ConfigError(here, "it is missing", f"{here}=FOLDER, an artifact's id or a Hub name")
+
+
+def settled(root: DictConfig, name: str) -> dict[str, Any]:
+    """A stage with everything resolved.
+
+    Raises:
+        ConfigError: an interpolation leads nowhere.
+    """
+    try:
+        return identity.resolved(root, name, {})
+    except InterpolationResolutionError as error:
+        if isinstance(error.__cause__, ConfigError):
+            raise error.__cause__ from None
+        raise ConfigError(str(error.full_key), str(error).splitlines()[0]) from None
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error.full_key or name), str(error).splitlines()[0]) from None
+
+
+def check_targets(root: DictConfig, name: str) -> Iterator[ConfigError]:
+    """Every `_target_` may be called, and takes what it is given. A node seen through a reference is reported once."""
+    try:
+        config = settled(root, name)
+    except ConfigError as error:
+        yield error
+        return
+    seen: set[tuple[str, str]] = set()
+    nodes = [each for part in PARTS for each in stages.targets(config.get(part), part)]
+    for path, node in sorted(nodes, key=lambda pair: pair[0].count(".") + pair[0].count("[")):
+        for found in check_node(path, node, dot(name, path)):
+            mark = (found.key.rpartition(".")[2], found.reason)
+            if mark not in seen:
+                seen.add(mark)
+                yield found
+
+
+def check_node(path: str, node: dict[str, Any], key: str) -> list[ConfigError]:
+    """One mapping with a `_target_`."""
+    name = node["_target_"]
+    if not isinstance(name, str):
+        return [ConfigError(f"{key}._target_", f"a dotted name is needed, found {name!r}")]
+    try:
+        target = check_target(name, f"{key}._target_")
+        if target in lookups():
+            check_lookup(node.get("path"), f"{key}.path")
+    except ConfigError as error:
+        return [error]
+    partial = {**node, "_partial_": True} if path == "logger" else node
+    return bind(target, partial, key, SUPPLIED.get(path, ()))
+
+
+def check_reads(root: DictConfig, name: str) -> Iterator[ConfigError]:
+    """Nothing is missing, and no part or input is given that nothing reads."""
+    where = stages.node(root, name)
+    raw = stages.raw(where)
+    read = stages.reached(raw)
+    parts = {reference[0] for reference in read} | {"stage", "logger"}
+    for part in PARTS:
+        if raw.get(part) and part not in parts:
+            yield ConfigError(
+                dot(name, part), f"nothing in this recipe reads it: `{raw['name']}` has no use for {part}"
+            )
+    for key in raw["inputs"]:
+        if ("inputs", key) not in read:
+            used = sorted(reference[1] for reference in read if reference[0] == "inputs" and len(reference) > 1)
+            yield ConfigError(dot(name, "inputs", key), "nothing reads this input", choose(key, used) if used else "")
+    for path, value in stages.strings({part: raw.get(part) for part in PARTS}):
+        if value == "???":
+            yield ConfigError(dot(name, path), "it is missing", f"{dot(name, path)}=VALUE")
+
+
+def check_inputs(root: DictConfig, name: str) -> Iterator[ConfigError]:
+    """Every input is given and leads to something: an earlier stage, a whole artifact, a local path or a Hub name."""
+    order = stages.names(root)
+    for key, value in identity.raw_inputs(root, name).items():
+        here = dot(name, "inputs", key)
+        other = identity.sibling(value)
+        try:
+            if other is not None and (other not in order or order.index(other) > order.index(name)):
+                yield from check_absent_sibling(root, name, key, other)
+            else:
+                yield from check_location(root, name, key, other)
+        except CorruptArtifact as error:
+            yield ConfigError(here, str(error))
+        except ConfigError as error:
+            yield error
+
+
+def check_absent_sibling(root: DictConfig, name: str, key: str, other: str) -> Iterator[ConfigError]:
+    """A sibling that this run does not reach before `name` must have left its artifact earlier."""
+    identity.stage_id(root, other, asked_by=(name, key))
+    if identity.store(root).find(identity.artifact_folder(other, _root_=root)) is None:
+        reason = f"it asks for the artifact of `{other}`, which does not run before `{name}` and is not in the store"
+        yield ConfigError(dot(name, "inputs", key), reason, f"add {other} to lifecycle, before {name}")
+
+
+def check_location(root: DictConfig, name: str, key: str, other: str | None) -> Iterator[ConfigError]:
+    """An artifact must be whole; a path must exist; what looks like a Hub name is left to the Hub."""
+    value = str(stages.node(root, name).inputs[key])
+    artifact = identity.store(root).find(value)
+    if artifact is not None:
+        artifact.verify()
+    elif other is None and not Path(value).expanduser().exists() and looks_local(value):
+        yield ConfigError(dot(name, "inputs", key), f"there is no file, folder or artifact {value}", "llmcycle lineage")
+
+
+def looks_local(value: str) -> bool:
+    """Whether a name cannot be a Hub name, which is `name` or `owner/name`."""
+    return value.startswith((".", "/", "~")) or value.count("/") > 1 or Path(value).suffix in LOCAL_SUFFIXES
+
+
+LOCAL_SUFFIXES = {".txt", ".json", ".jsonl", ".csv", ".parquet", ".gz", ".safetensors", ".gguf"}
+
+
+def check_data(root: DictConfig, name: str) -> Iterator[ConfigError]:
+    """Rows from outside exist, are not empty and have the columns asked for: a data target says so by `preflight`."""
+    data = settled(root, name).get("data")
+    if not data or "_target_" not in data:
+        return
+    target = check_target(data["_target_"], dot(name, "data"))
+    preflight = getattr(target, "preflight", None)
+    if preflight is None:
+        return
+    try:
+        preflight(**{key: value for key, value in data.items() if not key.startswith("_")})
+    except ValueError as error:
+        yield ConfigError(dot(name, "data"), str(error))

@@ -1,0 +1,101 @@
+"""Ids: what a stage will be called in the store, known before it runs because everything that shapes it is hashed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from llmcycle.artifact import Store, digest_path, environment, identify
+
+from . import stages
+from .errors import ConfigError, choose
+
+ARTIFACT = "${artifact:"
+ID_LENGTH = 12  # hex digits, as in the store
+# Keys of the `data` part that name content outside the recipe; a local file there counts by its bytes, not its path.
+CONTENT = ("train", "validation")
+
+
+def store(root: DictConfig) -> Store:
+    """The store of this run."""
+    return Store(Path(str(root.outputs)) / "artifacts")
+
+
+def sibling(value: Any) -> str | None:
+    """NAME where `value` is exactly `${artifact:NAME}`."""
+    if isinstance(value, str) and value.startswith(ARTIFACT) and value.endswith("}"):
+        return value[len(ARTIFACT) : -1].strip()
+    return None
+
+
+def raw_inputs(root: DictConfig, name: str) -> dict[str, Any]:
+    """The `inputs` of a stage as written."""
+    found = stages.plain(stages.node(root, name).inputs, resolve=False)
+    assert isinstance(found, dict)
+    return found
+
+
+def input_token(root: DictConfig, name: str, key: str, value: Any) -> str:
+    """What stands for an input in an id: `artifact:ID`, `sha256:...` of local content, or `hub:NAME`.
+
+    The same input gives the same token whether named by path, by artifact or by sibling.
+    """
+    if (other := sibling(value)) is not None:
+        return f"artifact:{stage_id(root, other, asked_by=(name, key))[:ID_LENGTH]}"
+    value = str(stages.node(root, name).inputs[key])
+    if (artifact := store(root).find(value)) is not None:
+        return f"artifact:{artifact.id}"
+    if Path(value).expanduser().exists():
+        return str(digest_path(Path(value).expanduser()))
+    return f"hub:{value}"
+
+
+def input_tokens(root: DictConfig, name: str) -> dict[str, str]:
+    """Tokens of all inputs that are given."""
+    given = {key: value for key, value in raw_inputs(root, name).items() if value not in (None, "???")}
+    return {key: input_token(root, name, key, value) for key, value in given.items()}
+
+
+def content(data: Any) -> Iterator[tuple[str, Path]]:
+    """(key, path) of every local file or folder that a resolved `data` part names."""
+    for key in CONTENT:
+        value = data.get(key) if isinstance(data, dict) else None
+        if isinstance(value, str) and Path(value).expanduser().exists():
+            yield key, Path(value).expanduser()
+
+
+def resolved(root: DictConfig, name: str, inputs: dict[str, str]) -> dict[str, Any]:
+    """The stage's subtree, resolved after its inputs are replaced by `inputs`."""
+    copy = root.copy()
+    where = stages.node(copy, name)
+    with open_dict(where):
+        where.inputs = {**raw_inputs(root, name), **inputs}
+    parts = ((key, where[key]) for key in stages.raw(where))
+    return {key: stages.plain(part) if OmegaConf.is_config(part) else part for key, part in parts}
+
+
+def stage_id(root: DictConfig, name: str, asked_by: tuple[str, str] = ("", "")) -> str:
+    """The sha256 that names the artifact of stage `name`.
+
+    Raises:
+        ConfigError: there is no such stage; `asked_by` (stage, input) is named and the nearest stage suggested.
+    """
+    if name and not stages.is_stage(root.get(name)):
+        here = ".".join(part for part in (asked_by[0], "inputs", asked_by[1]) if part)
+        others = [str(key) for key in root if stages.is_stage(root[key])]
+        remedy = choose(name, [f"${{artifact:{other}}}" for other in others]) if others else f"{here}=FOLDER"
+        raise ConfigError(here, f"it asks for the artifact of `{name}`, which is no stage of this recipe", remedy)
+    config = resolved(root, name, input_tokens(root, name))
+    for key, path in content(config.get("data")):
+        config["data"][key] = digest_path(path)
+    seed = config.pop("seed")
+    return identify(config, seed=seed, versions=environment())
+
+
+def artifact_folder(name: str, *, _root_: DictConfig) -> str:
+    """Resolver of `${artifact:NAME}`: the folder where the sibling stage NAME's artifact is or will be."""
+    identity = stage_id(_root_, name)
+    return str(store(_root_).folder(str(stages.node(_root_, name).name), identity))

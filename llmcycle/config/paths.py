@@ -1,0 +1,57 @@
+"""Where options and recipes are found, in a checkout, an editable install and a wheel alike."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from .errors import ConfigError, choose
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+@cache
+def shipped(folder: str) -> Path:
+    """The shipped `conf` or `recipes`: inside the package in a wheel, beside it in a checkout."""
+    for parent in (PACKAGE, PACKAGE.parent):
+        if (parent / folder).is_dir():
+            return parent / folder
+    raise FileNotFoundError(f"llmcycle's own folder {folder!r} is missing from {PACKAGE}: install it again")
+
+
+def recipes() -> list[str]:
+    """Names of the shipped recipes, as typed after `llmcycle`."""
+    root = shipped("recipes")
+    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
+
+
+def groups() -> dict[str, list[str]]:
+    """Options of each group, shipped ones and those of the user's ./conf."""
+    found: dict[str, set[str]] = {}
+    for root in (shipped("conf"), Path("conf")):
+        for path in root.rglob("*.yaml") if root.is_dir() else ():
+            group = str(path.parent.relative_to(root))
+            if group != ".":
+                found.setdefault(group, set()).add(path.stem)
+    found.setdefault("recipes", set()).update(recipes())
+    return {group: sorted(names) for group, names in sorted(found.items())}
+
+
+def locate(recipe: str) -> Path:
+    """The file of a recipe: a shipped name (`finetune`, `smollm2/lifecycle`) or a path on the user's disk.
+
+    Raises:
+        ConfigError: nothing has that name; the nearest shipped recipe is suggested.
+    """
+    own = Path(recipe)
+    for candidate in (
+        (own, own.with_name(own.name + ".yaml")) if own.suffix in (".yaml", ".yml") else (Path(f"{recipe}.yaml"),)
+    ):
+        if candidate.is_file():
+            return candidate.resolve()
+    ours = shipped("recipes") / f"{recipe}.yaml"
+    if ours.is_file():
+        return ours
+    if own.is_dir() and (own / "recipe.yaml").is_file():
+        return (own / "recipe.yaml").resolve()
+    raise ConfigError(recipe, "no recipe has this name and no file this path", "llmcycle " + choose(recipe, recipes()))

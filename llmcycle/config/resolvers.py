@@ -1,0 +1,57 @@
+"""The interpolations that recipes may use beyond omegaconf's own: `${artifact:}`, `${hardware:}` and `${unique:}`."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+UNIQUE = os.urandom(3).hex()
+
+
+def register() -> None:
+    """Register all of them; repeating it is harmless."""
+    from omegaconf import OmegaConf
+
+    from .identity import artifact_folder
+
+    OmegaConf.register_new_resolver("artifact", artifact_folder, replace=True)
+    OmegaConf.register_new_resolver("hardware", hardware, replace=True)
+    OmegaConf.register_new_resolver("unique", lambda: UNIQUE, replace=True)
+
+
+def hardware(what: str) -> Any:
+    """`precision` of arithmetic for Lightning and `dtype` of weights for transformers, by what this machine does well.
+
+    Weights stay fp32 on a CPU: hand-offs are proved in fp32, and a CPU without bf16 units multiplies bf16 matrices
+    some hundred times slower than fp32.
+    """
+    gpu = gpu_with_bf16()
+    table = {
+        "precision": "bf16-mixed" if gpu or "amx_bf16" in cpu_flags() or "avx512_bf16" in cpu_flags() else "32-true",
+        "dtype": "bfloat16" if gpu else "float32",
+    }
+    if what not in table:
+        raise ValueError(f"${{hardware:{what}}}: unknown; there are {', '.join(sorted(table))}")
+    return table[what]
+
+
+@cache
+def cpu_flags() -> frozenset[str]:
+    """Instruction sets that Linux reports; empty elsewhere, which means fp32."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.partition(":")[2].split())
+
+
+@cache
+def gpu_with_bf16() -> bool:
+    """Whether an accelerator with bf16 is here; torch is imported only where a device file says there may be one."""
+    if not any(Path("/dev").glob("nvidia[0-9]*")):
+        return False
+    import importlib
+
+    cuda = importlib.import_module("torch").cuda
+    return bool(cuda.is_available() and cuda.is_bf16_supported())

@@ -1,0 +1,232 @@
+"""Run one stage: seed, build, call, record. Knows nothing of what any stage does."""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, open_dict
+
+from llmcycle.artifact import Artifact, Draft, digest_path, environment, git_state
+from llmcycle.config import identity, recipe, stages
+from llmcycle.evaluate.metric import Metric, Metrics
+from llmcycle.report import StageRecord, read_metrics
+from llmcycle.tracking import close_logger, open_logger
+
+# The options that say what a stage did, the most telling first: a method for the table.
+TELLING = ("quant", "loss", "reward", "peft", "prompt", "model", "stage")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A stage that this run will make or find.
+
+    Args:
+        key: where it stands in the recipe; "" when the recipe is this one stage.
+        name: what it is called in the store.
+        method: the option that says most about it.
+        identity: its full id.
+        existing: its artifact, if the store has it.
+    """
+
+    key: str
+    name: str
+    method: str
+    identity: str
+    existing: Artifact | None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What belongs to the run as a whole.
+
+    Args:
+        folder: the run's own folder.
+        group: under which name trackers gather it: the run's, or the sweep's.
+        label: what sets it apart in its sweep: the swept overrides; "" outside one.
+        command: what the user typed.
+        choices: the options that Hydra composed, by `group@package`.
+        force: make stages again that are up to date.
+    """
+
+    folder: Path
+    group: str
+    label: str = ""
+    command: str = ""
+    choices: dict[str, str] = field(default_factory=dict)
+    force: bool = False
+
+
+def plan(root: DictConfig, name: str, context: Context) -> Planned:
+    """What stage `name` will be called, and whether it is there already."""
+    node = stages.node(root, name)
+    full = identity.stage_id(root, name)
+    store = identity.store(root)
+    existing = None if context.force else store.find(store.folder(str(node.name), full))
+    return Planned(name, str(node.name), method(node, name, context.choices), full, existing)
+
+
+def method(node: DictConfig, name: str, choices: dict[str, str]) -> str:
+    """The most telling option of a stage; of a recipe without options, the class it builds."""
+    for group in TELLING:
+        choice = choices.get(f"{group}@{name}.{group}" if name else group)
+        if choice is not None and (node.get(group) or choice == "none"):
+            return {"none": "full"}.get(choice, choice)
+        if choice is None and node.get(group) and "_target_" in node[group]:
+            return str(node[group]["_target_"]).rpartition(".")[2].removesuffix("Config").lower()
+    return ""
+
+
+def run_stage(root: DictConfig, planned: Planned, context: Context, on_wait: Callable[[], None]) -> StageRecord:
+    """Make the stage's artifact, or find it made.
+
+    Raises:
+        Exception: whatever the stage raises; then nothing is left in the store.
+    """
+    if planned.existing is not None:
+        return found(planned, planned.existing)
+    with identity.store(root).write(planned.name, planned.identity, on_wait=on_wait, replace=context.force) as draft:
+        if draft.existing is not None:
+            return found(planned, draft.existing)
+        return make(root, planned, context, draft)
+
+
+def found(planned: Planned, artifact: Artifact) -> StageRecord:
+    """The record of a stage that is up to date."""
+    artifact.verify()
+    return record(planned, artifact, skipped=True)
+
+
+def record(planned: Planned, artifact: Artifact, skipped: bool, seconds: float = 0.0) -> StageRecord:
+    """What the report says of an artifact."""
+    metrics = read_metrics(artifact.metrics)
+    return StageRecord(
+        name=planned.key or planned.name,
+        method=planned.method,
+        artifact_id=artifact.id,
+        folder=str(artifact.folder),
+        seconds=seconds,
+        skipped=skipped,
+        optimizer_steps=0 if skipped else steps(metrics),
+        metrics=metrics,
+        samples=samples(artifact.folder),
+    )
+
+
+def steps(metrics: Metrics) -> int:
+    """Optimiser steps that a stage reports; 0 for one that does not train."""
+    return int(metrics["optimizer_steps"].value) if "optimizer_steps" in metrics else 0
+
+
+def samples(folder: Path) -> list[dict[str, Any]]:
+    """The answers to the fixed prompts that a stage left."""
+    path = folder / "samples.jsonl"
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+
+
+def make(root: DictConfig, planned: Planned, context: Context, draft: Draft) -> StageRecord:
+    """Build the stage's parts, call it, and commit what it wrote."""
+    from pytorch_lightning import seed_everything
+
+    started = time.perf_counter()
+    reset_peak_memory()
+    written = recipe.written(root, planned.key)
+    seed_everything(int(written["seed"]), workers=True, verbose=False)
+    with tracked(root, planned, context, written) as kept:
+        metrics = build(root, planned.key)(out=draft.folder, logger=kept.logger)
+        gc.collect()
+        seconds = time.perf_counter() - started
+        metrics |= {"peak_memory": Metric(peak_memory(), unit="bytes", better="lower")}
+        (draft.folder / "recipe.yaml").write_text(recipe.text(root, planned.key), "utf-8")
+        artifact = draft.commit(manifest(root, planned, context, written, metrics) | {"seconds": round(seconds, 2)})
+        kept.metrics, kept.facts = metrics, {"id": artifact.id, "name": artifact.name, "inputs": artifact.inputs}
+    return record(planned, artifact, skipped=False, seconds=seconds)
+
+
+def build(root: DictConfig, name: str) -> Callable[..., Metrics]:
+    """The stage with all of its parts, waiting for `out` and `logger`. Inputs become folders here."""
+    copy = root.copy()
+    node = stages.node(copy, name)
+    store = identity.store(root)
+    resolved = {key: str(stages.node(root, name).inputs[key]) for key in node.inputs}
+    with open_dict(node):
+        node.inputs = {key: str(a.folder) if (a := store.find(value)) else value for key, value in resolved.items()}
+    return instantiate(node.stage, _convert_="all", _partial_=True)  # type: ignore[no-any-return]
+
+
+@dataclass
+class Tracked:
+    """A stage's logger, and what it will be told when it closes."""
+
+    logger: Any
+    metrics: Metrics = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def tracked(root: DictConfig, planned: Planned, context: Context, config: dict[str, Any]) -> Iterator[Tracked]:
+    """The run's logger for one stage, closed whatever happens, so that the next stage gets one of its own."""
+    node = stages.node(root, planned.key).get("logger")
+    logger = open_logger(
+        stages.plain(node) if node else None,
+        folder=context.folder / "logs" / (planned.key or planned.name),
+        group=context.group,
+        job_type=planned.name,
+        run_name=context.label or planned.name,
+        config=config,
+    )
+    kept = Tracked(logger)
+    try:
+        yield kept
+    finally:
+        close_logger(logger, kept.metrics, kept.facts)
+
+
+def manifest(
+    root: DictConfig, planned: Planned, context: Context, written: dict[str, Any], metrics: Metrics
+) -> dict[str, Any]:
+    """What the artifact says of itself beside its files."""
+    return {
+        "method": planned.method,
+        "config": written,
+        "seed": written["seed"],
+        "inputs": {key: origin(root, planned.key, key) for key in written["inputs"]},
+        "data": {key: digest_path(path) for key, path in identity.content(written.get("data"))},
+        "metrics": {key: asdict(metric) for key, metric in metrics.items()},
+        "versions": environment(),
+        "git": git_state(),
+        "command": context.command,
+    }
+
+
+def origin(root: DictConfig, name: str, key: str) -> dict[str, str]:
+    """Where an input came from: an artifact's id, local content by digest, or a Hub name."""
+    value = str(stages.node(root, name).inputs[key])
+    kind, _, rest = identity.input_token(root, name, key, identity.raw_inputs(root, name)[key]).partition(":")
+    if kind == "artifact":
+        return {"id": rest}
+    return {"hub": value} if kind == "hub" else {"digest": f"{kind}:{rest}", "path": value}
+
+
+def reset_peak_memory() -> None:
+    """Begin a new high-water mark of this process's memory, where the system has one to reset."""
+    path = Path("/proc/self/clear_refs")
+    if path.exists():
+        path.write_text("5")
+
+
+def peak_memory() -> int:
+    """Bytes of resident memory at the most since the last reset."""
+    import resource
+
+    path = Path("/proc/self/status")
+    lines = path.read_text().splitlines() if path.exists() else []
+    marks = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")]
+    return marks[0] if marks else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

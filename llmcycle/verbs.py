@@ -1,0 +1,200 @@
+"""The verbs that are not runs: ls, cp, check, lineage, gc, serve and chat."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from llmcycle.config.errors import ConfigError, choose
+
+
+def run(verb: str, arguments: list[str]) -> int:
+    """Run one verb with its own arguments."""
+    parser = argparse.ArgumentParser(prog=f"llmcycle {verb}", description=ACTIONS[verb].__doc__)
+    ARGUMENTS[verb](parser)
+    action = ACTIONS[verb]
+    return action(parser.parse_args(arguments)) or 0
+
+
+def ls(options: argparse.Namespace) -> int | None:
+    """List the recipes and the options of each group."""
+    from llmcycle.config import groups
+
+    found = groups()
+    if options.group is None:
+        width = max(map(len, found))
+        for group, names in found.items():
+            print(f"{group:<{width}}  {' '.join(names)}")
+        return None
+    if options.group not in found:
+        raise ConfigError(options.group, "there is no such group", f"llmcycle ls {choose(options.group, found)}")
+    for name in found[options.group]:
+        print(f"{name:<24}{summary(options.group, name)}".rstrip())
+    return None
+
+
+def summary(group: str, name: str) -> str:
+    """The first comment of an option's file, which says what it is."""
+    from llmcycle.config.paths import shipped
+
+    own, ours = Path("conf") / group, shipped("recipes") if group == "recipes" else shipped("conf") / group
+    path = next((folder / f"{name}.yaml" for folder in (own, ours) if (folder / f"{name}.yaml").exists()), None)
+    lines = path.read_text("utf-8").splitlines() if path else []
+    comments = [line.lstrip("# ") for line in lines if line.startswith("#") and "@package" not in line]
+    return comments[0] if comments else ""
+
+
+def cp(options: argparse.Namespace) -> int | None:
+    """Copy a recipe to a file of your own, to edit it."""
+    from llmcycle.config import locate
+
+    target = Path(options.file)
+    target = target / Path(f"{options.recipe}.yaml").name if target.is_dir() else target
+    if target.exists():
+        raise ConfigError(str(target), "it exists already and is left alone", f"another name than {target.name}")
+    text = locate(options.recipe).read_text("utf-8")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, "utf-8")
+    print(f"{target}\nnext: llmcycle ./{os.path.relpath(target)}")
+    return None
+
+
+def check(options: argparse.Namespace) -> int | None:
+    """Compose a recipe and check everything that can be known before it runs; writes nothing."""
+    from llmcycle.config import check as check_root
+    from llmcycle.config import compose, locate
+    from llmcycle.config.allow import allow
+    from llmcycle.quiet import hush
+
+    hush()
+    for name in options.allow:
+        allow(name)
+    check_root(compose(locate(options.recipe), options.overrides))
+    print(f"{options.recipe}: nothing wrong")
+    return None
+
+
+def artifact_folder(reference: str, outputs: str) -> Path:
+    """The folder of an artifact named by path, `name-id` or the start of its id; any model folder will do as well."""
+    from llmcycle.artifact import Store
+
+    store = Store(Path(outputs) / "artifacts")
+    found = store.find(reference)
+    if found is None and not Path(reference).is_dir():
+        names = [artifact.folder.name for artifact in store.artifacts()]
+        remedy = choose(reference, names) if names else "llmcycle lifecycle"
+        raise ConfigError(reference, f"there is no such folder, and no such artifact in {store.root}", remedy)
+    if found is not None:
+        found.verify()
+    return found.folder if found else Path(reference)
+
+
+def lineage(options: argparse.Namespace) -> int | None:
+    """Print the tree from an artifact back to the data."""
+    from llmcycle.artifact import Artifact, Store, tree
+
+    folder = artifact_folder(options.artifact, options.outputs)
+    print(tree(Store(Path(options.outputs) / "artifacts"), Artifact(folder)))
+    return None
+
+
+def gc(options: argparse.Namespace) -> int | None:
+    """Remove artifacts that no run's report refers to, and what interrupted runs left."""
+    from llmcycle.artifact import Store, roots
+    from llmcycle.artifact import gc as collect
+
+    store = Store(Path(options.outputs) / "artifacts")
+    freed = collect(store, roots(store, Path(options.outputs)), dry_run=options.dry_run)
+    for one in freed:
+        print(one)
+    print(f"{len(freed)} {'would be ' if options.dry_run else ''}removed")
+    return None
+
+
+def serve(options: argparse.Namespace) -> int | None:
+    """Serve a model behind an OpenAI-compatible API, on this machine alone unless --host says otherwise."""
+    from llmcycle.quiet import hush
+
+    hush()
+    from llmcycle.deploy import serve as start
+
+    folder = artifact_folder(options.artifact, options.outputs)
+    start(folder, host=options.host, port=options.port, api_key=options.api_key, queue=options.queue)
+    return None
+
+
+def chat(options: argparse.Namespace) -> int | None:
+    """Talk to a model in the terminal."""
+    from llmcycle.quiet import hush
+
+    hush()
+    from llmcycle.deploy import chat as start
+
+    start(artifact_folder(options.artifact, options.outputs))
+    return None
+
+
+def with_artifact(parser: argparse.ArgumentParser) -> None:
+    """The argument that several verbs share."""
+    parser.add_argument("artifact", help="a folder, NAME-ID, or the start of an id (4 digits or more)")
+    with_outputs(parser)
+
+
+def with_outputs(parser: argparse.ArgumentParser) -> None:
+    """Where the store is."""
+    parser.add_argument("--outputs", default="outputs", help="the folder that holds artifacts (default: outputs)")
+
+
+def with_server(parser: argparse.ArgumentParser) -> None:
+    """What a server needs."""
+    with_artifact(parser)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--api-key", default=os.environ.get("LLMCYCLE_API_KEY"), help="default: $LLMCYCLE_API_KEY")
+    parser.add_argument("--queue", type=int, default=16, help="requests that may wait; one more gets 429")
+
+
+def with_recipe(parser: argparse.ArgumentParser) -> None:
+    """A recipe and its overrides."""
+    parser.add_argument("recipe")
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("--allow", action="append", default=[], metavar="MODULE")
+
+
+def with_group(parser: argparse.ArgumentParser) -> None:
+    """A group of options."""
+    parser.add_argument("group", nargs="?")
+
+
+def with_copy(parser: argparse.ArgumentParser) -> None:
+    """Source and target of a copy."""
+    parser.add_argument("recipe")
+    parser.add_argument("file")
+
+
+def with_gc(parser: argparse.ArgumentParser) -> None:
+    """What may be collected."""
+    with_outputs(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+
+
+ACTIONS: dict[str, Callable[[argparse.Namespace], int | None]] = {
+    "ls": ls,
+    "cp": cp,
+    "check": check,
+    "lineage": lineage,
+    "gc": gc,
+    "serve": serve,
+    "chat": chat,
+}
+ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "ls": with_group,
+    "cp": with_copy,
+    "check": with_recipe,
+    "lineage": with_artifact,
+    "gc": with_gc,
+    "serve": with_server,
+    "chat": with_artifact,
+}
