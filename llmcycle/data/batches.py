@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.chat import IGNORE, choose_pad
-from llmcycle.data.encode import Encoder, Example, Row
+from llmcycle.data.encode import Encoder, Example, Row, pad
 
 
 class Rows(Protocol):
@@ -75,6 +75,15 @@ class Batches(pl.LightningDataModule):
         """The validation rows in order; empty when there are none."""
         return self._loader(self.validation, batch_size=self.eval_batch_size) if self.validation else []
 
+    def probe(self, count: int = 4) -> dict[str, Tensor]:
+        """A few sequences, to compare two models by: `input_ids` and `attention_mask` (B, T), padded right."""
+        examples = (self.validation or self.train)[:count]
+        ids = [e["chosen"]["input_ids"] if "chosen" in e else e["input_ids"] for e in examples]
+        return {
+            "input_ids": pad(ids, cast(int, self.tokenizer.pad_token_id)),
+            "attention_mask": pad([[1] * len(i) for i in ids], 0),
+        }
+
     def _encode(self, rows: list[Row], split: str) -> list[Example]:
         examples = self.encode.encode(rows, self.tokenizer)
         _refuse_unlabelled(examples, split, getattr(self.encode, "max_length", None))
@@ -100,9 +109,10 @@ def _refuse_unlabelled(examples: list[Example], split: str, max_length: int | No
     if bad:
         shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
         raise ValueError(
-            f"data: {len(bad)} of {len(examples)} {split} rows have no token to learn from (rows {shown}, counted from 0): the "
-            f"prompt fills all of `encode.max_length={max_length}`, or the answer is empty. Raise `encode.max_length`, "
-            "or leave long rows out with `data.max_characters`"
+            f"data: {len(bad)} of {len(examples)} {split} rows have no token to learn from "
+            f"(row {shown}; counted from 0): "
+            f"the prompt fills all of `encode.max_length={max_length}`, or the answer is empty. "
+            "Raise `encode.max_length`, or leave long rows out with `data.max_characters`"
         )
 
 

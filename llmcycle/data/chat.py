@@ -89,7 +89,7 @@ def encode_prompt_completion(
     Prompt and completion are tokenised apart, so that the prompt's tokens are the ones that generation will start from.
 
     Returns:
-        `input_ids`, `attention_mask` and `labels` (-100 on the prompt), each at most `max_length` tokens, cut at the end.
+        `input_ids`, `attention_mask` and `labels` (-100 on the prompt), each cut at `max_length` tokens.
     """
     head = encode_prompt(tokenizer, prompt)
     tail = encode_text(tokenizer, render_completion(tokenizer, prompt, completion))

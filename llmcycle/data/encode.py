@@ -101,7 +101,7 @@ class Prompts:
         ]
 
     def collate(self, examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]:
-        """`input_ids`, `attention_mask`: (B, T), padded on the left; `index`: (B,), the rows' places in `rows.train`."""
+        """`input_ids`, `attention_mask`: (B, T), padded on the left; `index`: (B,), places in `rows.train`."""
         return {
             "input_ids": pad([e["input_ids"] for e in examples], pad_token_id, left=True),
             "attention_mask": pad([[1] * len(e["input_ids"]) for e in examples], 0, left=True),
@@ -113,8 +113,8 @@ class Packed:
     """Rows {"text"}: whole documents packed into rows of `max_length` tokens, for next-token training.
 
     Best-fit decreasing (arXiv:2404.10830, TRL's "bfd_split"): a document longer than a row is cut into pieces, and each
-    document or piece goes into the row that it fills best. No token is lost. `position_ids` start again at each piece, by which
-    transformers' causal masks keep documents from seeing each other: each is learnt from its start, as it is scored.
+    document or piece goes into the row that it fills best. No token is lost. `position_ids` start again at each piece;
+    by them transformers' causal masks keep documents apart, so each is learnt from its start, as it is scored.
     """
 
     def __init__(self, max_length: int) -> None:

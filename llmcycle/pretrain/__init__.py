@@ -1,1 +1,6 @@
-"""Stage 1: train a tokenizer and a model from random weights."""
+"""From raw text to a base model: tokenizer, next-token training, held-out loss beside the corpus's entropy."""
+
+from llmcycle.pretrain.module import NextToken
+from llmcycle.pretrain.tokenizer import ByteLevelBPE
+
+__all__ = ["ByteLevelBPE", "NextToken"]

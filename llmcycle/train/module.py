@@ -1,0 +1,124 @@
+"""The Lightning module that every trained stage extends: optimiser groups, schedule, counts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from peft import PeftConfig
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import PreTrainedModel
+
+from llmcycle.model import Memory, adapt, measure
+
+STEPS_ARGUMENTS = ("num_training_steps", "total_steps", "T_max")  # what schedules call the length of a run
+CHECK_EVERY = 50  # steps between looks at whether the loss is still a number: looking makes a GPU wait
+
+
+class TrainedModule(pl.LightningModule):
+    """A model, what trains it and how. A subclass says only what its loss is.
+
+    Args:
+        model: the model; it is trained whole unless `peft` is given.
+        optim: makes the optimiser from parameter groups (`_partial_: true` in YAML).
+        schedule: makes the learning-rate schedule from the optimiser, stepped once an optimiser step. The length of
+            the run comes from the trainer unless YAML sets it; a warm-up below 1 is a share of that length.
+        peft: an adapter to put on the model; it alone is trained then.
+
+    Attributes:
+        losses: the training loss of every batch so far.
+        tokens: tokens that the model has read in training, padding not counted.
+        memory: bytes of weights, gradients and optimiser state at the end of training; None before.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        optim: Callable[..., Optimizer],
+        schedule: Callable[..., LRScheduler],
+        peft: PeftConfig | None = None,
+    ) -> None:
+        super().__init__()
+        self.model: Any = adapt(model, peft or None)  # an option left empty (peft=none) arrives as {}
+        self.optim, self.schedule = optim, schedule
+        self.losses: list[Tensor] = []
+        self.tokens: Tensor | int = 0
+        self.memory: Memory | None = None
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The scalar to minimise, and further values to log by name."""
+        raise NotImplementedError(f"{type(self).__name__} must say what its loss is")
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser over decay groups, and the schedule over it."""
+        optimizer = self.optim(decay_groups(self.model))
+        steps = int(self.trainer.estimated_stepping_batches)
+        return [optimizer], [{"scheduler": build_schedule(self.schedule, optimizer, steps), "interval": "step"}]
+
+    def on_fit_start(self) -> None:
+        """`from_pretrained` leaves dropout off, and Lightning keeps it so."""
+        self.model.train()
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Lightning's hook."""
+        loss, values = self.loss(batch)
+        if batch_idx % CHECK_EVERY == 0 and not loss.isfinite():
+            raise ValueError(
+                f"the loss is {loss.item()} at step {self.global_step}: lower `optim.lr`, or raise "
+                "`schedule.num_warmup_steps`"
+            )
+        self.losses.append(loss.detach())
+        self.tokens = self.tokens + count_tokens(batch)
+        self.log_dict({f"train/{name}": value for name, value in {"loss": loss.detach(), **values}.items()})
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], *_: Any) -> None:
+        """Lightning's hook; off unless the trainer's `limit_val_batches` is raised."""
+        loss, values = self.loss(batch)
+        size = len(batch["input_ids"])
+        self.log_dict({f"validation/{k}": v for k, v in {"loss": loss, **values}.items()}, batch_size=size)
+
+    def on_train_end(self) -> None:
+        """Counted here because gradients and state are still there."""
+        self.memory = measure(self.model, self.trainer.optimizers[0])
+
+
+def count_tokens(batch: dict[str, Tensor]) -> Tensor | int:
+    """Tokens of a batch that are not padding: by its mask, else by its labels, else all."""
+    if "attention_mask" in batch:
+        return batch["attention_mask"].sum()
+    return (batch["labels"] >= 0).sum() if "labels" in batch else batch["input_ids"].numel()
+
+
+def decay_groups(model: nn.Module) -> list[dict[str, Any]]:
+    """Trainable parameters in two groups: matrices, and those without weight decay (norms, biases, embeddings)."""
+    embeddings = {id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    plain = [p for p in trainable if p.ndim < 2 or id(p) in embeddings]
+    kept = {id(p) for p in plain}
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in trainable if id(p) not in kept]},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def build_schedule(schedule: Callable[..., LRScheduler], optimizer: Optimizer, steps: int) -> LRScheduler:
+    """The schedule, told the length of the run under whichever name it has for that, unless YAML has set it."""
+    given: dict[str, Any] = dict(getattr(schedule, "keywords", {}))
+    accepted = inspect.signature(schedule).parameters
+    filled = {name: steps for name in STEPS_ARGUMENTS if name in accepted and given.get(name) is None}
+    warmup = given.get("num_warmup_steps")
+    if isinstance(warmup, float) and warmup < 1:
+        filled["num_warmup_steps"] = int(warmup * steps)
+    return schedule(optimizer, **filled)
+
+
+def mean_loss(losses: list[Tensor]) -> float:
+    """Mean of some recorded losses; one transfer from the device."""
+    return float(torch.stack(losses).float().mean())

@@ -1,0 +1,82 @@
+"""One line of progress: rate, time left and loss. Moves on a terminal, plain lines when piped."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import timedelta
+from typing import Any, TextIO
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ProgressBar
+
+REDRAW_SECONDS = 0.25
+PLAIN_LINES = 4  # lines of a whole run when its output is piped
+
+
+class Progress(ProgressBar):
+    """Counts optimiser steps on standard error.
+
+    Args:
+        title: what stands in front of the line, e.g. the stage.
+        stream: where the line goes; standard error by default.
+    """
+
+    def __init__(self, title: str, stream: TextIO | None = None) -> None:
+        super().__init__()
+        self.title, self.stream = title, stream or sys.stderr
+        self.enabled = True
+        self._start = self._drawn = 0.0
+        self._first = self._printed = 0
+
+    def disable(self) -> None:
+        """Lightning's hook: silent on every process but the first."""
+        self.enabled = False
+
+    def enable(self) -> None:
+        """Lightning's hook."""
+        self.enabled = True
+
+    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Lightning's hook; a resumed run starts at the step that it had reached."""
+        self._start = time.perf_counter()
+        self._first = self._printed = trainer.global_step
+
+    def on_train_batch_end(self, trainer: pl.Trainer, _module: pl.LightningModule, outputs: Any, *_: Any) -> None:
+        """Lightning's hook."""
+        if self.enabled and self._due(trainer.global_step, int(trainer.estimated_stepping_batches)):
+            self._write(self.line(trainer, outputs))
+
+    def on_train_end(self, *_: Any) -> None:
+        """Lightning's hook: leaves the terminal's line empty for what comes next."""
+        if self.enabled and self.stream.isatty():
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()
+
+    def on_exception(self, *_: Any) -> None:
+        """Lightning's hook."""
+        self.on_train_end()
+
+    def line(self, trainer: pl.Trainer, outputs: Any) -> str:
+        """E.g. `pretrain 120/900 steps, 9.8 steps/s, 0:01:20 left, loss 1.234`."""
+        step, total = trainer.global_step, int(trainer.estimated_stepping_batches)
+        rate = (step - self._first) / (time.perf_counter() - self._start)
+        left = timedelta(seconds=round((total - step) / rate)) if rate else "unknown time"
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        tail = "" if loss is None else f", loss {float(loss) * trainer.accumulate_grad_batches:.3f}"
+        return f"{self.title} {step}/{total} steps, {rate:.1f} steps/s, {left} left{tail}"
+
+    def _due(self, step: int, total: int) -> bool:
+        if self.stream.isatty():
+            now = time.perf_counter()
+            due = now - self._drawn >= REDRAW_SECONDS
+            self._drawn = now if due else self._drawn
+            return due
+        quarter = max(1, total // PLAIN_LINES)
+        due = step > self._printed and (step == total or (step % quarter == 0 and total - step >= quarter))
+        self._printed = step if due else self._printed
+        return due
+
+    def _write(self, line: str) -> None:
+        self.stream.write(f"\r\x1b[K{line}" if self.stream.isatty() else f"{line}\n")
+        self.stream.flush()
