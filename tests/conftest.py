@@ -1,15 +1,23 @@
-"""A byte-level tokenizer and a random Llama small enough for any test."""
+"""What all tests share: no network, a working directory of their own where they ask for one, and a byte-level
+tokenizer with a random Llama small enough for any test."""
 
 from __future__ import annotations
 
 import os
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+from pathlib import Path
 
 import pytest
-import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["WANDB_MODE"] = "offline"
+
+from llmcycle.quiet import hush
+
+hush()
+
+import torch  # noqa: E402
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # noqa: E402
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
 
 SPECIAL = ["<|pad|>", "<|endoftext|>", "<|user|>", "<|assistant|>", "<|end|>"]
 
@@ -44,3 +52,20 @@ def tokenizer() -> PreTrainedTokenizerFast:
 @pytest.fixture
 def model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     return random_llama(len(tokenizer))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, so that a run's `outputs` stay out of the repository."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def toys(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the toy cycle, whose code recipes may name."""
+    import toy
+
+    monkeypatch.setattr("llmcycle.config.allow._extra", {"toy"})
+    toy.lay_out(here)
+    return here

@@ -1,29 +1,77 @@
-"""Log-probabilities of given tokens under a model. Shapes: B rows, T tokens, V vocabulary."""
+"""Log-probabilities of given tokens under a model, and under the model as it was before training.
+
+Shapes: B rows, T tokens, V vocabulary.
+"""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
+from typing import Any
+
 import torch
+from peft import PeftModel
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from llmcycle.data.chat import IGNORE
+from llmcycle.engine.generation import evaluation_mode
 from llmcycle.model import token_logits
 
-IGNORE = -100
+Batch = Mapping[str, Tensor]
 
 
-def token_logprobs(model: nn.Module, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Tensor:
+def token_logprobs(model: nn.Module, batch: Batch, temperature: float = 1.0) -> Tensor:
     """Log-probability in nats of each label given the tokens before it.
 
     Args:
-        input_ids, attention_mask, labels: [B, T]; a label of -100 is not scored.
+        batch: input_ids, attention_mask and labels, all [B, T]; a label of -100 is not scored.
+        temperature: of the softmax.
 
     Returns:
-        [B, T - 1], in fp32, 0 where the label is not scored. Entry t belongs to `labels[:, t + 1]`.
+        [B, T - 1] in fp32, 0 where there is no label. Entry t belongs to `labels[:, t + 1]`.
     """
-    # Only the positions that predict a label go through the softmax: prompts and padding are most of a batch.
-    logits_BTV = token_logits(model, input_ids, attention_mask)[:, :-1]
-    targets_BT = labels[:, 1:]
+    logits_BTV = token_logits(model, batch["input_ids"], batch["attention_mask"])[:, :-1]
+    targets_BT = batch["labels"][:, 1:]
     scored = targets_BT != IGNORE
-    found = torch.zeros(targets_BT.shape, dtype=torch.float32, device=logits_BTV.device)
-    found[scored] = -cross_entropy(logits_BTV[scored].float(), targets_BT[scored], reduction="none")
-    return found
+    # Only positions that predict a label go through the softmax: most of a batch is prompt and padding.
+    found = -cross_entropy(logits_BTV[scored].float() / temperature, targets_BT[scored], reduction="none")
+    return torch.zeros(targets_BT.shape, device=found.device).masked_scatter(scored, found)
+
+
+def completion_mask(batch: Batch) -> Tensor:
+    """[B, T - 1] true where `token_logprobs` scores a token."""
+    return batch["labels"][:, 1:] != IGNORE
+
+
+class Reference:
+    """The model before training: a frozen copy, or the same weights with the adapter off where there is one.
+
+    It is no part of the module that holds it, so checkpoints don't carry it: build it from the starting model.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.adapted = isinstance(model, PeftModel)
+        self.model: Any = model if self.adapted else copy.deepcopy(model).eval().requires_grad_(False)
+        self.known: dict[bytes, float] = {}
+
+    @torch.no_grad()
+    def token_logprobs(self, batch: Batch, temperature: float = 1.0) -> Tensor:
+        """As the function of this name, without gradients."""
+        if not self.adapted:
+            self.model.to(batch["input_ids"].device)
+            return token_logprobs(self.model, batch, temperature)
+        with evaluation_mode(self.model), self.model.disable_adapter():
+            return token_logprobs(self.model, batch, temperature)
+
+    def logprobs(self, batch: Batch) -> Tensor:
+        """[B] summed over each row's labels. A row is scored once and remembered: it comes back every epoch."""
+        keys = [_key(*row) for row in zip(batch["input_ids"], batch["attention_mask"], batch["labels"], strict=True)]
+        if not self.known.keys() >= set(keys):
+            self.known.update(zip(keys, self.token_logprobs(batch).sum(1).tolist(), strict=True))
+        return torch.tensor([self.known[key] for key in keys], device=batch["input_ids"].device)
+
+
+def _key(input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> bytes:
+    """A row's tokens and labels without its padding."""
+    return torch.stack([input_ids, labels])[:, attention_mask.bool()].cpu().numpy().tobytes()

@@ -1,0 +1,125 @@
+"""GRPO and DAPO against TRL's GRPOTrainer, on answers that our own policy sampled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from datasets import Dataset
+from torch import Tensor
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from trl import GRPOConfig, GRPOTrainer
+
+from llmcycle.align import Policy
+from llmcycle.align.losses import GRPO
+from llmcycle.align.rollouts import Sampling
+from llmcycle.data.encode import Prompts
+
+ROWS = [{"prompt": "What is the Alba lamp's colour? "}, {"prompt": "And the price? "}]
+GROUP, NEW_TOKENS = 4, 6
+
+
+def length_reward(prompts: list[str], completions: list[str], **columns: object) -> list[float]:
+    """Anything that differs between random answers."""
+    return [float(len(c.encode()) % 3) for c in completions]
+
+
+def perturb(model: torch.nn.Module, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.01 * torch.randn(parameter.shape, generator=generator)
+
+
+def ours(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, loss: GRPO) -> tuple[Policy, Tensor]:
+    """A policy one update away from the one that sampled, which is away from the reference; and its second loss."""
+    sampling = Sampling(group_size=GROUP, max_new_tokens=NEW_TOKENS)
+    module = Policy(
+        model, loss, length_reward, sampling, torch.optim.AdamW, torch.optim.lr_scheduler.ConstantLR, updates=2
+    )
+    module.trainer = SimpleNamespace(datamodule=SimpleNamespace(tokenizer=tokenizer, rows=SimpleNamespace(train=ROWS)))
+    encoder = Prompts(max_length=64)
+    batch = encoder.collate(encoder.encode(ROWS, tokenizer), tokenizer.pad_token_id)
+    perturb(module.model, seed=1)
+    module.loss(batch)
+    perturb(module.model, seed=2)
+    value, _ = module.loss(batch)
+    value.backward()
+    return module, value
+
+
+def trl_inputs(module: Policy) -> dict[str, Tensor]:
+    """The same answers as TRL keeps them: prompts padded on the left, answers on the right."""
+    experience = module.experience
+    assert experience is not None
+    assert experience.old_logprobs is not None
+    batch = experience.rollouts.batch
+    scored = batch["labels"] != -100
+    width = int(scored.sum(1).max())
+    ids, old, ref = (torch.zeros(len(scored), width, dtype=t) for t in (torch.long, torch.float, torch.float))
+    mask = torch.zeros(len(scored), width, dtype=torch.long)
+    heads = []
+    for row, (tokens, labelled, attended) in enumerate(
+        zip(batch["input_ids"], scored, batch["attention_mask"].bool(), strict=True)
+    ):
+        n = int(labelled.sum())
+        ids[row, :n], mask[row, :n] = tokens[labelled], 1
+        old[row, :n] = experience.old_logprobs[row][labelled[1:]]
+        ref[row, :n] = experience.ref_logprobs[row][labelled[1:]]
+        heads.append(tokens[attended & ~labelled])
+    longest = max(len(head) for head in heads)
+    return {
+        "prompt_ids": torch.stack([torch.nn.functional.pad(h, (longest - len(h), 0)) for h in heads]),
+        "prompt_mask": torch.stack([torch.nn.functional.pad(h * 0 + 1, (longest - len(h), 0)) for h in heads]),
+        "completion_ids": ids,
+        "completion_mask": mask,
+        "advantages": experience.advantages,
+        "old_per_token_logps": old,
+        "ref_per_token_logps": ref,
+        "num_items_in_batch": mask.sum(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("loss", "options"),
+    [
+        (GRPO(beta=0.1), {"loss_type": "grpo", "beta": 0.1}),
+        (GRPO(beta=0.1, weighted_kl=False), {"loss_type": "grpo", "beta": 0.1, "use_bias_correction_kl": False}),
+        (GRPO(beta=0.0, clip_high=0.28, mean="token"), {"loss_type": "dapo", "beta": 0.0, "epsilon_high": 0.28}),
+    ],
+    ids=["grpo", "unweighted_kl", "dapo"],
+)
+def test_loss_and_gradients_equal_trl(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+    loss: GRPO,
+    options: dict[str, object],
+) -> None:
+    module, found = ours(model, tokenizer, loss)
+    module.model.save_pretrained(tmp_path)  # TRL loads its reference from the policy's folder; the batch overrides it
+    twin = type(model).from_pretrained(tmp_path)
+    config = GRPOConfig(
+        output_dir=str(tmp_path),
+        per_device_train_batch_size=GROUP * len(ROWS),
+        num_generations=GROUP,
+        max_completion_length=NEW_TOKENS,
+        report_to="none",
+        use_cpu=True,
+        bf16=False,
+        **options,
+    )
+    trainer = GRPOTrainer(
+        twin, length_reward, config, train_dataset=Dataset.from_list(ROWS), processing_class=tokenizer
+    )
+    trainer.current_gradient_accumulation_steps = 1
+    expected = trainer.compute_loss(trainer.model, trl_inputs(module))
+    expected.backward()
+
+    assert found.item() == pytest.approx(expected.item(), abs=1e-5)
+    assert found.abs().item() > 1e-3
+    gradients = {name: p.grad for name, p in trainer.model.named_parameters()}
+    for name, parameter in module.model.named_parameters():
+        assert torch.allclose(parameter.grad, gradients[name], atol=1e-5, rtol=1e-4), name
