@@ -1,0 +1,120 @@
+"""What stands before every route: the host name, the key, and how large and how slow a body may be."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY = 2**20  # bytes
+BODY_SECONDS = 30  # for the whole body to arrive
+OPEN = {"/health"}  # needs no key: it tells nothing but that the process lives
+
+
+class Guard:
+    """ASGI middleware that refuses a request before anything reads its body.
+
+    Args:
+        api_key: what clients send as `Authorization: Bearer KEY`; None lets everyone in.
+        local: only host names of this machine are answered, or else a web page could reach a loopback server through
+            its visitor's browser (DNS rebinding).
+    """
+
+    def __init__(self, app: ASGIApp, api_key: str | None, local: bool) -> None:
+        self.app, self.local = app, local
+        self.key = None if api_key is None else _digest(api_key.encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        refusal = self.refusal(scope["path"], Headers(scope=scope))
+        if refusal is None:
+            try:
+                receive = replay(await read(receive), receive)
+            except TooLarge:
+                refusal = error(413, f"the body is larger than {MAX_BODY} bytes")
+            except TimeoutError:
+                refusal = error(408, f"the body did not arrive within {BODY_SECONDS} seconds")
+        await (refusal or self.app)(scope, receive, send)
+
+    def refusal(self, path: str, headers: Headers) -> JSONResponse | None:
+        if self.local and not is_local(host_name(headers.get("host", ""))):
+            return error(403, "this server answers only to the names of the machine it runs on, such as 127.0.0.1")
+        if self.key is not None and path not in OPEN and not self.knows(headers.get("authorization", "")):
+            hint = "give the server's key as `Authorization: Bearer KEY`"
+            return error(401, hint, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length) > MAX_BODY:
+            return error(413, f"the body is larger than {MAX_BODY} bytes")
+        return None
+
+    def knows(self, authorization: str) -> bool:
+        """Digests are compared, in constant time, so that neither the key nor its length leaks by timing."""
+        scheme, _, key = authorization.partition(" ")
+        matches = hmac.compare_digest(_digest(key.strip().encode("latin-1", "replace")), self.key or b"")
+        return matches and scheme.lower() == "bearer"
+
+
+class TooLarge(Exception):
+    """The body is larger than MAX_BODY."""
+
+
+async def read(receive: Receive) -> list[Message]:
+    """The messages of one body. Raises TooLarge, or TimeoutError."""
+    messages, size = [], 0
+    async with asyncio.timeout(BODY_SECONDS):
+        while True:
+            message = await receive()
+            messages.append(message)
+            size += len(message.get("body", b""))
+            if size > MAX_BODY:
+                raise TooLarge
+            if not message.get("more_body"):
+                return messages
+
+
+def replay(messages: list[Message], receive: Receive) -> Receive:
+    """A `receive` that gives `messages` first, then whatever comes later (the client's going away)."""
+
+    async def again() -> Message:
+        return messages.pop(0) if messages else await receive()
+
+    return again
+
+
+def error(
+    status: int, message: str, code: str | None = None, param: str | None = None, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """An error as the OpenAI API words it, so that its clients show the message."""
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    return JSONResponse(body, status, headers)
+
+
+def is_local(host: str) -> bool:
+    """Whether a host name or address means this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without the port; "" if it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()

@@ -1,0 +1,123 @@
+"""Start the server, for good (`serve`) or for the length of a `with` block (`running`)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import transformers
+import uvicorn
+from fastapi import FastAPI
+from transformers import AutoTokenizer
+
+from llmcycle.deploy.app import build_app
+from llmcycle.deploy.guard import is_local
+from llmcycle.deploy.reply import Replier
+from llmcycle.model import load
+
+API_KEY = "LLMCYCLE_API_KEY"  # the variable that holds the key, so that it need not stand in a command line
+START_SECONDS = 60
+STOP_SECONDS = 5  # that running answers have to finish
+
+
+def open_model(folder: str | Path, name: str | None = None) -> Replier:
+    """Whatever a stage handed on (weights, quantised weights, an adapter) or a Hub name, ready to answer.
+
+    Raises:
+        ValueError: see `llmcycle.model.load`.
+    """
+    transformers.logging.set_verbosity_error()
+    model = load(folder)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return Replier(name or Path(folder).resolve().name, model, AutoTokenizer.from_pretrained(folder))
+
+
+def serve(
+    folder: str | Path, host: str = "127.0.0.1", port: int = 8000, api_key: str | None = None, queue: int = 8
+) -> None:
+    """Serve the model in `folder` until Ctrl-C, after printing one line with the address and a command to try.
+
+    Args:
+        host: an address of this machine; one that others can reach needs a key.
+        port: 0 takes a free one.
+        api_key: what clients must send; by default the variable LLMCYCLE_API_KEY, and no key if that is not set.
+        queue: requests inside at a time; the next gets 429.
+
+    Raises:
+        ValueError: no key for a public address, the port is taken, or the folder holds no model.
+    """
+    api_key = api_key or os.environ.get(API_KEY) or None
+    check_reach(host, api_key)
+    with listen(host, port) as sock:
+        replier = open_model(folder)
+        app = build_app(replier, api_key, queue, local=is_local(host))
+        url = address(host, sock.getsockname()[1])
+        print(
+            f"{replier.name} is served at {url}/v1 (Ctrl-C ends it); try: {example(replier, url, api_key)}", flush=True
+        )
+        make_server(app).run(sockets=[sock])
+
+
+@contextmanager
+def running(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """Serve `app` from a thread inside the block, and give its address, e.g. http://127.0.0.1:41234."""
+    with listen(host, port) as sock:
+        server = make_server(app)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + START_SECONDS
+        while not server.started:
+            if not thread.is_alive() or time.monotonic() > deadline:
+                raise RuntimeError(f"the server did not start within {START_SECONDS} s; its log says why")
+            time.sleep(0.01)
+        try:
+            yield address(host, sock.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def check_reach(host: str, api_key: str | None) -> None:
+    """Refuse to open a model to the network without a key."""
+    if api_key is None and not is_local(host):
+        raise ValueError(
+            f"host={host}: others could use this server without a key; set the variable {API_KEY}, or use 127.0.0.1"
+        )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ValueError(
+            f"port={port}: can't listen on {host}:{port} ({error.strerror}); port=0 takes a free one"
+        ) from error
+
+
+def make_server(app: FastAPI) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=STOP_SECONDS
+    )
+    return uvicorn.Server(config)
+
+
+def address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def example(replier: Replier, url: str, api_key: str | None) -> str:
+    """A command that works when it is pasted; a key is named by its variable, never shown."""
+    is_chat = bool(replier.tokenizer.chat_template)
+    asked = {"messages": [{"role": "user", "content": "Hello"}]} if is_chat else {"prompt": "Hello"}
+    body = shlex.quote(json.dumps({"model": replier.name, **asked}))
+    key = f' -H "Authorization: Bearer ${API_KEY}"' if api_key else ""
+    path = "chat/completions" if is_chat else "completions"
+    return f"curl {url}/v1/{path} -H 'Content-Type: application/json'{key} -d {body}"
