@@ -86,7 +86,7 @@ class Batches(pl.LightningDataModule):
 
     def _encode(self, rows: list[Row], split: str) -> list[Example]:
         examples = self.encode.encode(rows, self.tokenizer)
-        _refuse_unlabelled(examples, split, getattr(self.encode, "max_length", None))
+        _refuse_unlabelled(examples, split, self.encode.max_length)
         return examples
 
     def _loader(self, examples: list[Example], **options: Any) -> DataLoader[Any]:
@@ -104,7 +104,7 @@ def _texts(row: Row) -> Iterator[str]:
             yield from (m["content"] for m in value if isinstance(m, dict) and "content" in m)
 
 
-def _refuse_unlabelled(examples: list[Example], split: str, max_length: int | None) -> None:
+def _refuse_unlabelled(examples: list[Example], split: str, max_length: int) -> None:
     bad = [e["index"] for e in examples if not _has_label(e)]
     if bad:
         shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")

@@ -16,7 +16,9 @@ Example = dict[str, Any]  # lists of token ids, `index` (the row's place), and p
 
 
 class Encoder(Protocol):
-    """What `Batches` needs: rows to examples, examples to one batch of tensors."""
+    """What `Batches` needs: rows to examples of at most `max_length` tokens, examples to one batch of tensors."""
+
+    max_length: int
 
     def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]: ...
     def collate(self, examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]: ...

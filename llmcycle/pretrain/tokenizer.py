@@ -19,7 +19,7 @@ class ByteLevelBPE:
     A blank is put before every text and after every special token, so that a word is the same token wherever it stands.
 
     Args:
-        vocab_size: tokens at most, 5 special ones and 256 bytes included; 261 is one token a byte. A small corpus gives fewer.
+        vocab_size: tokens at most, 5 special ones and 256 bytes among them, so that 261 is one token a byte.
     """
 
     def __init__(self, vocab_size: int) -> None:

@@ -74,7 +74,9 @@ class TrainedModule(pl.LightningModule):
             )
         self.losses.append(loss.detach())
         self.tokens = self.tokens + count_tokens(batch)
-        self.log_dict({f"train/{name}": value for name, value in {"loss": loss.detach(), **values}.items()})
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        values = {"loss": loss.detach(), "lr": rate, **values}
+        self.log_dict({f"train/{name}": value for name, value in values.items()})
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], *_: Any) -> None:

@@ -1,0 +1,45 @@
+"""The stage: train on packed documents, and report the loss on held-out ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import Logger
+from transformers import GenerationConfig
+
+from llmcycle.data.batches import Batches
+from llmcycle.data.chat import Prompt
+from llmcycle.evaluate import Evaluator, Metric, Metrics
+from llmcycle.pretrain.held_out import HeldOut
+from llmcycle.pretrain.module import NextToken
+from llmcycle.train import fit
+
+SAMPLES, SAMPLE_WORDS = 8, 4  # prompts made from held-out documents where a recipe gives none, and words of each
+
+
+def pretrain(
+    module: NextToken,
+    batches: Batches,
+    trainer: pl.Trainer,
+    evaluators: Mapping[str, Evaluator] | None = None,
+    samples: Sequence[Prompt] | None = None,
+    generate: GenerationConfig | None = None,
+    *,
+    out: Path,
+    logger: Logger | None,
+) -> Metrics:
+    """`llmcycle.train.fit`, with the loss on the data's validation documents first.
+
+    Without `samples` the model continues the beginnings of held-out documents.
+    """
+    texts = [row["text"] for row in batches.rows.validation]
+    held_out = HeldOut(texts, batches.encode.max_length, getattr(batches.rows, "entropy", None)) if texts else None
+    scored = {**({"held_out": held_out} if held_out else {}), **(evaluators or {})}
+    prompts = samples or [" ".join(text.split()[:SAMPLE_WORDS]) for text in texts[:SAMPLES]]
+    metrics = fit(module, batches, trainer, scored, prompts, generate, out=out, logger=logger)
+    if held_out and held_out.entropy is not None:
+        entropy = sum(held_out.entropy) / held_out.tokens(batches.tokenizer)
+        metrics["entropy"] = Metric(entropy, unit="nats/token", n=len(texts))
+    return metrics
