@@ -19,7 +19,7 @@ from pytorch_lightning.loggers import Logger
 from transformers import AutoTokenizer, GenerationConfig
 
 from llmcycle.deploy.app import build_app
-from llmcycle.deploy.serve import open_model, running
+from llmcycle.deploy.serving import open_model, running
 from llmcycle.engine import generate, write_samples
 from llmcycle.evaluate.interval import mean_interval
 from llmcycle.evaluate.metric import Metric, Metrics

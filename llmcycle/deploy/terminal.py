@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from llmcycle.deploy.reply import Ask, BadPrompt, Replier
-from llmcycle.deploy.serve import open_model
+from llmcycle.deploy.serving import open_model
 
 HELP = "/reset forgets the conversation, /quit ends it"
 

@@ -1,0 +1,311 @@
+"""The server, over real sockets on the loopback interface."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import openai
+import pytest
+from transformers import GenerationConfig
+
+from llmcycle.deploy.app import build_app
+from llmcycle.deploy.guard import MAX_BODY
+from llmcycle.deploy.reply import Ask, Cancelled, Replier, Reply
+from llmcycle.deploy.serving import running
+from llmcycle.engine import generate
+
+from .conftest import NAME, Got, asked, send
+
+KEY = "correct horse"
+BEARER = {"Authorization": f"Bearer {KEY}"}
+CHAT, COMPLETE = "/v1/chat/completions", "/v1/completions"
+PROMPTS = ["Hello", "What is blue?", "ä 你好", "x" * 40]
+
+
+@pytest.fixture
+def url(replier: Replier) -> Iterator[str]:
+    with running(build_app(replier, KEY, queue=2)) as address:
+        yield address
+
+
+@pytest.fixture
+def client(url: str) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0)
+
+
+def words(content: str) -> list[Any]:
+    return [{"role": "user", "content": content}]
+
+
+def test_greedy_answers_are_those_of_the_engine(client: openai.OpenAI, replier: Replier) -> None:
+    expected = generate(replier.model, replier.tokenizer, PROMPTS, GenerationConfig(max_new_tokens=16))
+    answers = [
+        client.chat.completions.create(model=NAME, messages=words(p), max_tokens=16, temperature=0) for p in PROMPTS
+    ]
+    assert [answer.choices[0].message.content for answer in answers] == expected
+    assert len(set(expected)) == len(PROMPTS)
+
+
+@pytest.mark.parametrize("sampling", [{"temperature": 0}, {"temperature": 2, "top_p": 0.9, "seed": 7}])
+def test_a_streamed_chat_is_the_whole_one(client: openai.OpenAI, sampling: dict[str, Any]) -> None:
+    for prompt in PROMPTS:
+        request: dict[str, Any] = {"model": NAME, "messages": words(prompt), "max_completion_tokens": 40, **sampling}
+        whole = client.chat.completions.create(**request)
+        *chunks, last = client.chat.completions.create(**request, stream=True, stream_options={"include_usage": True})
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == whole.choices[0].message.content
+        assert chunks[0].choices[0].delta.role == "assistant"
+        assert chunks[-1].choices[0].finish_reason == whole.choices[0].finish_reason
+        assert last.usage == whole.usage
+        assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_a_streamed_completion_is_the_whole_one(client: openai.OpenAI) -> None:
+    request: dict[str, Any] = {"model": NAME, "prompt": "Once", "max_tokens": 30, "temperature": 0}
+    whole = client.completions.create(**request)
+    assert "".join(c.choices[0].text for c in client.completions.create(**request, stream=True)) == whole.choices[0].text
+    assert whole.usage is not None
+    assert whole.usage.prompt_tokens == len("Once")
+    assert whole.usage.total_tokens == len("Once") + whole.usage.completion_tokens
+    cut = client.completions.create(**request, stop=[whole.choices[0].text[3:5]])
+    assert cut.choices[0].finish_reason == "stop"
+    assert whole.choices[0].text.startswith(cut.choices[0].text)
+    assert len(cut.choices[0].text) <= 3
+
+
+def test_the_model_is_listed(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == [NAME]
+
+
+def test_health_needs_no_key_and_all_else_does(url: str) -> None:
+    assert send(f"{url}/health").json == {"status": "ok"}
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": KEY}, {"Authorization": f"Basic {KEY}"}):
+        for path, body in [("/v1/models", None), (CHAT, asked()), (COMPLETE, {}), ("/nothing", None)]:
+            got = send(url + path, body, headers)
+            assert (got.status, got.json["error"]["code"]) == (401, "invalid_api_key")
+            assert got.headers["www-authenticate"] == "Bearer"
+    assert send(f"{url}/v1/models", headers={"Authorization": f"bearer {KEY}"}).status == 200
+
+
+def test_without_a_key_everyone_is_let_in(replier: Replier) -> None:
+    with running(build_app(replier)) as url:
+        assert send(url + CHAT, asked()).status == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/load_model", "/reset", "/docs", "/redoc", "/openapi.json", "/v1/responses", "/metrics"]
+)
+def test_there_are_no_other_routes(url: str, path: str) -> None:
+    for body in (None, {}):
+        got = send(url + path, body, BEARER)
+        assert (got.status, got.message) == (404, "Not Found")
+
+
+def test_another_model_is_refused(url: str) -> None:
+    got = send(url + CHAT, asked() | {"model": "gpt-9"}, BEARER)
+    assert (got.status, got.json["error"]["code"]) == (404, "model_not_found")
+    assert got.message == "there is no model 'gpt-9' here; this server has 'tiny'"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"temperature": -1}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"top_p": 0}, "top_p"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": 2.5}, "max_tokens"),
+        ({"max_completion_tokens": 4}, "body"),
+        ({"stop": ["a", ""]}, "stop"),
+        ({"stop": ["a"] * 5}, "stop"),
+        ({"seed": -1}, "seed"),
+        ({"stream": "yes"}, "stream"),
+        ({"n": 2}, "n"),
+        ({"logprobs": True}, "logprobs"),
+        ({"generation_config": "{}"}, "generation_config"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content"),
+    ],
+)
+def test_a_bad_body_is_refused_with_its_field(url: str, change: dict[str, Any], field: str) -> None:
+    got = send(url + CHAT, asked() | change, BEARER)
+    assert got.status == 422
+    assert got.json["error"]["param"].startswith(field)
+    assert got.message.startswith(field)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"[" * 100_000, b"\xff\xfe"])
+def test_a_body_that_is_no_json_object_is_refused(url: str, body: bytes) -> None:
+    got = send(url + CHAT, body, BEARER)
+    assert got.status in (400, 422)
+    assert "Traceback" not in got.text
+
+
+def test_a_form_is_no_json(url: str) -> None:  # what a web page can send elsewhere without asking
+    import json
+
+    got = send(url + CHAT, json.dumps(asked()).encode(), BEARER | {"Content-Type": "text/plain"})
+    assert got.status == 422
+
+
+def test_content_may_come_in_parts(url: str) -> None:
+    parts = [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]
+    got = send(url + CHAT, asked() | {"messages": [{"role": "user", "content": parts}], "temperature": 0}, BEARER)
+    assert got.json["choices"] == send(url + CHAT, asked(temperature=0), BEARER).json["choices"]
+
+
+def test_a_prompt_without_room_is_refused(url: str, replier: Replier) -> None:
+    got = send(url + CHAT, asked("x" * replier.context), BEARER)
+    assert (got.status, got.json["error"]["param"]) == (400, "messages")
+    assert f"context is {replier.context}" in got.message
+
+
+def test_a_large_body_is_refused(url: str) -> None:
+    got = send(url + CHAT, asked("x" * MAX_BODY), BEARER)
+    assert (got.status, got.message) == (413, f"the body is larger than {MAX_BODY} bytes")
+
+
+def test_a_large_body_of_unknown_length_is_refused(url: str) -> None:
+    import http.client
+
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    chunks = iter([b"x" * 2**16] * 20)
+    connection.request("POST", CHAT, chunks, BEARER, encode_chunked=True)
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def test_a_slow_body_is_given_up(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import http.client
+
+    monkeypatch.setattr("llmcycle.deploy.guard.BODY_SECONDS", 0.2)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    connection.putrequest("POST", CHAT)
+    for name, value in {**BEARER, "Content-Length": "100"}.items():
+        connection.putheader(name, value)
+    connection.endheaders(b"{")
+    assert connection.getresponse().status == 408
+    connection.close()
+
+
+def test_a_foreign_host_name_is_refused(url: str) -> None:
+    got = send(f"{url}/v1/models", headers={**BEARER, "Host": "evil.example"})
+    assert got.status == 403
+    assert send(f"{url}/v1/models", headers={**BEARER, "Host": "localhost:99"}).status == 200
+
+
+class Patient(Replier):
+    """Says one word, then waits to be released or cancelled."""
+
+    def __init__(self, like: Replier) -> None:
+        super().__init__(like.name, like.model, like.tokenizer)
+        self.release, self.began, self.cancels = threading.Event(), 0, 0
+
+    def reply(self, ask: Ask, say: Callable[[str], None], cancelled: threading.Event) -> Reply:
+        self.began += 1
+        say("word")
+        while not self.release.wait(0.01):
+            if cancelled.is_set():
+                self.cancels += 1
+                raise Cancelled
+        return Reply("word", 1, 1, "stop")
+
+
+@pytest.fixture
+def patient(replier: Replier) -> Patient:
+    return Patient(replier)
+
+
+@pytest.fixture
+def slow_url(patient: Patient) -> Iterator[str]:
+    with running(build_app(patient, queue=2)) as address:
+        yield address
+        patient.release.set()
+
+
+def until(true: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
+
+
+def open_stream(url: str) -> Any:
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+    stream = client.chat.completions.create(**asked(), stream=True)
+    next(iter(stream))
+    return stream
+
+
+def test_past_the_queue_it_is_429(slow_url: str, patient: Patient) -> None:
+    inside = [open_stream(slow_url), open_stream(slow_url)]
+    got = send(slow_url + CHAT, asked())
+    assert (got.status, got.json["error"]["code"]) == (429, "queue_full")
+    assert int(got.headers["retry-after"]) >= 1
+    patient.release.set()
+    assert ["".join(c.choices[0].delta.content or "" for c in stream) for stream in inside] == ["word", "word"]
+    until(lambda: send(slow_url + CHAT, asked()).status == 200)
+
+
+def test_a_stream_that_is_left_is_cancelled(slow_url: str, patient: Patient) -> None:
+    open_stream(slow_url).close()
+    until(lambda: patient.cancels == 1)
+
+
+def test_a_whole_answer_that_nobody_waits_for_is_cancelled(slow_url: str, patient: Patient) -> None:
+    client = openai.OpenAI(base_url=f"{slow_url}/v1", api_key="none", max_retries=0, timeout=0.5)
+    with pytest.raises(openai.APITimeoutError):
+        client.chat.completions.create(**asked())
+    until(lambda: patient.cancels == 1)
+
+
+def test_a_place_in_the_line_that_is_left_is_free_at_once(slow_url: str, patient: Patient) -> None:
+    first, second = open_stream(slow_url), open_stream(slow_url)
+    second.close()
+
+    def admitted() -> bool:
+        try:
+            open_stream(slow_url).close()
+        except openai.RateLimitError:
+            return False
+        return True
+
+    until(admitted)
+    assert patient.began == 1  # the first one is still being answered
+    first.close()
+
+
+def test_the_end_of_the_server_ends_answers(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmcycle.deploy.serving.STOP_SECONDS", 0.2)
+    with running(build_app(patient)) as url:
+        stream = open_stream(url)
+    assert patient.cancels == 1
+    stream.close()
+    with pytest.raises(OSError, match="refused"):
+        send(f"{url}/health")
+
+
+class Broken(Replier):
+    def reply(self, ask: Ask, say: Callable[[str], None], cancelled: threading.Event) -> Reply:
+        if ask.seed == 1:
+            raise RuntimeError("secret path /home/me")
+        return Reply("well", 1, 1, "stop")
+
+
+def test_a_failure_stays_in_the_log(replier: Replier, caplog: pytest.LogCaptureFixture) -> None:
+    broken = Broken(replier.name, replier.model, replier.tokenizer)
+    with caplog.at_level(logging.ERROR), running(build_app(broken)) as url:
+        answers: list[Got] = [send(url + CHAT, asked(seed=1, stream=stream)) for stream in (False, True)]
+        assert send(url + CHAT, asked(seed=2)).json["choices"][0]["message"]["content"] == "well"
+    assert [answer.status for answer in answers] == [500, 200]
+    for answer in answers:
+        assert "internal_error" in answer.text
+        assert "secret" not in answer.text
+        assert "Traceback" not in answer.text
+    assert "secret path" in caplog.text
