@@ -105,10 +105,10 @@ def test_bradley_terry_recovers_the_rewards() -> None:
     assert torch.allclose(scores - scores.mean(), REWARDS - REWARDS.mean(), atol=1e-5)
 
 
-def ascend(loss: GRPO, steps: int = 3000) -> Tensor:
+def ascend(loss: GRPO, steps: int = 400) -> Tensor:
     """Log-probabilities after on-policy training with exact expectations: each action weighted by its probability."""
     logits = torch.zeros(4, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.SGD([logits], lr=0.5)
+    optimizer = torch.optim.SGD([logits], lr=4.0)
     for _ in range(steps):
         optimizer.zero_grad()
         logprobs = log_softmax(logits, 0)
