@@ -34,6 +34,7 @@ def pretrain(
 
     Without `samples` the model continues the beginnings of held-out documents.
     """
+    _adopt_tokens(module, batches)
     texts = [row["text"] for row in batches.rows.validation]
     held_out = HeldOut(texts, batches.encode.max_length, getattr(batches.rows, "entropy", None)) if texts else None
     scored = {**({"held_out": held_out} if held_out else {}), **(evaluators or {})}
@@ -43,3 +44,11 @@ def pretrain(
         entropy = sum(held_out.entropy) / held_out.tokens(batches.tokenizer)
         metrics["entropy"] = Metric(entropy, unit="nats/token", n=len(texts))
     return metrics
+
+
+def _adopt_tokens(module: NextToken, batches: Batches) -> None:
+    """A model from a bare configuration has that class's default ids for start, end and padding, not the tokenizer's."""
+    names = ("bos_token_id", "eos_token_id", "pad_token_id")
+    ids = {name: getattr(batches.tokenizer, name) for name in names}
+    module.model.config.update(ids)
+    module.model.generation_config.update(**ids)
