@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from llmcycle.data.chat import IGNORE
 from llmcycle.data.encode import pad
 from llmcycle.engine.generation import evaluation_mode
+from llmcycle.model import token_logits
 
 # Logits held at once, in elements (256 MiB in fp32): what bounds a batch for a large vocabulary.
 MAX_LOGITS = 2**26
@@ -60,7 +61,7 @@ def _score_batch(model: PreTrainedModel, batch: list[tuple[list[int], list[int]]
     input_ids_BT = pad([ids for ids, _ in batch], 0).to(model.device)
     labels_BT = pad([labels for _, labels in batch], IGNORE).to(model.device)
     mask_BT = pad([[1] * len(ids) for ids, _ in batch], 0).to(model.device)
-    logits_BTV = model(input_ids=input_ids_BT, attention_mask=mask_BT, use_cache=False).logits
+    logits_BTV = token_logits(model, input_ids_BT, mask_BT)
     targets_BT = labels_BT[:, 1:]
     nll_BT = cross_entropy(
         logits_BTV[:, :-1].float().transpose(1, 2), targets_BT, ignore_index=IGNORE, reduction="none"

@@ -1,0 +1,60 @@
+"""Exact match of generated answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from llmcycle.data.batches import Rows
+from llmcycle.engine import generate
+from llmcycle.evaluate.evaluator import Scores
+from llmcycle.evaluate.text_match import TextMatch
+
+REFERENCE_COLUMNS = ("answer", "completion", "chosen")
+
+
+class ExactMatch:
+    """`exact_match`: 1 where the generated answer equals the row's own, else 0.
+
+    Args:
+        rows: {"prompt", "answer"} or {"prompt", "completion"}; those of `validation` are asked.
+        match: when two answers are equal.
+        generate: how to decode; greedy by default.
+        limit: ask the first so many rows only.
+        batch_size: prompts decoded at once.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        match: TextMatch | None = None,
+        generate: GenerationConfig | None = None,
+        limit: int | None = None,
+        batch_size: int = 64,
+    ) -> None:
+        self.rows, self.match, self.config = rows, match or TextMatch(), generate or None
+        self.limit, self.batch_size = limit, batch_size
+
+    def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Scores]:
+        """See the class."""
+        rows = self.rows.validation[: self.limit]
+        answers = generate(model, tokenizer, [row["prompt"] for row in rows], self.config, self.batch_size)
+        correct = [self.match(answer, reference(row)) for answer, row in zip(answers, rows, strict=True)]
+        return {"exact_match": Scores([float(value) for value in correct])}
+
+
+def reference(row: dict[str, Any]) -> str:
+    """The right answer of a row: its `answer`, `completion` or `chosen`, the last message's text if it is a chat.
+
+    Raises:
+        ValueError: the row has none of them.
+    """
+    for column in REFERENCE_COLUMNS:
+        if column in row:
+            value = row[column]
+            return str(value if not isinstance(value, list) else value[-1]["content"])
+    raise ValueError(
+        f"data.columns: an answer is needed in one of {', '.join(REFERENCE_COLUMNS)}, but the rows have only "
+        f"{', '.join(row)}: map a column, as in `data.columns.answer=NAME`"
+    )

@@ -1,0 +1,44 @@
+"""Helpful, honest, harmless (arXiv:2112.00861), judged by the storefront's verifier."""
+
+from __future__ import annotations
+
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from llmcycle.data.storefront import Questions, World
+from llmcycle.engine import generate
+from llmcycle.evaluate.evaluator import Scores
+from llmcycle.evaluate.text_match import TextMatch
+
+
+class HHH:
+    """Rates over a fixed mix of held-out questions for known attributes, unknown attributes and open requests.
+
+    `bad` is the rate of answers that are dishonest or harmful; `exact_match_known` stands on the known attributes only.
+
+    Args:
+        world: who judges.
+        count: prompts, a third of each kind.
+        seed: draws the prompts.
+        max_new_tokens: of each greedy answer.
+    """
+
+    def __init__(self, world: World, count: int = 300, seed: int = 0, max_new_tokens: int = 48) -> None:
+        self.world, self.rows = world, Questions(world, count=count, seed=seed)
+        self.config = GenerationConfig(max_new_tokens=max_new_tokens)
+
+    def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Scores]:
+        """See the class."""
+        rows = self.rows.validation
+        answers = generate(model, tokenizer, [row["prompt"] for row in rows], self.config)
+        verdicts = [self.world.verify(row["prompt"], answer) for row, answer in zip(rows, answers, strict=True)]
+        match = TextMatch()
+        known = [
+            match(answer, row["answer"]) for row, answer in zip(rows, answers, strict=True) if row["kind"] == "known"
+        ]
+        return {
+            "bad": Scores([float(not (v.honest and v.harmless)) for v in verdicts], better="lower"),
+            "helpful": Scores([float(v.helpful) for v in verdicts]),
+            "honest": Scores([float(v.honest) for v in verdicts]),
+            "harmless": Scores([float(v.harmless) for v in verdicts]),
+            "exact_match_known": Scores([float(value) for value in known]),
+        }

@@ -1,0 +1,135 @@
+"""Multiple choice by the log-likelihood of each option, as in the Language Model Evaluation Harness."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from llmcycle.data.batches import Rows
+from llmcycle.engine import completion_logprobs
+from llmcycle.evaluate.evaluator import Scores
+
+LETTERED = re.compile(r"^[A-Z][.)] *", re.MULTILINE)
+
+
+class MultipleChoice:
+    """`accuracy` and `accuracy_normalised`: 1 where the right option is the likeliest, else 0.
+
+    An option is scored by the log-likelihood of " " + option after the prompt, as raw text without a chat template.
+    The normalised score divides it by the option's length in characters (`acc_norm` of the harness). The first of
+    equals wins.
+
+    Args:
+        rows: {"prompt", "choices", "label"}; see `choices_of` for other shapes. Those of `validation` are scored.
+        template: the prompt, with the row's columns in braces.
+        choices: the column of the options, or one column an option.
+        limit: score the first so many rows only.
+        batch_size: options at once.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        template: str = "{prompt}",
+        choices: str | Sequence[str] = "choices",
+        limit: int | None = None,
+        batch_size: int = 64,
+    ) -> None:
+        self.rows, self.template, self.choices = rows, template, choices
+        self.limit, self.batch_size = limit, batch_size
+
+    def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Scores]:
+        """See the class."""
+        rows = self.rows.validation[: self.limit]
+        parsed = [choices_of(row, self.choices) for row in rows]
+        prompts = [fill(self.template, row) for row in rows]
+        logprobs = choice_logprobs(model, tokenizer, prompts, [options for options, _ in parsed], self.batch_size)
+        plain, normalised = [], []
+        for scores, (options, label) in zip(logprobs, parsed, strict=True):
+            plain.append(float(best(scores) == label))
+            normalised.append(float(best(normalise(scores, options)) == label))
+        return {"accuracy": Scores(plain), "accuracy_normalised": Scores(normalised)}
+
+
+def choice_logprobs(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    choices: Sequence[Sequence[str]],
+    batch_size: int = 64,
+) -> list[list[float]]:
+    """log p(" " + choice | prompt) in nats for each choice of each prompt."""
+    pairs = [
+        split_ids(tokenizer, prompt, choice)
+        for prompt, options in zip(prompts, choices, strict=True)
+        for choice in options
+    ]
+    scores = iter(completion_logprobs(model, pairs, batch_size))
+    return [[next(scores) for _ in options] for options in choices]
+
+
+def split_ids(tokenizer: PreTrainedTokenizerBase, context: str, continuation: str) -> tuple[list[int], list[int]]:
+    """Ids of the context and of a blank and the continuation, which are tokenised together and then cut."""
+    context = context.rstrip()
+    context_ids: list[int] = tokenizer(context)["input_ids"]
+    whole: list[int] = tokenizer(f"{context} {continuation}")["input_ids"]
+    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    return whole[: len(context_ids)] or [start], whole[len(context_ids) :]
+
+
+def choices_of(row: dict[str, Any], choices: str | Sequence[str] = "choices") -> tuple[list[str], int]:
+    """The options of a row and the place of the right one.
+
+    `choices` names a column with a list or with lines "A. ...", or one column an option. The right one is the row's
+    `label`, a number, or its `answer`, which repeats the option.
+
+    Raises:
+        ValueError: a column is missing, or the answer is none of the options.
+    """
+    names = [choices] if isinstance(choices, str) else list(choices)
+    if missing := [name for name in names if name not in row]:
+        raise ValueError(
+            f"data.columns: no column {', '.join(missing)} with the options; the rows have {', '.join(row)}: "
+            "map it, as in `data.columns.choices=NAME`"
+        )
+    options = _options(row[names[0]]) if len(names) == 1 else [str(row[name]).strip() for name in names]
+    if "label" in row:
+        return options, int(row["label"])
+    answer = LETTERED.sub("", str(row.get("answer", ""))).strip()
+    if answer not in options:
+        raise ValueError(f"data.columns: the answer {answer!r} is none of the options {options}; map label or answer")
+    return options, options.index(answer)
+
+
+def fill(template: str, row: dict[str, Any]) -> str:
+    """Put the row's columns into the template's braces.
+
+    Raises:
+        ValueError: the template names a column that the row lacks.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in row:
+            raise ValueError(f"template: {{{match[1]}}} is no column of the rows, which have {', '.join(row)}")
+        return str(row[match[1]])
+
+    return re.sub(r"\{(\w+)\}", value, template)
+
+
+def best(scores: Sequence[float]) -> int:
+    """Place of the highest score."""
+    return max(range(len(scores)), key=scores.__getitem__)
+
+
+def normalise(logprobs: Sequence[float], options: Sequence[str]) -> list[float]:
+    """Log-likelihood a character."""
+    return [logprob / max(len(option), 1) for logprob, option in zip(logprobs, options, strict=True)]
+
+
+def _options(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [part.strip() for part in LETTERED.split(value) if part.strip()]
+    return [str(option).strip() for option in value]
