@@ -75,11 +75,13 @@ def check_structure(root: DictConfig) -> list[ConfigError]:
 
 
 def check_given(root: DictConfig, name: str) -> Iterator[ConfigError]:
-    """Every input has a value."""
+    """Every input has a value, and the stage that it asks for exists."""
     for key, value in identity.raw_inputs(root, name).items():
+        here, other = dot(name, "inputs", key), identity.sibling(value)
         if value in (None, "???"):
-            here = dot(name, "inputs", key)
             yield ConfigError(here, "it is missing", f"{here}=FOLDER, an artifact's id or a Hub name")
+        elif other is not None and not stages.is_stage(root.get(other)):
+            yield identity.no_sibling(root, other, (name, key))
 
 
 def settled(root: DictConfig, name: str) -> dict[str, Any]:
@@ -169,7 +171,6 @@ def check_inputs(root: DictConfig, name: str) -> Iterator[ConfigError]:
 
 def check_absent_sibling(root: DictConfig, name: str, key: str, other: str) -> Iterator[ConfigError]:
     """A sibling that this run does not reach before `name` must have left its artifact earlier."""
-    identity.stage_id(root, other, asked_by=(name, key))
     if identity.store(root).find(identity.artifact_folder(other, _root_=root)) is None:
         reason = f"it asks for the artifact of `{other}`, which does not run before `{name}` and is not in the store"
         yield ConfigError(dot(name, "inputs", key), reason, f"add {other} to lifecycle, before {name}")

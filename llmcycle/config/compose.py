@@ -83,6 +83,12 @@ def composed(name: str, recipe: Path, overrides: Sequence[str]) -> DictConfig:
         mark = error.problem_mark
         where = f"{mark.name}:{mark.line + 1}" if mark else str(recipe)
         raise ConfigError(where, f"this is not YAML: {error.problem}", 'in {...}, quote "???" and "${...}"') from None
+    except AttributeError as error:  # omegaconf's, when a mapping is merged into a part that is absent
+        found = re.search(r"full_key: (\S+)", str(error))
+        if found is None:
+            raise
+        key, part = found.group(1), found.group(1).rpartition(".")[2]
+        raise ConfigError(key, "this recipe has no such part to merge into", f"+{part}@{key}=OPTION") from None
     except (HydraException, OmegaConfBaseException) as error:
         raise translate(error, name, recipe, overrides) from None
     HydraConfig.instance().set_config(config)
@@ -139,15 +145,26 @@ def first_line(error: Exception) -> str:
 def bad_override(complaint: Complaint) -> ConfigError:
     """An override whose key the composition has no place for."""
     key = complaint.subject
+    if (deeper := re.search(r"full_key: (\S+)", complaint.text)) and deeper.group(1).startswith(f"{key}."):
+        key = deeper.group(1)  # a mapping was given, and one of its keys is wrong
     typed = (one.partition("=")[2] for one in complaint.overrides if one.lstrip("+~").startswith(f"{key}="))
     suffix = next(typed, "VALUE")
     known, options = valid_keys(complaint.name)
     is_option = "@" in key or "No match in the defaults list" in complaint.text
-    near = nearest(key, options if is_option else [*known, *options]) or by_last_part(key, known)
+    near = nearest(key, options) if is_option else by_parent(key, known) or nearest(key, [*known, *options])
+    near = near or by_last_part(key, known)
     kind = "option group" if is_option else "key"
     return ConfigError(
         key, f"this recipe has no such {kind}", f"{near}={suffix}" if near else f"llmcycle {complaint.name} --cfg job"
     )
+
+
+def by_parent(key: str, known: Sequence[str]) -> str | None:
+    """The nearest key beside the one that was meant, where everything but its last part is right."""
+    parent, _, last = key.rpartition(".")
+    beside = [one.rpartition(".")[2] for one in known if one.rpartition(".")[0] == parent]
+    near = nearest(last, beside)
+    return (f"{parent}.{near}" if parent else near) if near else None
 
 
 def by_last_part(key: str, known: Sequence[str]) -> str | None:
@@ -217,7 +234,9 @@ def no_option(complaint: Complaint) -> ConfigError:
 
 def schema_key(complaint: Complaint) -> ConfigError:
     """A key of a YAML file that the schema does not have."""
-    return unknown_key(complaint.text, ConfigError(str(complaint.recipe), detail(complaint.text)))
+    error = unknown_key(complaint.text, ConfigError(str(complaint.recipe), detail(complaint.text)))
+    value = next((one.partition("=")[2] for one in complaint.overrides if one.startswith(f"{error.key}=")), "")
+    return ConfigError(error.key, error.reason, f"{error.remedy}={value}") if value else error
 
 
 def syntax(complaint: Complaint) -> ConfigError:

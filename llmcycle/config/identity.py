@@ -67,12 +67,16 @@ def content(data: Any) -> Iterator[tuple[str, Path]]:
             yield key, Path(value).expanduser()
 
 
-def resolved(root: DictConfig, name: str, inputs: dict[str, str]) -> dict[str, Any]:
-    """The stage's subtree, resolved after its inputs are replaced by `inputs`."""
+def resolved(
+    root: DictConfig, name: str, inputs: dict[str, str], digests: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """The stage's subtree, resolved after its inputs, and content keys of its data, are replaced by what is given."""
     copy = root.copy()
     where = stages.node(copy, name)
     with open_dict(where):
         where.inputs = {**raw_inputs(root, name), **inputs}
+        for key, digest in (digests or {}).items():
+            where.data[key] = digest
     parts = ((key, where[key]) for key in stages.raw(where))
     return {key: stages.plain(part) if OmegaConf.is_config(part) else part for key, part in parts}
 
@@ -84,15 +88,20 @@ def stage_id(root: DictConfig, name: str, asked_by: tuple[str, str] = ("", "")) 
         ConfigError: there is no such stage; `asked_by` (stage, input) is named and the nearest stage suggested.
     """
     if name and not stages.is_stage(root.get(name)):
-        here = ".".join(part for part in (asked_by[0], "inputs", asked_by[1]) if part)
-        others = [str(key) for key in root if stages.is_stage(root[key])]
-        remedy = choose(name, [f"${{artifact:{other}}}" for other in others]) if others else f"{here}=FOLDER"
-        raise ConfigError(here, f"it asks for the artifact of `{name}`, which is no stage of this recipe", remedy)
-    config = resolved(root, name, input_tokens(root, name))
-    for key, path in content(config.get("data")):
-        config["data"][key] = digest_path(path)
+        raise no_sibling(root, name, asked_by)
+    data = stages.plain(stages.node(root, name).data) if stages.node(root, name).get("data") else None
+    digests = {key: digest_path(path) for key, path in content(data)}
+    config = resolved(root, name, input_tokens(root, name), digests)
     seed = config.pop("seed")
     return identify(config, seed=seed, versions=environment())
+
+
+def no_sibling(root: DictConfig, name: str, asked_by: tuple[str, str]) -> ConfigError:
+    """An input asks for the artifact of a stage that the recipe does not have."""
+    here = ".".join(part for part in (asked_by[0], "inputs", asked_by[1]) if part)
+    others = [f"${{artifact:{key!s}}}" for key in root if stages.is_stage(root[key])]
+    remedy = choose(f"${{artifact:{name}}}", others) if others else f"{here}=FOLDER"
+    return ConfigError(here, f"it asks for the artifact of `{name}`, which is no stage of this recipe", remedy)
 
 
 def artifact_folder(name: str, *, _root_: DictConfig) -> str:

@@ -33,7 +33,8 @@ def groups() -> dict[str, list[str]]:
             group = str(path.parent.relative_to(root))
             if group != ".":
                 found.setdefault(group, set()).add(path.stem)
-    found.setdefault("recipes", set()).update(recipes())
+    own = {str(path.relative_to("recipes").with_suffix("")) for path in Path("recipes").rglob("*.yaml")}
+    found.setdefault("recipes", set()).update(recipes(), own)
     return {group: sorted(names) for group, names in sorted(found.items())}
 
 

@@ -21,6 +21,8 @@ TOKENIZER = [
     *("pad_token", "eos_token", "bos_token", "unk_token", "chat_template", "add_bos_token", "add_eos_token"),
 ]
 LOGGER = ["entity", "group", "job_type", "tags", "notes", "mode", "resume", "settings"]
+# Classes that hold settings and do nothing when built: a default instance tells what they take.
+PLAIN_DATA = ("transformers.PretrainedConfig", "transformers.GenerationConfig")
 # Arguments of targets that hide theirs behind **kwargs and have no default instance to ask.
 KEYWORDS: dict[str, list[str]] = {
     "transformers.AutoModelForCausalLM.from_pretrained": MODEL,
@@ -61,11 +63,9 @@ def keywords(target: Callable[..., Any]) -> set[str]:
     if not isinstance(target, type):
         return set()
     found = {name for base in target.__mro__[1:-1] for name in inherited(base)}
-    try:
-        instance = target()
-    except (TypeError, ValueError, ImportError):  # it needs arguments: only what signatures tell is known
+    if not issubclass(target, (resolve(PLAIN_DATA[0], ""), resolve(PLAIN_DATA[1], ""))):
         return found
-    return found | {name for name in vars(instance) if not name.startswith("_")}
+    return found | {name for name in vars(target()) if not name.startswith("_")}
 
 
 def inherited(base: type) -> Iterable[str]:

@@ -1,0 +1,139 @@
+"""Every kind of bad recipe is refused with its key, the reason and what to type, and nothing is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llmcycle.config import ConfigError, check, compose, locate
+
+
+def refusal(recipe: str, *overrides: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        check(compose(locate(f"recipes/{recipe}.yaml"), overrides))
+    assert not Path("outputs").exists()
+    return caught.value
+
+
+def edit(recipe: str, old: str, new: str) -> None:
+    path = Path("recipes") / f"{recipe}.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_good_recipe_passes_alone_and_nested(toys: Path) -> None:
+    check(compose(locate("recipes/toy.yaml")))
+    check(compose(locate("recipes/first.yaml"), ["data.train=rows.txt"]))
+    assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "remedy"),
+    [
+        ("second.sed=3", "second.sed", "second.seed=3"),
+        ("secnd.seed=3", "secnd.seed", "second.seed=3"),
+        ("second.peft.r_=3", "second.peft.r_", "second.peft.r=3"),
+        ("second.peft=dora", "second.peft", "peft@second.peft=dora"),
+        ("peft@second.peft=dorra", "peft@second.peft=dorra", "peft@second.peft=dora"),
+        ("peft@secnd.peft=dora", "peft@secnd.peft", "peft@second.peft=dora"),
+        ("recipes@second=thirt", "recipes@second=thirt", "recipes@second=third"),
+        ("lifecycle=[first,secnd]", "lifecycle", "second"),
+        ("+second.peft.lora_alfa=3", "second.peft.lora_alfa", "lora_alpha"),
+        ("+second.inputs.modle=x", "second.inputs.modle", "model"),
+        ("+quant@second.quant=eight", "second.quant", ""),
+        ("+second.quant={_target_: torchao.quantization.Int8WeightOnlyConfig}", "second.quant", "quant@second.quant"),
+        ("+thing=3", "thing", "third"),
+        ("second.inputs.model=./nowhere", "second.inputs.model", ""),
+        ("second.inputs.model=???", "second.inputs.model", "second.inputs.model=FOLDER"),
+        ("second.inputs.model=${artifact:frst}", "second.inputs.model", "${artifact:first}"),
+        ("first.data.train=???", "first.data.train", "first.data.train=VALUE"),
+        ("second.peft._target_=peft.LoraConfg", "second.peft._target_", "peft.LoraConfig"),
+        ("second.seed=many", "second.seed", ""),
+    ],
+)
+def test_overrides(toys: Path, override: str, key: str, remedy: str) -> None:
+    error = refusal("toy", override)
+    assert error.key == key
+    assert remedy in error.remedy
+    assert not error.remedy.startswith("+") or "@" in error.remedy, (
+        "Hydra's advice to add a dead key must never be passed on"
+    )
+
+
+@pytest.mark.parametrize("recipe", ["toy", "second"])
+@pytest.mark.parametrize("word", ["peft.LoraConfig", "stage"])
+def test_mistyped_keys_inside_a_file_alone_and_nested(toys: Path, recipe: str, word: str) -> None:
+    if word == "stage":
+        edit("second", "stage: {", "stagee: {")
+        expected = "stage"
+    else:
+        edit("second", "stage: {_target_: toy.write,", "peft: {lora_alfa: 3}\nstage: {_target_: toy.write,")
+        expected = "lora_alpha"
+    error = refusal(recipe, *([] if recipe == "toy" else ["inputs.model=rows.txt"]))
+    assert expected in error.remedy
+    assert ("second." in error.key) == (recipe == "toy")
+
+
+def test_broken_yaml_names_file_and_line(toys: Path) -> None:
+    edit("second", '{model: "???"}', "{model: ???}")
+    error = refusal("toy")
+    assert error.key.endswith("second.yaml:4")
+    assert "quote" in error.remedy
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "second.peft={_target_: os.system}",
+        "+second.peft.target_modules=[{_target_: torch.load, f: x}]",
+        "+second.peft.target_modules={a: [{_target_: builtins.eval}]}",
+        "+second.stage.data={_target_: hydra.utils.get_method, path: os.system}",
+        "+second.stage.data={_target_: hydra.utils.get_object, path: torch.optim.optimizer.torch.load}",
+        "+second.stage.data={_target_: peft.tuners.lora.model.torch.hub.load}",
+        "+second.stage.data='${oc.create:{_target_: os.system}}'",
+        "+hydra.callbacks.mine={_target_: os.system}",
+        "+hydra.callbacks.mine={_target_: builtins.eval}",
+        "hydra.launcher._target_=os.system",
+        "+hydra.job_logging.handlers.mine={class: subprocess.Popen}",
+    ],
+)
+def test_dangerous_targets_anywhere(toys: Path, override: str) -> None:
+    assert "may not" in refusal("toy", override).reason
+
+
+def test_a_logging_factory_in_a_file_is_refused(toys: Path) -> None:
+    edit("second", "inputs:", "hydra: {job_logging: {formatters: {mine: {'()': os.system}}}}\ninputs:")
+    assert "may not" in refusal("second", "inputs.model=rows.txt").reason
+
+
+def test_an_empty_dataset_is_refused_by_its_preflight(toys: Path) -> None:
+    Path("rows.txt").write_text("\n")
+    error = refusal("toy")
+    assert (error.key, "no rows" in error.reason) == ("first.data", True)
+
+
+def test_a_stage_that_comes_too_late_is_refused(toys: Path) -> None:
+    error = refusal("toy", "lifecycle=[second,first]")
+    assert error.key == "second.inputs.model"
+    assert "before second" in error.remedy
+
+
+def test_all_problems_of_a_kind_are_told_at_once(toys: Path) -> None:
+    text = str(refusal("toy", "+second.peft.lora_alfa=3", "+third.peft.rr=3"))
+    assert "second.peft.lora_alfa" in text
+    assert "third.peft.rr" in text
+
+
+def test_composing_instantiates_nothing(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def built(self: object, train: str, count: int) -> None:
+        pytest.fail("composing built something")
+
+    monkeypatch.setattr("toy.Rows.__init__", built)
+    check(compose(locate("recipes/toy.yaml")))
+
+
+def test_unknown_recipes_are_answered_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="lifecycle"):
+        locate("lifecicle")

@@ -1,0 +1,62 @@
+"""An id says what a stage was made from: the same alone and nested, by path and by artifact; changes flow downstream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llmcycle.config import compose, locate
+from llmcycle.config.identity import stage_id
+
+NAMES = ("first", "second", "third")
+
+
+def ids(*overrides: str) -> dict[str, str]:
+    root = compose(locate("recipes/toy.yaml"), overrides)
+    return {name: stage_id(root, name) for name in NAMES}
+
+
+def changed(*overrides: str) -> list[str]:
+    before, after = ids(), ids(*overrides)
+    return [name for name in NAMES if before[name] != after[name]]
+
+
+def test_ids_are_the_same_alone_and_nested(toys: Path) -> None:
+    nested = ids()
+    first = compose(locate("recipes/first.yaml"), ["data.train=rows.txt"])
+    assert stage_id(first, "") == nested["first"]
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("seed=1", NAMES),
+        ("second.seed=1", NAMES[1:]),
+        ("second.peft.r=4", NAMES[1:]),
+        ("peft@third.peft=dora", NAMES[2:]),
+        ("third.stage.text=four", NAMES[2:]),
+        ("outputs=elsewhere", ()),
+        ("+logger@third.logger=quiet", ()),
+        ("lifecycle=[first,second]", ()),
+    ],
+)
+def test_changes_flow_downstream_only(toys: Path, override: str, expected: tuple[str, ...]) -> None:
+    assert changed(override) == list(expected)
+
+
+def test_data_counts_by_its_bytes_and_not_by_its_path(toys: Path) -> None:
+    before = ids()
+    Path("copy.txt").write_text(Path("rows.txt").read_text())
+    assert ids("first.data.train=copy.txt") == before
+    Path("rows.txt").write_text("alpha\ngamma\n")
+    assert ids()["first"] != before["first"]
+
+
+def test_inputs_count_by_what_they_are(toys: Path) -> None:
+    for name in ("one", "two"):
+        Path(name).mkdir()
+        (Path(name) / "model.txt").write_text("same")
+    one, two = ids("second.inputs.model=one"), ids("second.inputs.model=two")
+    assert one == two
+    assert ids("second.inputs.model=owner/name")["second"] not in (one["second"], ids()["second"])

@@ -1,0 +1,108 @@
+"""What a user types: help, verbs, flags anywhere, completion, and no torch before it is needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from toy import command
+
+from llmcycle.cli import parse
+
+SHIPPED = ("pretrain", "prompt", "finetune", "reward", "align", "reinforce", "compress", "deploy", "lifecycle")
+
+
+def modules(*arguments: str) -> set[str]:
+    program = (
+        "import sys\nfrom llmcycle.cli import main\n"
+        f"try: main({list(arguments)!r})\nexcept SystemExit: pass\nprint('MODULES', *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.rsplit("MODULES", 1)[1].split())
+
+
+def test_help_names_every_recipe_and_imports_nothing_heavy(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("--help") == 0
+    text = capsys.readouterr().out
+    assert all(recipe in text for recipe in SHIPPED)
+    assert not modules("--help") & {"hydra", "torch", "transformers", "rich"}
+
+
+def test_flags_may_stand_anywhere() -> None:
+    ahead = parse(["-m", "--force", "finetune", "a=1", "--cfg", "job"])
+    behind = parse(["finetune", "a=1", "--cfg", "job", "--force", "-m"])
+    assert (ahead.words, ahead.overrides, ahead.force) == (behind.words, behind.overrides, behind.force)
+    assert set(ahead.flags) == set(behind.flags) == {"-m", "--cfg", "job"}
+
+
+def test_cfg_shows_the_composition_and_runs_nothing(toys: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert command("recipes/toy.yaml", "--cfg", "job", "second.seed=5") == 0
+    assert "lora_alpha: 16" in capfd.readouterr().out
+    assert not Path("outputs").exists()
+
+
+def test_info_shows_the_defaults(toys: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert command("recipes/toy.yaml", "--info", "defaults") == 0
+    assert "peft/lora" in capfd.readouterr().out
+
+
+def complete(line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> list[str]:
+    monkeypatch.setenv("COMP_LINE", line)
+    monkeypatch.setenv("COMP_POINT", str(len(line)))
+    command("-sc", "query=bash")
+    return capfd.readouterr().out.split()
+
+
+def test_completion(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    assert "finetune" in complete("llmcycle fine", monkeypatch, capfd)
+    assert "lineage" in complete("llmcycle li", monkeypatch, capfd)
+    assert "peft=dora" in complete("llmcycle finetune peft=do", monkeypatch, capfd)
+    assert "finetune.peft." in complete("llmcycle lifecycle finetune.pe", monkeypatch, capfd)
+
+
+def test_completion_imports_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMP_LINE", "llmcycle finetune peft=")
+    monkeypatch.setenv("COMP_POINT", "23")
+    assert not modules("-sc", "query=bash") & {"torch", "transformers", "peft"}
+
+
+def test_ls_names_groups_options_and_mistakes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("ls") == 0
+    assert command("ls", "peft") == 0
+    assert "lora" in capsys.readouterr().out
+    assert command("ls", "pefft") == 2
+    assert "llmcycle ls peft" in capsys.readouterr().err
+
+
+def test_cp_copies_a_recipe_that_still_passes_its_check(here: Path) -> None:
+    assert command("cp", "finetune", "mine.yaml") == 0
+    assert command("check", "./mine.yaml", "inputs.model=owner/name") == 0
+    assert command("cp", "finetune", "mine.yaml") == 2, "a file is never overwritten"
+
+
+def test_check_refuses_with_exit_code_2_and_writes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("check", "finetune", "inputs.model=x", "peft.rr=3") == 2
+    assert "peft.r" in capsys.readouterr().err
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize("words", [("finetne",), ("finetune", "dora"), ("lineage", "abcd"), ("-m",)])
+def test_mistakes_are_explained(here: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(*words) == 2
+    text = capsys.readouterr().err
+    assert "try:" in text
+    assert len(text.splitlines()) <= 10
+    assert not list(here.iterdir())
+
+
+def test_lineage_and_gc(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command("recipes/toy.yaml")
+    name = next(Path("outputs/artifacts").glob("third-*")).name
+    capsys.readouterr()
+    assert command("lineage", name) == 0
+    text = capsys.readouterr().out
+    assert text.index("third") < text.index("second") < text.index("first") < text.index("rows.txt")
+    assert command("gc", "--dry-run") == 0
+    assert "0 would be removed" in capsys.readouterr().out

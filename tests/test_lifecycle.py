@@ -1,0 +1,119 @@
+"""Stages run in order, are skipped when up to date, survive being killed, and replay to the same artifact."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from toy import artifacts, command
+
+
+def reports(pattern: str = "toy/*") -> list[dict]:
+    paths = sorted(Path("outputs").glob(f"{pattern}/report.json"), key=lambda path: path.stat().st_mtime_ns)
+    return [json.loads(path.read_text()) for path in paths]
+
+
+def states(report: dict) -> dict[str, str]:
+    return {stage["name"]: stage["state"] for stage in report["stages"]}
+
+
+def test_a_lifecycle_runs_once_and_then_has_nothing_to_do(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("recipes/toy.yaml") == 0
+    before = artifacts()
+    assert [name.partition("-")[0] for name in before] == ["first", "second", "third"]
+    assert (next(Path("outputs/artifacts").glob("third-*")) / "model.txt").read_text() == "onealphabetatwothree"
+    assert command("recipes/toy.yaml") == 0
+    first, second = reports()
+    assert set(states(first).values()) == {"done"}
+    assert set(states(second).values()) == {"up to date"}
+    assert [stage["optimizer_steps"] for stage in second["stages"]] == [0, 0, 0]
+    assert artifacts() == before
+    assert "next: llmcycle chat" in capsys.readouterr().out
+
+
+def test_a_changed_key_reruns_what_comes_after_it(toys: Path) -> None:
+    command("recipes/toy.yaml")
+    assert command("recipes/toy.yaml", "second.stage.text=2") == 0
+    assert states(reports()[-1]) == {"first": "up to date", "second": "done", "third": "done"}
+
+
+def test_force_makes_every_stage_again(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMCYCLE_FORCE", "")
+    command("recipes/toy.yaml")
+    assert command("recipes/toy.yaml", "--force") == 0
+    assert set(states(reports()[-1]).values()) == {"done"}
+
+
+def test_a_failed_stage_leaves_nothing_and_the_next_run_goes_on(
+    toys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOY_FAIL", "two")
+    assert command("recipes/toy.yaml") == 1
+    assert "two was told to fail" in capsys.readouterr().err
+    assert [name.partition("-")[0] for name in artifacts()] == ["first"]
+    assert states(reports()[-1]) == {"first": "done", "second": "failed"}
+    monkeypatch.delenv("TOY_FAIL")
+    assert command("recipes/toy.yaml") == 0
+    assert states(reports()[-1]) == {"first": "up to date", "second": "done", "third": "done"}
+
+
+def test_a_killed_run_goes_on_where_it_was(toys: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "TOY_SLEEP": "60"}
+    run = [sys.executable, "-m", "llmcycle.cli", "recipes/toy.yaml", "--allow", "toy"]
+    subprocess.run([*run, "lifecycle=[first]"], env=environment | {"TOY_SLEEP": "0"}, check=True, capture_output=True)
+    process = subprocess.Popen(run, env=environment, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(Path("outputs/artifacts/.partial").glob("*/")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert [name.partition("-")[0] for name in artifacts()] == ["first"]
+    assert command("recipes/toy.yaml") == 0
+    assert states(reports()[-1]) == {"first": "up to date", "second": "done", "third": "done"}
+
+
+def test_replaying_the_recipe_of_an_artifact_gives_its_id(toys: Path) -> None:
+    command("recipes/toy.yaml", "seed=3", "peft@second.peft=dora")
+    before = artifacts()
+    for name in before:
+        assert command(f"outputs/artifacts/{name}/recipe.yaml") == 0
+    assert artifacts() == before
+    assert {state for report in reports("recipe/*") for state in states(report).values()} == {"up to date"}
+
+
+def test_a_corrupt_artifact_is_refused_and_nothing_is_written(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command("recipes/toy.yaml")
+    path = next(Path("outputs/artifacts").glob("first-*")) / "model.txt"
+    data = bytearray(path.read_bytes())
+    data[0] ^= 1
+    path.write_bytes(data)
+    before = sorted(Path("outputs").rglob("*"))
+    assert command("recipes/toy.yaml", "second.stage.text=2") == 2
+    assert "model.txt" in capsys.readouterr().err
+    assert sorted(Path("outputs").rglob("*")) == before
+
+
+def test_a_sweep_shares_what_its_arms_have_in_common(toys: Path) -> None:
+    assert command("recipes/toy.yaml", "-m", "peft@second.peft=lora,dora", "third.stage.text=3,4") == 0
+    assert [name.partition("-")[0] for name in artifacts()].count("first") == 1
+    assert [name.partition("-")[0] for name in artifacts()].count("second") == 2
+    assert [name.partition("-")[0] for name in artifacts()].count("third") == 4
+
+
+def test_a_bad_arm_is_refused_before_the_first_one_runs(toys: Path) -> None:
+    assert command("recipes/toy.yaml", "-m", "peft@second.peft=lora,dorra") == 2
+    assert not Path("outputs").exists()
+
+
+def test_a_failed_arm_does_not_stop_the_others_but_the_exit_code_tells(
+    toys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_FAIL", "bad")
+    assert command("recipes/toy.yaml", "-m", "third.stage.text=bad,good") == 1
+    assert [list(states(report).values())[-1] for report in reports("toy/*/*")] == ["failed", "done"]
