@@ -15,14 +15,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from .adapters import mergeable
 from .digest import digest
 from .load import BASE_FILE, load
-from .observe import Observation, first_difference, observe
+from .observe import Observation, first_difference, observe, same_greedy
 from .tokens import end_token_ids, verify_generation, verify_tokenizer
 
 TOLERANCE = 2e-5  # of the largest logit, in fp32: a correct LoRA merge of SmolLM2-135M moves logits by 3e-6 of it
 
 
 class HandOff(TypedDict):
-    """What was measured at a hand-off: the largest logit difference and logit, and what the comparison found."""
+    """What was measured at a hand-off: the largest logit difference and logit; greedy tokens are equal up to ties."""
 
     max_difference: float
     max_logit: float
@@ -47,6 +47,7 @@ def hand_off(
     """
     if mergeable(model) and model.dtype != torch.float32:
         model.float()  # a merge in 16 bits would round the adapter away; so the merged model is kept in fp32
+    _stop_at_end(model, tokenizer)
     trained = observe(model, probe)
     if not trained.logits.isfinite().all():
         raise ValueError("the trained model's logits are not finite: lower optim.lr or raise the warm-up")
@@ -63,8 +64,8 @@ def save(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase,
     out.mkdir(parents=True, exist_ok=True)
     plain = _merge(model)
     base = plain.get_base_model() if isinstance(plain, PeftModel) else plain
+    _stop_at_end(base, tokenizer)
     if base.can_generate():
-        _stop_at_end(base, tokenizer)
         base.generation_config.save_pretrained(out)
     if isinstance(plain, PeftModel):
         _record_base(plain, base, out)
@@ -92,7 +93,7 @@ def verify(
         )
     difference = (found.logits - trained.logits).abs().max().item()
     largest = trained.logits.abs().max().item()
-    same_tokens = torch.equal(found.greedy, trained.greedy)
+    same_tokens = same_greedy(trained, found, TOLERANCE)
     if not (difference <= TOLERANCE * largest and same_tokens):
         layer = first_difference(trained, found, TOLERANCE)
         raise ValueError(
@@ -112,8 +113,11 @@ def _merge(model: PreTrainedModel | PeftModel) -> PreTrainedModel | PeftModel:
         return model
 
 
-def _stop_at_end(base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+def _stop_at_end(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Let `generate` stop at the end of an answer, besides where the base model stopped."""
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    if not base.can_generate():
+        return
     known = base.generation_config.eos_token_id
     ids = {*(known if isinstance(known, list) else [known]), *end_token_ids(tokenizer)} - {None}
     if ids:

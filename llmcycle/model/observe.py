@@ -15,14 +15,23 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 
 NEW_TOKENS = 16  # greedy tokens compared for each row of the probe
+RECORD = {"return_dict_in_generate": True, "output_logits": True}
 
 
 @dataclass(frozen=True)
 class Observation:
-    """Logits at real tokens [n, V] in fp32, greedy continuations [B, *], and what each layer gave last [B * D]."""
+    """What one model does on a probe.
+
+    Args:
+        logits: at real tokens, [n, V] in fp32.
+        greedy: continuations, [B, S]; empty for a model that does not generate.
+        greedy_logits: from which they were chosen, [B, S, V] in fp32.
+        layers: what each layer gave at the last position, [B * D], in the order of execution.
+    """
 
     logits: Tensor
     greedy: Tensor
+    greedy_logits: Tensor
     layers: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -44,7 +53,20 @@ def observe(model: PreTrainedModel | PeftModel, probe: Mapping[str, Tensor]) -> 
     for handle in handles:
         handle.remove()
     at_tokens = logits[attention_mask.bool()] if logits.dim() == 3 else logits
-    return Observation(at_tokens.float().cpu(), _greedy(model, input_ids, attention_mask), layers)
+    return Observation(at_tokens.float().cpu(), *_greedy(model, input_ids, attention_mask), layers)
+
+
+def same_greedy(before: Observation, after: Observation, tolerance: float) -> bool:
+    """Whether the greedy tokens are equal, up to a tie: two logits no further apart than `tolerance` of the largest.
+
+    Rounding decides a tie, and after it the texts differ; so each row counts up to its first tie.
+    """
+    for was, now, logits in zip(before.greedy, after.greedy, before.greedy_logits, strict=True):
+        pairs = zip(was.tolist(), now.tolist(), strict=False)  # a text that ended earlier did so by another token
+        step, (a, b) = next(((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1]), (0, (0, 0)))
+        if logits[step, a] - logits[step, b] > tolerance * logits.abs().max():
+            return False
+    return True
 
 
 def first_difference(before: Observation, after: Observation, tolerance: float) -> str:
@@ -76,14 +98,13 @@ def _recorder(layers: dict[str, Tensor], name: str) -> Any:
     return record
 
 
-def _greedy(model: Any, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+def _greedy(model: Any, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
     """Greedy continuations of the first half of each row, all cut to one length so that nothing is padded."""
     if not _base(model).can_generate():
-        return torch.empty(0, dtype=torch.long)
+        return torch.empty(0, 0), torch.empty(0, 0, 0)
     rows = [ids[mask.bool()] for ids, mask in zip(input_ids, attention_mask, strict=True)]
     length = max(1, min(len(row) for row in rows) // 2)
     prompts = torch.stack([row[:length] for row in rows])
-    config = GenerationConfig(max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, do_sample=False)
-    mask = torch.ones_like(prompts)
-    tokens: Tensor = model.generate(input_ids=prompts, attention_mask=mask, generation_config=config)
-    return tokens[:, length:].cpu()
+    config = GenerationConfig(max_new_tokens=NEW_TOKENS, do_sample=False, **RECORD)
+    out = model.generate(input_ids=prompts, attention_mask=torch.ones_like(prompts), generation_config=config)
+    return out.sequences[:, length:].cpu(), torch.stack(out.logits, 1).float().cpu()
