@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 from llmcycle.evaluate.metric import Metric
@@ -12,10 +13,10 @@ Judgement = Literal["better", "worse", "unclear", "measured"]
 
 
 def judge(metric: Metric) -> Judgement:
-    """Whether the change is an improvement beyond its 95 % interval; "measured" where there is no change to judge."""
-    if metric.before is None or metric.better == "neutral":
+    """Whether the change is an improvement beyond its 95 % interval; "measured" where there is none to judge by."""
+    if metric.before is None or metric.interval is None or metric.better == "neutral":
         return "measured"
-    low, high = metric.interval or (0.0, 0.0)
+    low, high = metric.interval
     if not (low > 0 or high < 0):
         return "unclear"
     return "better" if (low > 0) == (metric.better == "higher") else "worse"
@@ -29,7 +30,7 @@ def number(value: float, unit: str = "") -> str:
         return _bytes(value)
     if isinstance(value, int) or abs(value) >= 1000:
         return f"{value:.0f}"
-    return f"{value:.3f}" if value == 0 or abs(value) >= 0.01 else f"{value:.2e}"
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.001 else f"{value:.2e}"
 
 
 def signed(value: float, unit: str = "") -> str:
@@ -49,23 +50,15 @@ def before(metric: Metric) -> str:
 
 
 def after(metric: Metric) -> str:
-    """The value after the stage, with its own interval when there is no difference to put one on."""
-    text = number(metric.value, metric.unit)
-    if metric.before is not None or metric.interval is None:
-        return text
-    low, high = (number(bound, metric.unit) for bound in metric.interval)
-    return f"{text} [{low}, {high}]"
+    """The value after the stage."""
+    return number(metric.value, metric.unit)
 
 
 def difference(metric: Metric) -> str:
-    """The difference with its 95 % interval."""
+    """The signed difference with its 95 % interval; without a value before, the interval of the value itself."""
     if metric.before is None:
-        return ""
-    text = signed(metric.value - metric.before, metric.unit)
-    if metric.interval is None:
-        return text
-    low, high = (signed(bound, metric.unit) for bound in metric.interval)
-    return f"{text} [{low}, {high}]"
+        return _interval(metric, number)
+    return f"{signed(metric.value - metric.before, metric.unit)} {_interval(metric, signed)}".rstrip()
 
 
 def seconds(value: float) -> str:
@@ -78,3 +71,7 @@ def _bytes(value: float) -> str:
         if abs(value) >= factor:
             return f"{value / factor:.2f} {prefix}B"
     return f"{value:.0f} B"
+
+
+def _interval(metric: Metric, text: Callable[[float, str], str]) -> str:
+    return f"[{', '.join(text(bound, metric.unit) for bound in metric.interval)}]" if metric.interval else ""

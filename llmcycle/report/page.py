@@ -72,7 +72,7 @@ def _plot(metric: Metric) -> str:
     reach = max(map(abs, points)) or 1.0
     left, dot, right, zero = (round(PLOT_WIDTH / 2 + point / reach * (PLOT_WIDTH / 2 - 6), 1) for point in points)
     return (
-        f'<svg class="{judge(metric)}" width="{PLOT_WIDTH}" height="16" role="img" aria-label="difference and interval">'
+        f'<svg class="{judge(metric)}" width="{PLOT_WIDTH}" height="16" role="img" aria-label="difference, interval">'
         f'<line class="zero" x1="{zero}" x2="{zero}" y1="1" y2="15"/>'
         f'<line class="range" x1="{left}" x2="{right}" y1="8" y2="8"/><circle cx="{dot}" cy="8" r="4"/></svg>'
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Collection, Iterable, Sequence
 
@@ -54,13 +55,14 @@ def print_table(
     console = console or _console()
     failures = [line for record in records if record.error is not None for line in _failure(record)]
     rows, left_out = _chosen(records, LINES - FRAME - len(failures))
-    table = _table(rows, console.width) if console.is_terminal else None
+    ids = {*known, *(record.artifact_id for record in records)}
+    table = _table(rows, console.width, ids) if console.is_terminal else None
     if table:
         console.print(table)
     else:
         _print(console, _aligned([_pick(HEADER, ("n",)), *(_pick(row.cells, ("n",)) for row in rows)]))
     more = [f"{left_out} more metrics in report.md"] if left_out else []
-    _print(console, [*failures, *more, _next(records, known, again)])
+    _print(console, [*failures, *more, _next(records, ids, again)])
 
 
 def _chosen(records: Sequence[StageRecord], room: int) -> tuple[list[MetricRow], int]:
@@ -80,16 +82,27 @@ def _importance(row: MetricRow, rank: int) -> int:
     return 2 if row.metric is None or row.metric.better == "neutral" else 1
 
 
-def _table(rows: Sequence[MetricRow], width: int) -> Table | None:
-    """The widest table that the terminal takes, None when even the narrowest is too wide."""
+def _table(rows: Sequence[MetricRow], width: int, ids: Collection[str]) -> Table | None:
+    """The fullest table that the terminal takes, None when even the shortest is too wide."""
     for spared in range(len(SPARED) + 1):
         without = ("n", *SPARED[:spared])
-        table = Table(*_pick(HEADER, without), box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        for name in _pick(HEADER, without):
+            table.add_column(name, no_wrap=True)
         for row in rows:
-            table.add_row(*map(Text, _pick(row.cells, without)), style=STYLES[row.judgement])
+            cells = _short(row.cells, ids) if spared == len(SPARED) else row.cells
+            table.add_row(*map(Text, _pick(cells, without)), style=STYLES[row.judgement])
         if UNBOUNDED.measure(table).maximum <= width:
             return table
     return None
+
+
+def _short(cells: Cells, ids: Collection[str]) -> list[str]:
+    """The row without units and with the artifact's id abbreviated."""
+    metric, artifact = HEADER.index("metric"), HEADER.index("artifact")
+    changed = {metric: re.sub(r" \(.*\)", "", cells[metric])}
+    changed |= {artifact: _abbreviated(cells[artifact], ids)} if cells[artifact] else {}
+    return [changed.get(position, cell) for position, cell in enumerate(cells)]
 
 
 def _pick(cells: Cells, without: Cells) -> list[str]:
@@ -111,12 +124,12 @@ def _failure(record: StageRecord) -> list[str]:
     return [f"{record.name} failed: {lines[0]}", *(f"  {line}" for line in lines[1:REASON])]
 
 
-def _next(records: Sequence[StageRecord], known: Collection[str], again: str) -> str:
+def _next(records: Sequence[StageRecord], ids: Collection[str], again: str) -> str:
     if any(record.error is not None for record in records):
         return f"next: {again or 'mend the cause and type the same command again'}  (finished stages are kept)"
-    ids = [record.artifact_id for record in records if record.artifact_id]
-    speaking = [record.artifact_id for record in records if record.samples and record.artifact_id] or ids
-    return f"next: llmcycle chat {_abbreviated(speaking[-1], {*ids, *known})}" if speaking else "next: llmcycle ls"
+    made = [record for record in records if record.artifact_id]
+    speaking = [record.artifact_id for record in made if record.samples]
+    return f"next: llmcycle chat {_abbreviated(speaking[-1], ids)}" if speaking else "next: llmcycle ls"
 
 
 def _abbreviated(id: str, known: Collection[str]) -> str:
