@@ -12,8 +12,6 @@ from llmcycle.data.batches import Rows
 from llmcycle.engine import completion_logprobs
 from llmcycle.evaluate.evaluator import Scores
 
-LETTERED = re.compile(r"^[A-Z][.)] *", re.MULTILINE)
-
 
 class MultipleChoice:
     """`accuracy` and `accuracy_normalised`: 1 where the right option is the likeliest, else 0.
@@ -23,9 +21,8 @@ class MultipleChoice:
     equals wins.
 
     Args:
-        rows: {"prompt", "choices", "label"}; see `choices_of` for other shapes. Those of `validation` are scored.
+        rows: {"prompt", "choices", "label"}; those of `validation` are scored.
         template: the prompt, with the row's columns in braces.
-        choices: the column of the options, or one column an option.
         limit: score the first so many rows only.
         batch_size: options at once.
     """
@@ -34,17 +31,16 @@ class MultipleChoice:
         self,
         rows: Rows,
         template: str = "{prompt}",
-        choices: str | Sequence[str] = "choices",
         limit: int | None = None,
         batch_size: int = 64,
     ) -> None:
-        self.rows, self.template, self.choices = rows, template, choices
+        self.rows, self.template = rows, template
         self.limit, self.batch_size = limit, batch_size
 
     def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Scores]:
         """See the class."""
         rows = self.rows.validation[: self.limit]
-        parsed = [choices_of(row, self.choices) for row in rows]
+        parsed = [choices_of(row) for row in rows]
         prompts = [fill(self.template, row) for row in rows]
         logprobs = choice_logprobs(model, tokenizer, prompts, [options for options, _ in parsed], self.batch_size)
         plain, normalised = [], []
@@ -80,28 +76,21 @@ def split_ids(tokenizer: PreTrainedTokenizerBase, context: str, continuation: st
     return whole[: len(context_ids)] or [start], whole[len(context_ids) :]
 
 
-def choices_of(row: dict[str, Any], choices: str | Sequence[str] = "choices") -> tuple[list[str], int]:
-    """The options of a row and the place of the right one.
-
-    `choices` names a column with a list or with lines "A. ...", or one column an option. The right one is the row's
-    `label`, a number, or its `answer`, which repeats the option.
+def choices_of(row: dict[str, Any]) -> tuple[list[str], int]:
+    """The options of a row, its `choices`, and the place of the right one, its `label`.
 
     Raises:
-        ValueError: a column is missing, or the answer is none of the options.
+        ValueError: a column is missing, or the label is no place among the choices.
     """
-    names = [choices] if isinstance(choices, str) else list(choices)
-    if missing := [name for name in names if name not in row]:
+    if missing := [name for name in ("choices", "label") if name not in row]:
         raise ValueError(
-            f"data.columns: no column {', '.join(missing)} with the options; the rows have {', '.join(row)}: "
-            "map it, as in `data.columns.choices=NAME`"
+            f"data.columns: multiple choice needs prompt, choices and label, but the rows have only {', '.join(row)}: "
+            f"map {missing[0]}, as in `data.columns.choices=[sol1,sol2]` or `data.columns.label=NAME`"
         )
-    options = _options(row[names[0]]) if len(names) == 1 else [str(row[name]).strip() for name in names]
-    if "label" in row:
-        return options, int(row["label"])
-    answer = LETTERED.sub("", str(row.get("answer", ""))).strip()
-    if answer not in options:
-        raise ValueError(f"data.columns: the answer {answer!r} is none of the options {options}; map label or answer")
-    return options, options.index(answer)
+    options, label = [str(option).strip() for option in row["choices"]], int(row["label"])
+    if not 0 <= label < len(options):
+        raise ValueError(f"data.columns.label: {label} is no place among the choices {options}; the first is 0")
+    return options, label
 
 
 def fill(template: str, row: dict[str, Any]) -> str:
@@ -127,9 +116,3 @@ def best(scores: Sequence[float]) -> int:
 def normalise(logprobs: Sequence[float], options: Sequence[str]) -> list[float]:
     """Log-likelihood a character."""
     return [logprob / max(len(option), 1) for logprob, option in zip(logprobs, options, strict=True)]
-
-
-def _options(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [part.strip() for part in LETTERED.split(value) if part.strip()]
-    return [str(option).strip() for option in value]

@@ -1,0 +1,80 @@
+"""From prompts to answers: decoding strategies of the library, majority votes, and the likeliest of given options."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from llmcycle.engine import sample
+from llmcycle.evaluate.multiple_choice import best, choice_logprobs, choices_of, normalise
+from llmcycle.evaluate.text_match import TextMatch
+
+
+@dataclass(frozen=True)
+class LikeliestChoice:
+    """Answers a row {"prompt", "choices", "label"} with the option that is likeliest after the prompt.
+
+    `normalise` divides the log-likelihood by the option's length in characters.
+    """
+
+    normalise: bool = False
+
+
+Decoding: TypeAlias = GenerationConfig | LikeliestChoice
+
+
+def decode(
+    decoding: Decoding,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    rows: Sequence[dict[str, Any]],
+    match: TextMatch,
+    stop: Sequence[str] = (),
+    batch_size: int = 64,
+) -> list[str]:
+    """One answer a prompt; a majority vote of what `match` finds in them decides several `num_return_sequences`."""
+    if isinstance(decoding, LikeliestChoice):
+        return _likeliest(decoding, model, tokenizer, prompts, rows, batch_size)
+    several = sample(model, tokenizer, prompts, with_stop(decoding, stop), batch_size)
+    return [majority(answers, match) for answers in several]
+
+
+def majority(answers: Sequence[str], match: TextMatch) -> str:
+    """The first of the answers that most agree with (arXiv:2203.11171); without a match, no vote."""
+    found = [match.answer(answer) for answer in answers]
+    votes = Counter(vote for vote in found if vote is not None)
+    if not votes:
+        return answers[0]
+    winner = votes.most_common(1)[0][0]  # of equals the one met first
+    return answers[found.index(winner)]
+
+
+def with_stop(config: GenerationConfig, stop: Sequence[str]) -> GenerationConfig:
+    """`config` that ends an answer at the texts of `stop` too."""
+    if not stop:
+        return config
+    own = config.stop_strings or []
+    extended = copy.deepcopy(config)
+    extended.stop_strings = [*([own] if isinstance(own, str) else own), *stop]
+    return extended
+
+
+def _likeliest(
+    decoding: LikeliestChoice,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    rows: Sequence[dict[str, Any]],
+    batch_size: int,
+) -> list[str]:
+    choices = [choices_of(row)[0] for row in rows]
+    logprobs = choice_logprobs(model, tokenizer, prompts, choices, batch_size)
+    if decoding.normalise:
+        logprobs = [normalise(scores, options) for scores, options in zip(logprobs, choices, strict=True)]
+    return [options[best(scores)] for scores, options in zip(logprobs, choices, strict=True)]

@@ -1,0 +1,184 @@
+"""The prompt stage: find the way to ask that gets the most right answers from an unchanged model."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from pytorch_lightning.loggers import Logger
+from rich.console import Console
+from rich.progress import track
+from transformers import AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from llmcycle.data.batches import Rows
+from llmcycle.data.chat import Prompt
+from llmcycle.engine import write_samples
+from llmcycle.evaluate import Metric, Metrics, Scores, compare
+from llmcycle.evaluate.text_match import TextMatch
+from llmcycle.model import digest, load
+from llmcycle.model.load import BASE_FILE
+from llmcycle.prompt.decoding import Decoding, LikeliestChoice
+from llmcycle.prompt.grid import Cell, Grid, Prediction, Row, right_answer
+from llmcycle.prompt.template import Template
+
+Results = dict[Cell, list[Prediction]]
+
+
+def search(
+    source: str,
+    data: Rows,
+    templates: Mapping[str, Template],
+    decodings: Mapping[str, Decoding],
+    shots: Sequence[int] = (0,),
+    baseline: str = "bare",
+    match: TextMatch | None = None,
+    samples: Sequence[Prompt] | None = None,
+    limit: int | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+    *,
+    out: Path,
+    logger: Logger | None,
+) -> Metrics:
+    """Ask the validation rows in every cell of templates x shots x decodings, and compare the best with the baseline.
+
+    The best cell is the one with the most right answers on every other row; it is compared with the baseline on the
+    rest, so that its headline is not flattered by having been chosen. `out` gets `predictions.jsonl`, `best.json`,
+    `samples.jsonl`, the tokenizer, and `base.json`, which points to the unchanged model instead of copying it.
+
+    Args:
+        source: a model's folder or Hub name.
+        data: {"prompt", "answer"}, or {"prompt", "choices", "label"}; shots are taken from its training rows.
+        baseline: name of the template to compare with, asked without shots.
+        match: when an answer is right.
+        samples: prompts answered in the best way into `samples.jsonl`.
+        limit: ask the first so many rows only.
+        batch_size: prompts at once.
+        seed: draws the shots and the samples of a sampling strategy.
+
+    Raises:
+        ValueError: a wrong grid (see `Grid`), fewer than two rows, a template with a column that the rows or samples
+            lack, or a weight that changed.
+    """
+    grid = Grid(templates, shots, decodings, baseline, data.train, match or TextMatch(), seed, batch_size)
+    rows, asked = data.validation[:limit], [{"prompt": prompt} for prompt in samples or []]
+    check_rows(grid, rows, asked)
+    model, tokenizer = load(source), AutoTokenizer.from_pretrained(source)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    before, start = digest(model), time.perf_counter()
+    results = run(grid, model, tokenizer, rows, logger)
+    seconds = time.perf_counter() - start
+    best = choose(results)
+    answers = answer_samples(grid, best, model, tokenizer, asked)
+    refuse_changed(before, digest(model))
+
+    write_predictions(out, results)
+    write_best(out, grid, best, results[best])
+    write_pointer(out, source, model, before)
+    tokenizer.save_pretrained(out)
+    write_samples(out, list(samples or []), answers)
+    speed = Metric(len(results) * len(rows) / seconds, better="higher", unit="prompts/s")
+    cost = {"seconds": Metric(seconds, unit="s"), "prompts_per_second": speed}
+    return {**headline(results[grid.base], results[best]), **cell_metrics(results), **cost}
+
+
+def check_rows(grid: Grid, rows: Sequence[Row], asked: Sequence[Row]) -> None:
+    """Find templates that don't fit the rows, and rows without an answer, before a model is loaded."""
+    if len(rows) < 2:
+        raise ValueError(f"data: a search needs two validation rows or more, not {len(rows)}")
+    for cell in grid.cells:
+        grid.inputs(cell, [*rows, *asked])
+    for row in rows:
+        right_answer(row)
+
+
+def run(
+    grid: Grid,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Row],
+    logger: Logger | None,
+) -> Results:
+    """The predictions of every cell, with a bar on a terminal."""
+    console = Console(stderr=True)
+    results: Results = {}
+    hidden = not console.is_terminal
+    for cell in track(grid.cells, "prompt", console=console, transient=True, disable=hidden):
+        results[cell] = grid.predict(cell, model, tokenizer, rows)
+        if logger is not None:
+            logger.log_metrics({"exact_match": accuracy(results[cell])}, step=len(results) - 1)
+    return results
+
+
+def choose(results: Results) -> Cell:
+    """The cell with the most right answers on rows 0, 2, 4, ...; of equals the first."""
+    return max(results, key=lambda cell: accuracy(results[cell][0::2]))
+
+
+def headline(baseline: list[Prediction], best: list[Prediction]) -> Metrics:
+    """Exact match of the best cell and of the baseline on rows 1, 3, 5, ..., with a paired interval."""
+    return compare({"exact_match": scores(baseline[1::2])}, {"exact_match": scores(best[1::2])})
+
+
+def cell_metrics(results: Results) -> Metrics:
+    """Exact match of each cell on all rows, with Wilson's interval."""
+    return compare(None, {f"exact_match/{cell}": scores(predictions) for cell, predictions in results.items()})
+
+
+def scores(predictions: Sequence[Prediction]) -> Scores:
+    """1 for a right answer, else 0."""
+    return Scores([float(prediction.correct) for prediction in predictions])
+
+
+def accuracy(predictions: Sequence[Prediction]) -> float:
+    """The share of right answers."""
+    return fmean(prediction.correct for prediction in predictions)
+
+
+def answer_samples(
+    grid: Grid, best: Cell, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: Sequence[Row]
+) -> list[str]:
+    """Samples answered in the best way; they have no options to choose from, so a choice is made greedy generation."""
+    decoding = grid.decodings[best.decoding]
+    free = GenerationConfig() if isinstance(decoding, LikeliestChoice) else decoding
+    return grid.answer(best, model, tokenizer, asked, free)
+
+
+def refuse_changed(before: str, after: str) -> None:
+    """Prompting must not train."""
+    if before != after:
+        raise ValueError(f"prompt: a weight changed during the search (sha256 {before[:12]} became {after[:12]})")
+
+
+def write_predictions(out: Path, results: Results) -> None:
+    """predictions.jsonl: a line for each cell and row."""
+    with (out / "predictions.jsonl").open("w", encoding="utf-8") as file:
+        for cell, predictions in results.items():
+            for prediction in predictions:
+                file.write(json.dumps(asdict(cell) | asdict(prediction), ensure_ascii=False) + "\n")
+
+
+def write_best(out: Path, grid: Grid, best: Cell, predictions: list[Prediction]) -> None:
+    """best.json: everything that is needed to ask in the same way."""
+    decoding = grid.decodings[best.decoding]
+    how = decoding.to_diff_dict() if isinstance(decoding, GenerationConfig) else asdict(decoding)
+    record = {
+        **asdict(best),
+        "exact_match": accuracy(predictions),
+        "template_options": asdict(grid.templates[best.template]),
+        "decoding_options": how,
+        "examples": grid.examples_of(best),
+    }
+    (out / "best.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_pointer(out: Path, source: str, model: PreTrainedModel, weights: str) -> None:
+    """base.json: where the model is, and the sha256 of its weights, as `llmcycle.model.load` reads it."""
+    name = str(Path(source).resolve()) if Path(source).exists() else source
+    record = {"path": name, "dtype": str(model.dtype).removeprefix("torch."), "digest": weights}
+    (out / BASE_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
