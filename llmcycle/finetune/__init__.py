@@ -1,1 +1,5 @@
-"""Stage 3: supervised training on prompts and completions."""
+"""Supervised fine-tuning on prompts and completions."""
+
+from .module import Supervised
+
+__all__ = ["Supervised"]

@@ -85,6 +85,12 @@ class TrainedModule(pl.LightningModule):
         size = len(batch["input_ids"])
         self.log_dict({f"validation/{k}": v for k, v in {"loss": loss, **values}.items()}, batch_size=size)
 
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Lightning's hook. AdaLoRA moves ranks to where a step's gradients say, while they are still there."""
+        allocate = getattr(self.model.base_model, "update_and_allocate", None)
+        if allocate is not None:
+            allocate(self.global_step)
+
     def on_train_end(self) -> None:
         """Counted here because gradients and state are still there."""
         self.memory = measure(self.model, self.trainer.optimizers[0])
