@@ -41,7 +41,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def oracle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Right whenever asked by "Question: ... Answer:" after a solved example; without one, right for every third number."""
+    """Right when asked by "Question: ... Answer:" after a solved example; without one, for every third number."""
 
     def sample(model: Any, tokenizer: Any, prompts: Sequence[str], config: Any, batch_size: int) -> list[list[str]]:
         def answer(prompt: str) -> str:
@@ -60,7 +60,7 @@ def test_finds_the_best_way_to_ask(source: str, out: Path, monkeypatch: pytest.M
     name, metric = next(iter(metrics.items()))
     assert (name, metric.value, metric.before, metric.n) == ("exact_match", 1.0, 0.0, 6)
     assert metric.interval is not None
-    assert metric.interval[0] > 0.4
+    assert metric.interval[0] > 0.25
     assert metrics["exact_match/bare/0-shot/greedy"].value == 0.0
     assert metrics["exact_match/qa/0-shot/greedy"].value == pytest.approx(4 / 12)
     assert metrics["exact_match/qa/2-shot/greedy"].value == 1.0
