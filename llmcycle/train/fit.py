@@ -89,7 +89,9 @@ def memory_metrics(module: TrainedModule) -> Metrics:
         "gradient_and_optimizer_state_bytes": measured.trained,
         "gradient_and_optimizer_state_bytes_if_full": everything.trained,
     }
-    return {name: Metric(n) for name, n in counts.items()} | {n: Metric(b, unit="bytes") for n, b in sizes.items()}
+    ratio = Metric(measured.trained / everything.trained, better="lower")
+    named = {name: Metric(n) for name, n in counts.items()} | {n: Metric(b, unit="bytes") for n, b in sizes.items()}
+    return {**named, "trained_bytes_ratio": ratio}
 
 
 def hand_off_metrics(facts: HandOff) -> Metrics:

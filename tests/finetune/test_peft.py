@@ -20,6 +20,7 @@ from llmcycle.config.paths import shipped
 from llmcycle.data.batches import Batches
 from llmcycle.data.chat import set_chat_template
 from llmcycle.data.encode import Completion
+from llmcycle.evaluate.metric import Metrics
 from llmcycle.finetune import Supervised
 from llmcycle.model import digest, load
 from llmcycle.train import fit
@@ -36,7 +37,7 @@ def option(name: str) -> Any:
     return instantiate(OmegaConf.to_container(root.peft, resolve=True), _convert_="all")
 
 
-def train(base: Path, tokenizer: PreTrainedTokenizerBase, peft: Any, out: Path) -> tuple[Supervised, dict[str, Any]]:
+def train(base: Path, tokenizer: PreTrainedTokenizerBase, peft: Any, out: Path) -> Metrics:
     rows = SimpleNamespace(train=ROWS, validation=[])
     batches = Batches(rows, Completion(64), set_chat_template(tokenizer), batch_size=4, eval_batch_size=4, seed=0)
     module = Supervised(load(base), partial(torch.optim.AdamW, lr=1e-2), get_constant_schedule, peft)
@@ -48,7 +49,7 @@ def train(base: Path, tokenizer: PreTrainedTokenizerBase, peft: Any, out: Path) 
         enable_model_summary=False,
         enable_progress_bar=False,
     )
-    return module, fit(module, batches, trainer, out=out, logger=None)
+    return fit(module, batches, trainer, out=out, logger=None)
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_option_is_trained_and_handed_on(
     name: str, base: Path, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    module, metrics = train(base, tokenizer, option(name), tmp_path / "out")
+    metrics = train(base, tokenizer, option(name), tmp_path / "out")
     handed_on = load(tmp_path / "out")
     assert metrics["optimizer_steps"].value == STEPS
     assert metrics["train_loss"].value < metrics["train_loss"].before
