@@ -73,7 +73,7 @@ def write(
     """Write what it was made of; fail, or dawdle, where the environment says so."""
     if os.environ.get("TOY_FAIL") == text:
         raise ValueError(f"{text} was told to fail")
-    time.sleep(float(os.environ.get("TOY_SLEEP", 0)))
+    time.sleep(float(os.environ.get("TOY_SLEEP", "0")))
     came = (Path(model) / "model.txt").read_text() if model else ""
     (out / "model.txt").write_text(came + text + "".join(data.lines if data else []))
     (out / "samples.jsonl").write_text(json.dumps({"prompt": "?", "answer": text}) + "\n")

@@ -21,6 +21,7 @@ FAMILIES = (
     "torch.optim.Optimizer",
     "torch.optim.lr_scheduler.LRScheduler",
     "torchao.core.config.AOBaseConfig",
+    "torchao.quantization.granularity.Granularity",
     "transformers.PretrainedConfig",
     "transformers.LogitsProcessor",
     "peft.PeftConfig",
@@ -90,19 +91,31 @@ def resolve(name: str, key: str) -> Any:
     if root not in ROOTS and not permitted(name, extra()):
         raise refusal(name, key)
     parts = name.split(".")
-    for cut in range(len(parts), 0, -1):
-        try:
-            found: Any = importlib.import_module(".".join(parts[:cut]))
-        except ModuleNotFoundError as error:
-            if error.name is not None and not ".".join(parts[:cut]).startswith(error.name):
-                raise ConfigError(key, f"{name} needs the package {error.name}, which is not installed") from error
-            continue
-        for part in parts[cut:]:
-            if not hasattr(found, part):
-                raise ConfigError(key, f"{name} does not exist", suggestion(found, part))
+    found = imported(root, name, key)
+    for cut, part in enumerate(parts[1:], start=1):
+        # As Hydra does it: an attribute first, a submodule only where there is no such attribute.
+        if not hasattr(found, part) and inspect.ismodule(found):
+            found = imported(".".join(parts[: cut + 1]), name, key, parent=found)
+        elif not hasattr(found, part):
+            raise ConfigError(key, f"{name} does not exist", suggestion(found, part))
+        else:
             found = getattr(found, part)
-        return found
-    raise ConfigError(key, f"{name} does not exist: there is no module {root}")
+    return found
+
+
+def imported(module: str, name: str, key: str, parent: Any = None) -> Any:
+    """The module, imported on the way to `name`.
+
+    Raises:
+        ConfigError: there is no such module, or it needs one that is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and not f"{module}.".startswith(f"{error.name}."):
+            raise ConfigError(key, f"{name} needs the package {error.name}, which is not installed") from error
+        remedy = suggestion(parent, module.rpartition(".")[2]) if parent else ""
+        raise ConfigError(key, f"{name} does not exist", remedy) from None
 
 
 def suggestion(parent: Any, part: str) -> str:

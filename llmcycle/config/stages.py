@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from .schema import PARTS, SCALARS
+from .schema import PARTS
 
 REFERENCE = re.compile(r"\$\{([^${}]+)\}")
 
@@ -89,6 +89,9 @@ def is_stage(value: Any) -> bool:
 
 
 def unknown_root_keys(root: DictConfig) -> list[str]:
-    """Root keys of a lifecycle that are neither run-wide nor a stage; `hydra` is there inside `hydra.main` only."""
-    known = {"hydra", "world", *SCALARS, *PARTS}
-    return [str(key) for key in root if key not in known and not is_stage(root[key])]
+    """Root keys of a lifecycle that are neither run-wide, nor a stage, nor read by one through `${key...}`."""
+    known = {"hydra", "seed", "outputs", "lifecycle"}
+    read = {
+        inner.partition(".")[0] for _, text in strings(plain(root, resolve=False)) for inner in REFERENCE.findall(text)
+    }
+    return [str(key) for key in root if key not in known | read and not is_stage(root[key])]

@@ -45,6 +45,7 @@ def test_a_good_recipe_passes_alone_and_nested(toys: Path) -> None:
         ("+quant@second.quant=eight", "second.quant", ""),
         ("+second.quant={_target_: torchao.quantization.Int8WeightOnlyConfig}", "second.quant", "quant@second.quant"),
         ("+thing=3", "thing", "third"),
+        ("+world.products=3", "world", ""),
         ("second.inputs.model=./nowhere", "second.inputs.model", ""),
         ("second.inputs.model=???", "second.inputs.model", "second.inputs.model=FOLDER"),
         ("second.inputs.model=${artifact:frst}", "second.inputs.model", "${artifact:first}"),
@@ -60,6 +61,10 @@ def test_overrides(toys: Path, override: str, key: str, remedy: str) -> None:
     assert not error.remedy.startswith("+") or "@" in error.remedy, (
         "Hydra's advice to add a dead key must never be passed on"
     )
+
+
+def test_a_root_key_that_a_stage_reads_is_fine(toys: Path) -> None:
+    check(compose(locate("recipes/toy.yaml"), ["+inputs.rows=rows.txt", "first.data.train='${inputs.rows}'"]))
 
 
 @pytest.mark.parametrize("recipe", ["toy", "second"])

@@ -1,4 +1,4 @@
-"""An id says what a stage was made from: the same alone and nested, by path and by artifact; changes flow downstream."""
+"""An id says what a stage was made from: the same alone and nested, by path and by artifact; it flows downstream."""
 
 from __future__ import annotations
 
