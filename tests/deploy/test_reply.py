@@ -27,9 +27,7 @@ def test_greedy_answers_are_those_of_the_engine(replier: Replier) -> None:
     assert [answer(replier, Ask(messages(p), 24, temperature=0))[0].text for p in PROMPTS] == expected
 
 
-def test_a_base_model_continues_as_the_engine_does(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
-) -> None:
+def test_a_base_model_continues_as_the_engine_does(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     replier = Replier("base", model, tokenizer)
     expected = generate(model, tokenizer, PROMPTS)
     assert [answer(replier, Ask(p, 32, temperature=0))[0].text.strip() for p in PROMPTS] == expected

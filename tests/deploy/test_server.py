@@ -10,6 +10,7 @@ from typing import Any
 
 import openai
 import pytest
+from deploy.conftest import NAME, Got, asked, send
 from transformers import GenerationConfig
 
 from llmcycle.deploy.app import build_app
@@ -17,8 +18,6 @@ from llmcycle.deploy.guard import MAX_BODY
 from llmcycle.deploy.reply import Ask, Cancelled, Replier, Reply
 from llmcycle.deploy.serving import running
 from llmcycle.engine import generate
-
-from .conftest import NAME, Got, asked, send
 
 KEY = "correct horse"
 BEARER = {"Authorization": f"Bearer {KEY}"}
@@ -66,7 +65,8 @@ def test_a_streamed_chat_is_the_whole_one(client: openai.OpenAI, sampling: dict[
 def test_a_streamed_completion_is_the_whole_one(client: openai.OpenAI) -> None:
     request: dict[str, Any] = {"model": NAME, "prompt": "Once", "max_tokens": 30, "temperature": 0}
     whole = client.completions.create(**request)
-    assert "".join(c.choices[0].text for c in client.completions.create(**request, stream=True)) == whole.choices[0].text
+    streamed = client.completions.create(**request, stream=True)
+    assert "".join(chunk.choices[0].text for chunk in streamed) == whole.choices[0].text
     assert whole.usage is not None
     assert whole.usage.prompt_tokens == len("Once")
     assert whole.usage.total_tokens == len("Once") + whole.usage.completion_tokens
