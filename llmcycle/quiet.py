@@ -13,6 +13,7 @@ LOGGERS = (
     "pytorch_lightning.utilities.rank_zero",
     "lightning.pytorch",
     "httpx",
+    "huggingface_hub",
     "datasets",
     "transformers",
     "peft",
@@ -24,6 +25,7 @@ def hush() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TQDM_DISABLE", "1")

@@ -1,0 +1,65 @@
+"""Rows of well-known data sets to the forms that encoders and evaluators read."""
+
+from __future__ import annotations
+
+import re
+
+from llmcycle.data.chat import Message
+from llmcycle.data.encode import Row
+
+TURN = re.compile(r"\n\n(Human|Assistant):")
+OPTION = re.compile(r"^\s*[A-Z]\.\s*", re.MULTILINE)
+
+
+def final_answer(row: Row) -> Row:
+    """GSM8K: adds `answer`, the number after "####" in `completion` (https://github.com/openai/grade-school-math)."""
+    return {**row, "answer": row["completion"].rpartition("####")[2].strip().replace(",", "")}
+
+
+def hh_dialogues(row: Row) -> Row:
+    """HH-RLHF: two dialogues to the messages that they share, `chosen` and `rejected`: the answers in which they part.
+
+    Raises:
+        ValueError: a dialogue without turns, or one that parts in a turn of the user.
+    """
+    chosen, rejected = _turns(row["chosen"]), _turns(row["rejected"])
+    pairs = zip(chosen, rejected, strict=False)
+    part = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(chosen), len(rejected)) - 1)
+    if part < 1 or chosen[part]["role"] == "user" or rejected[part]["role"] == "user":
+        raise ValueError("the two dialogues must share their beginning and part in an answer of the assistant")
+    return {"prompt": chosen[:part], "chosen": chosen[part]["content"], "rejected": rejected[part]["content"]}
+
+
+def last_turn(row: Row) -> Row:
+    """A conversation in `messages`: the assistant's last message is the completion, all before it the prompt.
+
+    Raises:
+        ValueError: the assistant answers nothing in it.
+    """
+    messages = row["messages"]
+    last = max((i for i, message in enumerate(messages) if message["role"] == "assistant"), default=0)
+    if last == 0:
+        raise ValueError("`messages` has no message of the assistant that answers something")
+    rest = {name: value for name, value in row.items() if name != "messages"}
+    return {**rest, "prompt": messages[:last], "completion": messages[last]["content"]}
+
+
+def lettered_options(row: Row) -> Row:
+    """Multiple choice in one text: `options` "A. ...\\nB. ..." and `answer`, one of them, to `choices` and `label`.
+
+    Raises:
+        ValueError: the answer is none of the options.
+    """
+    choices = [option.strip() for option in OPTION.split(row["options"]) if option.strip()]
+    answer = OPTION.sub("", row["answer"]).strip()
+    if answer not in choices:
+        raise ValueError(f"the answer {answer!r} is none of its options")
+    return {"prompt": row["prompt"], "choices": choices, "label": choices.index(answer)}
+
+
+def _turns(dialogue: str) -> list[Message]:
+    roles = {"Human": "user", "Assistant": "assistant"}
+    _, *parts = TURN.split(dialogue)
+    if not parts:
+        raise ValueError('a dialogue consists of "\\n\\nHuman:" and "\\n\\nAssistant:" turns, and this text has none')
+    return [{"role": roles[name], "content": text.strip()} for name, text in zip(parts[::2], parts[1::2], strict=True)]
