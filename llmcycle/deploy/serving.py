@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -63,7 +63,8 @@ def serve(
         print(
             f"{replier.name} is served at {url}/v1 (Ctrl-C ends it); try: {example(replier, url, api_key)}", flush=True
         )
-        make_server(app).run(sockets=[sock])
+        with suppress(KeyboardInterrupt):  # uvicorn passes it on once everything is closed
+            make_server(app).run(sockets=[sock])
 
 
 @contextmanager

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from deploy.conftest import asked, send
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from llmcycle.deploy import serve
+from llmcycle.deploy.reply import Replier
+from llmcycle.deploy.serving import check_reach, example, listen
+
+
+def test_a_public_address_needs_a_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LLMCYCLE_API_KEY", raising=False)
+    with pytest.raises(ValueError, match=r"host=0\.0\.0\.0: .*LLMCYCLE_API_KEY"):
+        serve(folder, host="0.0.0.0")
+    check_reach("0.0.0.0", "key")
+    for host in ("127.0.0.1", "127.0.0.2", "localhost", "::1"):
+        check_reach(host, None)
+
+
+def test_a_taken_port_is_named(folder: Path) -> None:
+    with listen("127.0.0.1", 0) as sock:
+        port = sock.getsockname()[1]
+        with pytest.raises(ValueError, match=rf"port={port}: .*port=0 takes a free one"):
+            serve(folder, port=port)
+
+
+def test_the_example_suits_the_model_and_hides_the_key(
+    replier: Replier, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    shown = example(replier, "http://127.0.0.1:1", "secret")
+    assert "/v1/chat/completions" in shown
+    assert "Bearer $LLMCYCLE_API_KEY" in shown
+    assert "secret" not in shown
+    tokenizer.chat_template = None
+    assert '/v1/completions -H \'Content-Type: application/json\' -d \'{"model": "a b"' in example(
+        Replier("a b", model, tokenizer), "http://127.0.0.1:1", None
+    )
+
+
+@pytest.mark.slow
+def test_serve_runs_until_it_is_interrupted(folder: Path) -> None:
+    code = "import sys; from llmcycle.deploy import serve; serve(sys.argv[1], port=0)"
+    environment = {**os.environ, "LLMCYCLE_API_KEY": "k"}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("tiny is served at http://127.0.0.1:")
+            url = line.split(" at ")[1].split("/v1 ")[0]
+            shell = ["sh", "-c", line.split("try: ")[1]]
+            assert not shutil.which("curl") or b'"chat.completion"' in subprocess.check_output(shell, env=environment)
+            assert send(f"{url}/v1/chat/completions", asked()).status == 401
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
