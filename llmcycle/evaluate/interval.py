@@ -55,7 +55,7 @@ def wilson(successes: int, n: int) -> Interval:
     rate, z2 = successes / n, Z * Z
     centre = (rate + z2 / (2 * n)) / (1 + z2 / n)
     half = Z * sqrt(rate * (1 - rate) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return (max(0.0, centre - half) if successes else 0.0), (min(1.0, centre + half) if successes < n else 1.0)
 
 
 def bonett_price(gained: int, lost: int, n: int) -> Interval:

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, Pre
 
 from .digest import digest
 
-BASE_FILE = "base.json"  # beside an adapter: which model it stands on, and the digest of that model's weights
+BASE_FILE = "base.json"  # which model an adapter, or a search that changed no weight, stands on, and its digest
 
 
 def scratch(config: PreTrainedConfig) -> PreTrainedModel:
@@ -37,6 +37,8 @@ def load(path: str | Path, dtype: str | torch.dtype | None = None) -> PreTrained
     folder = Path(path)
     if (folder / "adapter_config.json").exists():
         return _load_adapter(folder, dtype)
+    if (folder / BASE_FILE).exists() and not (folder / "config.json").exists():
+        return _load_pointed(folder, dtype)
     config = _config(path)
     if dtype is None:
         as_saved = torch.cuda.is_available() or getattr(config, "quantization_config", None) is not None
@@ -74,6 +76,15 @@ def _load_adapter(folder: Path, dtype: str | torch.dtype | None) -> PeftModel:
     model = PeftModel.from_pretrained(base, str(folder))
     base.generation_config = GenerationConfig.from_pretrained(folder)
     return (model if dtype in (None, "auto") else model.to(_as_dtype(dtype))).eval()
+
+
+def _load_pointed(folder: Path, dtype: str | torch.dtype | None) -> PreTrainedModel | PeftModel:
+    """The model that a stage used and left as it was; its digest holds in the dtype that it was used in."""
+    recorded = _recorded_base(folder)
+    model = load(_find_base(folder, recorded["path"]), dtype)
+    if str(model.dtype).removeprefix("torch.") == recorded["dtype"] and digest(model) != recorded["digest"]:
+        raise ValueError(f"inputs.model: {folder} points to {recorded['path']}, which now holds other weights")
+    return model
 
 
 def _recorded_base(folder: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from llmcycle.model import digest
+from llmcycle.model import digest, load
 from llmcycle.prompt import LikeliestChoice, Template, decoding, search
 from llmcycle.prompt.stage import choose
 
@@ -90,6 +90,12 @@ def test_points_to_the_model_without_copying_it(source: str, out: Path, model: L
     assert pointer["digest"] == digest(model)
     assert AutoTokenizer.from_pretrained(out).eos_token == "<|endoftext|>"
     assert not list(out.glob("*.safetensors"))
+    assert digest(load(out)) == digest(model)
+    with torch.no_grad():
+        model.lm_head.weight[0, 0] += 1
+    model.save_pretrained(source)
+    with pytest.raises(ValueError, match="which now holds other weights"):
+        load(out)
     assert len((out / "samples.jsonl").read_text().splitlines()) == 1
 
 
