@@ -9,7 +9,7 @@ from typing import Any
 from llmcycle.data.columns import TEXTS, Columns, map_columns
 from llmcycle.data.encode import Row
 from llmcycle.data.holdout import hold_out
-from llmcycle.data.sources import Unit, is_local, read_files, read_hub
+from llmcycle.data.sources import Unit, first_row, is_local, read_files, read_hub
 
 
 class Table:
@@ -48,6 +48,22 @@ class Table:
         self.holdout, self.limits = holdout, {"train": limit, "validation": validation_limit}
         self.max_characters = max_characters
         self.subset, self.split, self.validation_split = subset, split, validation_split
+
+    @staticmethod
+    def preflight(**arguments: Any) -> None:
+        """Refuse, before anything runs, local files that are missing, empty or without a column that is asked for.
+
+        Args:
+            arguments: the option's own keys; what is on the Hub is only seen when the stage runs.
+        """
+        columns = arguments.get("columns") or {}
+        for part in ("train", "validation"):
+            source = arguments.get(part)
+            if source and is_local(source):
+                row = first_row(source, f"data.{part}", arguments.get("unit", "line"))
+                if row is None:
+                    raise ValueError(f"data.{part}: {source} holds no row")
+                map_columns([row], columns, source)
 
     @property
     def train(self) -> list[Row]:

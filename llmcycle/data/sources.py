@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import datasets
 from rapidfuzz import process
 
 from llmcycle.data.encode import Row
 
+T = TypeVar("T")
 Unit = Literal["document", "paragraph", "line"] | int
 
 BUILDERS = {
@@ -34,27 +35,22 @@ def is_local(source: str) -> bool:
 
 
 def read_files(source: str, key: str, unit: Unit) -> list[Row]:
-    """All rows of a file, or of the files of one format in a folder.
+    """All rows of a file, or of the files of one format in a folder. Blank rows of text are left out.
 
     Raises:
         ValueError: a file is missing, broken or of an unknown format.
     """
     paths = _files(source, key)
-    kinds = {kind(path) for path in paths}
-    if len(kinds) != 1 or None in kinds:
-        raise ValueError(f"{key}: {source}: files of one format are needed, ending in {', '.join(BUILDERS)}")
-    name = str(kinds.pop())
-    if name == "text":
-        return _read_text(paths, unit)
-    options = {"sep": "\t"} if ".tsv" in paths[0] else {}
-    try:
-        return _rows(lambda: datasets.load_dataset(name, data_files=paths, split="train", **options))
-    except StopIteration:  # what `datasets` makes of an empty JSON file
-        return []
-    except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
-        if "corresponds to no data" in str(error):  # and of a CSV file with a head only
-            return []
-        raise ValueError(f"{key}: {source} is not {name}: {error.__cause__ or error}") from error
+    rows: list[Row] = _explained(source, key, lambda: _load(paths, unit, streaming=False).to_list(), [])
+    return [piece for row in rows for piece in _pieces(row, unit) if _holds_something(piece)]
+
+
+def first_row(source: str, key: str, unit: Unit) -> Row | None:
+    """The first row that `read_files` would give, without reading on; None where there is none. Raises as it does."""
+    paths = _files(source, key)
+    rows: Iterator[Row] = _explained(source, key, lambda: iter(_load(paths, unit, streaming=True)), iter([]))
+    found = _explained(source, key, lambda: next(row for row in rows if _holds_something(row)), None)
+    return None if found is None else dict(found)
 
 
 def read_hub(name: str, key: str, subset: str | None, split: str) -> list[Row]:
@@ -64,7 +60,8 @@ def read_hub(name: str, key: str, subset: str | None, split: str) -> list[Row]:
         ValueError: there is no such data set, subset or split, or the Hub can't be reached.
     """
     try:
-        return _rows(lambda: datasets.load_dataset(name, subset, split=split))
+        _hush()
+        return list(datasets.load_dataset(name, subset, split=split).to_list())
     except (datasets.exceptions.DatasetNotFoundError, ConnectionError, OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(f"{key}: {name} is neither a file here nor a data set that the Hub gives: {reason}") from error
@@ -81,18 +78,42 @@ def _files(source: str, key: str) -> list[str]:
     raise ValueError(f"{key}: there is no file {source}" + (f"; did you mean {near[0]}?" if near else ""))
 
 
-def _read_text(paths: Sequence[str], unit: Unit) -> list[Row]:
-    """Blank rows are left out. A number of characters cuts each file in pieces of that size."""
-    by = "document" if isinstance(unit, int) else unit
-    rows = _rows(lambda: datasets.load_dataset("text", data_files=list(paths), split="train", sample_by=by))
-    if isinstance(unit, int):
-        rows = [{"text": row["text"][i : i + unit]} for row in rows for i in range(0, len(row["text"]), unit)]
-    return [row for row in rows if row["text"].strip()]
+def _load(paths: list[str], unit: Unit, streaming: bool) -> Any:
+    kinds = {kind(path) for path in paths}
+    if len(kinds) != 1 or None in kinds:
+        raise ValueError(f"files of one format are needed, ending in {', '.join(BUILDERS)}")
+    name = str(kinds.pop())
+    options: dict[str, Any] = {"sep": "\t"} if name == "csv" and ".tsv" in paths[0] else {}
+    if name == "text":
+        options = {"sample_by": "document" if isinstance(unit, int) else unit}
+    _hush()
+    return datasets.load_dataset(name, data_files=paths, split="train", streaming=streaming, **options)
 
 
-def _rows(load: Callable[[], Any]) -> list[Row]:
-    """Lists of dicts, without bars and logged errors, and without telling the Hub that a data set was read."""
+def _explained(source: str, key: str, read: Callable[[], T], empty: T) -> T:
+    """What `read` gives; `empty` where `datasets` stumbles over a file without rows. Other errors name the file."""
+    try:
+        return read()
+    except StopIteration:  # of an empty JSON file
+        return empty
+    except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
+        if "corresponds to no data" in str(error):  # of a CSV file with a head only
+            return empty
+        raise ValueError(f"{key}: {source} can't be read: {error.__cause__ or error}") from error
+
+
+def _pieces(row: Row, unit: Unit) -> list[Row]:
+    if not isinstance(unit, int) or set(row) != {"text"}:
+        return [row]
+    return [{"text": row["text"][i : i + unit]} for i in range(0, len(row["text"]), unit)]
+
+
+def _holds_something(row: Row) -> bool:
+    return set(row) != {"text"} or bool(str(row["text"]).strip())
+
+
+def _hush() -> None:
+    """No bars, no logged errors (they are raised too), and no word to the Hub that a data set was read."""
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
-    return list(load().to_list())
