@@ -41,6 +41,5 @@ def choices(model: PreTrainedModel, given: Sequence[Context]) -> list[Tensor]:
 
 
 def agreement(before: Sequence[Tensor], after: Sequence[Tensor]) -> Scores:
-    """Share of equal choices, a row a context, weighted by the number of its choices."""
-    equal = [(x == y).float().mean().item() for x, y in zip(before, after, strict=True)]
-    return Scores(equal, weights=[float(len(x)) for x in before])
+    """Share of equal choices in each context."""
+    return Scores([(x == y).float().mean().item() for x, y in zip(before, after, strict=True)])
