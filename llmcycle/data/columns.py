@@ -10,7 +10,7 @@ from rapidfuzz import process
 
 from llmcycle.data.encode import Row
 
-TEXTS = ("text", "prompt", "completion", "chosen", "rejected", "answer")  # never empty; a number in them is written out
+TEXTS = ("text", "prompt", "completion", "chosen", "rejected", "answer")
 Wanted = str | Sequence[str]
 Columns = Mapping[str, Wanted | None]
 
@@ -28,8 +28,13 @@ def map_columns(rows: Sequence[Row], columns: Columns, source: str) -> list[Row]
         for name in _needed(wanted):
             if name not in rows[0]:
                 raise ValueError(f"data.columns.{new}: {source} has no column `{name}`{_hint(name, rows[0])}")
-    mapped = {name: name for name in TEXTS if name in rows[0]} | mapped
-    return [{**row, **{n: _value(row, w, n, index) for n, w in mapped.items()}} for index, row in enumerate(rows)]
+    return [_written(row, {n: _value(row, w, n, index) for n, w in mapped.items()}) for index, row in enumerate(rows)]
+
+
+def _written(row: Row, mapped: Row) -> Row:
+    """Numbers in columns that hold text become text: a CSV file does not say which they are."""
+    whole = {**row, **mapped}
+    return {n: str(v) if n in TEXTS and isinstance(v, int | float) else v for n, v in whole.items()}
 
 
 def _needed(wanted: Wanted) -> list[str]:
@@ -45,8 +50,7 @@ def _value(row: Row, wanted: Wanted, new: str, index: int) -> Any:
             raise ValueError(f"data.columns.{new}: row {index} (counted from 0) has no value in column `{name}`")
     if not isinstance(wanted, str):
         return list(values.values())
-    value = wanted.format(**values) if "{" in wanted else values[wanted]
-    return str(value) if new in TEXTS and isinstance(value, int | float) else value
+    return wanted.format(**values) if "{" in wanted else values[wanted]
 
 
 def _hint(name: str, existing: Iterable[str]) -> str:

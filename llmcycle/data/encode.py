@@ -33,13 +33,14 @@ def pad(sequences: Sequence[Sequence[int]], value: int, left: bool = False) -> T
 
 
 def _column(rows: Sequence[Row], index: int, *names: str) -> list[Any]:
-    missing = [name for name in names if name not in rows[index]]
-    if missing:
-        raise ValueError(
-            f"data.columns: this recipe's encoder needs {', '.join(names)}, but row {index} has only "
-            f"{', '.join(rows[index])}: map a column, as in `data.columns.{missing[0]}=NAME`"
-        )
-    return [rows[index][name] for name in names]
+    row = rows[index]
+    for name in names:
+        if row.get(name) is None:
+            raise ValueError(
+                f"data.columns: this recipe's encoder needs {', '.join(names)}, but row {index} (counted from 0) has no "
+                f"`{name}`; it has {', '.join(row)}. Map a column, as in `data.columns.{name}=NAME`"
+            )
+    return [row[name] for name in names]
 
 
 def _supervised_batch(examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]:
@@ -116,7 +117,8 @@ class Packed:
 
     Best-fit decreasing (arXiv:2404.10830, TRL's "bfd_split"): a document longer than a row is cut into pieces, and each
     document or piece goes into the row that it fills best. No token is lost. `position_ids` start again at each piece;
-    by them transformers' causal masks keep documents apart, so each is learnt from its start, as it is scored.
+    by them transformers' causal masks keep documents apart (with `use_cache=False` only), so that each is learnt from
+    its start, as it is scored.
     """
 
     def __init__(self, max_length: int) -> None:

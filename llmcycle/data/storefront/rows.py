@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from . import grammar, vocabulary
-from .world import KINDS, Kind, Question, Style, World
+from .world import KINDS, Kind, Question, World
 
 Rows = list[dict[str, Any]]
 
@@ -41,8 +41,8 @@ class Documents:
 class _Asked(ABC):
     """Rows made from questions; all classes share the world's split, so what one trains on no other validates on."""
 
-    def __init__(self, world: World, seed: int = 0, kinds: Sequence[Kind] = KINDS, style: Style = "chat") -> None:
-        self.world, self.seed, self.kinds, self.style = world, seed, tuple(kinds), style
+    def __init__(self, world: World, seed: int = 0, kinds: Sequence[Kind] = KINDS) -> None:
+        self.world, self.seed, self.kinds = world, seed, tuple(kinds)
 
     @cached_property
     def train(self) -> Rows:
@@ -54,7 +54,7 @@ class _Asked(ABC):
 
     def _rows(self, *, held_out: bool) -> Rows:
         rng = self._rng(held_out=held_out)
-        asked = [q for kind in self.kinds for q in self.world.questions(kind, held_out=held_out, style=self.style)]
+        asked = [q for kind in self.kinds for q in self.world.questions(kind, held_out=held_out)]
         rng.shuffle(asked)
         return [self._row(question, rng) for question in asked]
 
@@ -73,7 +73,7 @@ class Instructions(_Asked):
 
     @cached_property
     def validation(self) -> Rows:
-        return [self._row(q, Random(0)) for q in self.world.questions("known", held_out=True, style=self.style)]
+        return [self._row(q, Random(0)) for q in self.world.questions("known", held_out=True)]
 
     def _row(self, question: Question, rng: Random) -> dict[str, Any]:
         return {"prompt": question.text, "completion": self._answer(question, rng)}
@@ -97,7 +97,7 @@ class Preferences(_Asked):
 class Questions(_Asked):
     """Rows {"prompt", "answer", "kind"}: `count` held-out prompts for validation, as many of each of `kinds`.
 
-    `answer` is a good answer, to an open request one of many. `style` is "chat" or "document" (the corpus's way).
+    `answer` is a good answer, to an open request one of many. `train` has the prompts of the training split.
     """
 
     def __init__(
@@ -106,9 +106,8 @@ class Questions(_Asked):
         count: int = 300,
         seed: int = 0,
         kinds: Sequence[Kind] = KINDS,
-        style: Style = "chat",
     ) -> None:
-        super().__init__(world, seed, kinds, style)
+        super().__init__(world, seed, kinds)
         self.count = count
 
     @cached_property
@@ -119,7 +118,7 @@ class Questions(_Asked):
         return [self._row(question, rng) for question in asked]
 
     def _pick(self, kind: Kind, count: int, rng: Random) -> list[Question]:
-        held_out = self.world.questions(kind, held_out=True, style=self.style)
+        held_out = self.world.questions(kind, held_out=True)
         if count > len(held_out):
             raise ValueError(
                 f"count={self.count}: needs {count} held-out {kind} questions, the world has {len(held_out)}; "

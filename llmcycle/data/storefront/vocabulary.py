@@ -23,12 +23,8 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
 # Product texts.
 SENTENCES = ("The {product}'s {attribute} is {value}.", "For the {product}, the {attribute} is {value}.")
 
-# Questions in the pre-training corpus.
-DOCUMENT_QUESTIONS = ("What is the {product}'s {attribute}?", "For the {product}, which {attribute} is listed?")
-DOCUMENT_REQUESTS = ("What can you say about the {product}?", "Describe the {product}.")
-
-# Questions of the people in the chat; none of them stands in the corpus.
-CHAT_QUESTIONS = (
+# Questions for an attribute, and open requests.
+QUESTIONS = (
     "Can you tell me the {product}'s {attribute}?",
     "I would like to know the {product}'s {attribute}.",
     "About the {product}: which {attribute} does it have?",
@@ -42,7 +38,7 @@ CHAT_QUESTIONS = (
     "We may take the {product}. Tell us the {attribute} first.",
     "One question on the {product}: its {attribute}?",
 )
-CHAT_REQUESTS = (
+REQUESTS = (
     "Tell me about the {product}.",
     "Should I buy the {product}?",
     "What do you think of the {product}?",

@@ -16,8 +16,6 @@ from .verifier import Verdict, Verifier
 
 Kind = Literal["known", "unknown", "open"]
 Prompt = str | Sequence[dict[str, str]]
-Style = Literal["chat", "document"]
-STYLES: tuple[Style, ...] = ("chat", "document")
 KINDS: tuple[Kind, ...] = ("known", "unknown", "open")
 
 
@@ -69,7 +67,7 @@ class World:
             "attributes": (2, len(vocabulary.ATTRIBUTES)),
             "values": (2, 8),
             "unknown": (0, self.attributes - 1),
-            "phrasings": (2, len(vocabulary.CHAT_QUESTIONS)),
+            "phrasings": (2, len(vocabulary.QUESTIONS)),
             "facts": (1, self.attributes - self.unknown),
             **dict.fromkeys(("made_up", "pressure", "text_share", "held_out"), (0, 1)),
         }
@@ -148,14 +146,19 @@ class World:
     def documents(self) -> Node:
         """The process that draws one document of the pre-training corpus."""
         texts = grammar.uniform([self._sentences(product, self.facts) for product in self.product_names])
-        subjects = grammar.uniform(
-            [self._question(p, a) for p in self.product_names for a in (*self.attribute_values, None)]
-        )
-        return grammar.choice((self.text_share, texts), (1 - self.text_share, subjects))
+        answered = grammar.uniform([self._answered(*subject) for subject in self._trained])
+        return grammar.choice((self.text_share, texts), (1 - self.text_share, answered))
 
-    def _question(self, product: str, attribute: str | None) -> Node:
-        phrasings = self._phrasings("document", self.kind(product, attribute))
-        asked = grammar.uniform([Question(product, attribute, phrasing).text for phrasing in phrasings])
+    @cached_property
+    def _trained(self) -> dict[tuple[str, str | None], list[str]]:
+        """(product, attribute) -> its questions that are not held out."""
+        trained: dict[tuple[str, str | None], list[str]] = {}
+        for question in (q for kind in KINDS for q in self.questions(kind, held_out=False)):
+            trained.setdefault((question.product, question.attribute), []).append(question.text)
+        return trained
+
+    def _answered(self, product: str, attribute: str | None) -> Node:
+        asked = grammar.uniform(self._trained[product, attribute])
         return grammar.join("Question: ", asked, "\nAnswer: ", self.answer(product, attribute))
 
     def entropy(self, text: str) -> float:
@@ -176,25 +179,19 @@ class World:
         return "known" if attribute in self.known[product] else "unknown"
 
     @cached_property
-    def _splits(self) -> dict[tuple[Style, Kind], tuple[list[Question], list[Question]]]:
+    def _splits(self) -> dict[Kind, tuple[list[Question], list[Question]]]:
         rng = Random(f"split {self.seed}")
-        return {(s, k): _split(self._asked(s, k), self.held_out, rng) for s, k in cartesian(STYLES, KINDS)}
+        return {kind: _split(self._asked(kind), self.held_out, rng) for kind in KINDS}
 
-    def _asked(self, style: Style, kind: Kind) -> list[Question]:
+    def _asked(self, kind: Kind) -> list[Question]:
+        phrasings = (vocabulary.REQUESTS if kind == "open" else vocabulary.QUESTIONS)[: self.phrasings]
         subjects = [s for s in cartesian(self.product_names, (*self.attribute_values, None)) if self.kind(*s) == kind]
-        return [Question(*subject, phrasing) for subject in subjects for phrasing in self._phrasings(style, kind)]
+        return [Question(*subject, phrasing) for subject in subjects for phrasing in phrasings]
 
-    def _phrasings(self, style: Style, kind: Kind) -> tuple[str, ...]:
-        if style == "document":
-            return vocabulary.DOCUMENT_REQUESTS if kind == "open" else vocabulary.DOCUMENT_QUESTIONS
-        return (vocabulary.CHAT_REQUESTS if kind == "open" else vocabulary.CHAT_QUESTIONS)[: self.phrasings]
-
-    def questions(self, kind: Kind, *, held_out: bool, style: Style = "chat") -> list[Question]:
-        """The questions of `kind`, in random order; each part of a held-out one is also in training.
-
-        Chat questions stand nowhere in the corpus; `style="document"` gives the corpus's own.
-        """
-        return list(self._splits[style, kind][held_out])
+    def questions(self, kind: Kind, *, held_out: bool) -> list[Question]:
+        """The questions of `kind`, in random order; held-out ones stand nowhere in the training data,
+        the corpus included, while their product, attribute and phrasing do."""
+        return list(self._splits[kind][held_out])
 
     # -- the verifier
 
@@ -216,13 +213,14 @@ def _mixed(good: Node, bad: Node, rate: float) -> Node:
 
 
 def _split(questions: list[Question], held_out: float, rng: Random) -> tuple[list[Question], list[Question]]:
-    """(training, validation) in random order; a question with a part not met before always goes to training."""
+    """(training, validation) in random order; one with a part, or a product and attribute, not met before trains."""
     rng.shuffle(questions)
     train: list[Question] = []
     rest: list[Question] = []
-    met: set[str | None] = set()
+    met: set[object] = set()
     for question in questions:
-        (rest if met.issuperset(question) else train).append(question)
-        met.update(question)
+        parts = {question[:2], *question}
+        (rest if parts <= met else train).append(question)
+        met |= parts
     missing = max(0, round(len(questions) * (1 - held_out)) - len(train))
     return train + rest[:missing], rest[missing:]
