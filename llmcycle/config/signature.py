@@ -25,6 +25,7 @@ LOGGER = ["entity", "group", "job_type", "tags", "notes", "mode", "resume", "set
 PLAIN_DATA = ("transformers.PretrainedConfig", "transformers.GenerationConfig")
 # Arguments of targets that hide theirs behind **kwargs and have no default instance to ask.
 KEYWORDS: dict[str, list[str]] = {
+    "llmcycle.model.load": MODEL,
     "transformers.AutoModelForCausalLM.from_pretrained": MODEL,
     "transformers.AutoModelForMaskedLM.from_pretrained": MODEL,
     "transformers.AutoModelForSequenceClassification.from_pretrained": MODEL,

@@ -21,54 +21,52 @@ def scratch(config: PreTrainedConfig) -> PreTrainedModel:
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
-def load(path: str | Path, dtype: str | torch.dtype | None = None) -> PreTrainedModel | PeftModel:
+def load(
+    pretrained_model_name_or_path: str | Path, dtype: str | torch.dtype | None = None, **options: Any
+) -> PreTrainedModel | PeftModel:
     """The model that a stage handed on, or any Hugging Face model, on the CPU in evaluation mode.
 
     The class is the one that the configuration names, so reward models load too. An adapter is loaded onto its base.
 
     Args:
-        path: a folder, or a name on the Hub.
+        pretrained_model_name_or_path: a folder, or a name on the Hub.
         dtype: of the weights; "auto" as they were saved. None: as saved if they are quantised or a GPU is here,
             else fp32, because a CPU without bf16 units is some hundred times slower in bf16.
+        options: as `AutoModelForCausalLM.from_pretrained` takes them, e.g. `revision` or `attn_implementation`.
 
     Raises:
         ValueError: nothing there, no model in it, weights missing from it, or the adapter's base has changed.
     """
-    folder = Path(path)
-    if (folder / "adapter_config.json").exists():
-        return _load_adapter(folder, dtype)
-    if (folder / BASE_FILE).exists() and not (folder / "config.json").exists():
-        return _load_pointed(folder, dtype)
-    config = _config(path)
+    path = Path(pretrained_model_name_or_path)
+    if (path / "adapter_config.json").exists():
+        return _load_adapter(path, dtype, options)
+    config = _config(path if path.is_dir() else str(pretrained_model_name_or_path), options)
     if dtype is None:
         as_saved = torch.cuda.is_available() or getattr(config, "quantization_config", None) is not None
         dtype = "auto" if as_saved else torch.float32
     cls = getattr(transformers, (config.architectures or ["-"])[0], AutoModelForCausalLM)
-    model, info = cls.from_pretrained(path, dtype=dtype, output_loading_info=True)
-    if absent := [*info["missing_keys"], *info["mismatched_keys"]]:
-        raise ValueError(
-            f"inputs.model: {path} lacks weights of its own model ({absent[0]} and {len(absent) - 1} more)"
-        )
+    name = str(pretrained_model_name_or_path)
+    model, info = cls.from_pretrained(name, dtype=dtype, output_loading_info=True, **options)
+    if absent := sorted([*info["missing_keys"], *info["mismatched_keys"]], key=str):
+        raise ValueError(f"inputs.model: {path} lacks weights of its own model: {absent[0]} and {len(absent) - 1} more")
     return model.eval()
 
 
-def _config(path: str | Path) -> PreTrainedConfig:
-    if Path(path).is_dir() and not (Path(path) / "config.json").exists():
+def _config(path: str | Path, options: dict[str, Any]) -> PreTrainedConfig:
+    if isinstance(path, Path) and not (path / "config.json").exists():
         raise ValueError(f"inputs.model: {path} holds no model (no config.json, no adapter_config.json in it)")
+    where = {key: options[key] for key in ("revision", "subfolder", "cache_dir", "local_files_only") if key in options}
     try:
-        return AutoConfig.from_pretrained(path)
+        return AutoConfig.from_pretrained(path, **where)
     except OSError as error:
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f"inputs.model: {path} is neither a folder with a model nor a name on the Hub: {reason}"
-        ) from error
+        raise ValueError(f"inputs.model: {path} is no folder with a model and no name on the Hub: {reason}") from error
 
 
-def _load_adapter(folder: Path, dtype: str | torch.dtype | None) -> PeftModel:
+def _load_adapter(folder: Path, dtype: str | torch.dtype | None, options: dict[str, Any]) -> PeftModel:
     """The base in the dtype that the adapter was trained on, checked against its digest, and the adapter on it."""
     recorded = _recorded_base(folder)
-    trained_dtype = getattr(torch, recorded["dtype"])
-    base = load(_find_base(folder, recorded["path"]), trained_dtype)
+    base = load(_find_base(folder, recorded["path"]), recorded["dtype"], **options)
     if digest(base) != recorded["digest"]:
         raise ValueError(
             f"inputs.model: the adapter in {folder} was trained on other weights than {recorded['path']} now holds"
@@ -76,15 +74,6 @@ def _load_adapter(folder: Path, dtype: str | torch.dtype | None) -> PeftModel:
     model = PeftModel.from_pretrained(base, str(folder))
     base.generation_config = GenerationConfig.from_pretrained(folder)
     return (model if dtype in (None, "auto") else model.to(_as_dtype(dtype))).eval()
-
-
-def _load_pointed(folder: Path, dtype: str | torch.dtype | None) -> PreTrainedModel | PeftModel:
-    """The model that a stage used and left as it was; its digest holds in the dtype that it was used in."""
-    recorded = _recorded_base(folder)
-    model = load(_find_base(folder, recorded["path"]), dtype)
-    if str(model.dtype).removeprefix("torch.") == recorded["dtype"] and digest(model) != recorded["digest"]:
-        raise ValueError(f"inputs.model: {folder} points to {recorded['path']}, which now holds other weights")
-    return model
 
 
 def _recorded_base(folder: Path) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def test_an_adapter_is_not_put_on_another(base: Path, chat_tokenizer: PreTrained
 @pytest.mark.parametrize("found", ["nothing", "an empty folder"])
 def test_no_model(tmp_path: Path, found: str) -> None:
     path = tmp_path if found == "an empty folder" else tmp_path / "absent"
-    with pytest.raises(ValueError, match=r"inputs\.model: .*(holds no model|neither a folder)"):
+    with pytest.raises(ValueError, match=r"inputs\.model: .*(holds no model|is no folder)"):
         load(path)
 
 
