@@ -56,4 +56,4 @@ def _value(row: Row, wanted: Wanted, new: str, index: int) -> Any:
 def _hint(name: str, existing: Iterable[str]) -> str:
     names = list(existing)
     near = process.extractOne(name, names, score_cutoff=60)
-    return f"{f'; did you mean `{near[0]}`?' if near else ''} It has: {', '.join(names)}"
+    return f"{f'; did you mean `{near[0]}`?' if near else ''} (it has {', '.join(names)})"

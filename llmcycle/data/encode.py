@@ -37,7 +37,7 @@ def _column(rows: Sequence[Row], index: int, *names: str) -> list[Any]:
     for name in names:
         if row.get(name) is None:
             raise ValueError(
-                f"data.columns: this recipe's encoder needs {', '.join(names)}, but row {index} (counted from 0) has no "
+                f"data.columns: this recipe's encoder needs {', '.join(names)}, but row {index} (from 0) has no "
                 f"`{name}`; it has {', '.join(row)}. Map a column, as in `data.columns.{name}=NAME`"
             )
     return [row[name] for name in names]

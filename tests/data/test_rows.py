@@ -128,7 +128,7 @@ def test_a_missing_column_is_named_with_the_nearest(tmp_path: Path) -> None:
     path = lines(tmp_path / "rows.jsonl", QA)
     text = refusal(train=path, columns={"prompt": "questoin"})
     assert text.startswith("data.columns.prompt: ")
-    assert text.endswith("no column `questoin`; did you mean `question`? It has: question, answer")
+    assert text.endswith("no column `questoin`; did you mean `question`? (it has question, answer)")
 
 
 def test_a_missing_file_is_named_with_the_nearest(tmp_path: Path) -> None:

@@ -1,0 +1,167 @@
+"""The stage that trains: what it writes and what it reports, on a model of two layers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import peft
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import CSVLogger
+from torch import Tensor
+from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedTokenizerFast, get_constant_schedule
+
+from llmcycle.data.batches import Batches
+from llmcycle.data.encode import Completion
+from llmcycle.evaluate import Scores
+from llmcycle.train import TrainedModule, fit
+
+ADAMW = partial(torch.optim.AdamW, lr=1e-2)
+STEPS = 12
+
+
+@dataclass
+class Rows:
+    train: list[dict[str, Any]]
+    validation: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Supervised(TrainedModule):
+    """transformers' own loss."""
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = self.model(**batch).loss
+        return loss, {"perplexity": loss.exp().detach()}
+
+
+class Weights:
+    """An evaluator that remembers which models it saw, and scores their first weight."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def __call__(self, model: Any, tokenizer: Any) -> dict[str, Scores]:
+        self.seen.append(model)
+        return {"weight": Scores([next(model.parameters()).flatten()[0].item()] * 2)}
+
+
+@pytest.fixture
+def batches(tokenizer: PreTrainedTokenizerFast) -> Batches:
+    rows = [{"prompt": f"{i}", "completion": "ab"} for i in range(6)]
+    return Batches(Rows(rows, rows[:2]), Completion(8), tokenizer, batch_size=3, eval_batch_size=2, seed=0)
+
+
+def trainer(**options: Any) -> pl.Trainer:
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    return pl.Trainer(**{"max_steps": STEPS, "limit_val_batches": 0, "accelerator": "cpu", **quiet, **options})
+
+
+def run(model: LlamaForCausalLM, batches: Batches, out: Path, **options: Any) -> dict[str, Any]:
+    lora = options.pop("peft", None)
+    module = Supervised(model, options.pop("optim", ADAMW), get_constant_schedule, lora)
+    evaluators = options.pop("evaluators", None)
+    logger = options.pop("logger", None)
+    return fit(module, batches, trainer(**options), evaluators, ["1"], out=out, logger=logger)
+
+
+def test_training_lowers_the_loss_and_hands_on_what_was_trained(
+    model: LlamaForCausalLM, batches: Batches, tmp_path: Path
+) -> None:
+    evaluator = Weights()
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    metrics = run(model, batches, tmp_path, evaluators={"weights": evaluator})
+    assert next(iter(metrics)) == "weight", "the evaluators' metrics come first"
+    assert metrics["train_loss"].value < 0.5 * metrics["train_loss"].before
+    assert metrics["optimizer_steps"].value == STEPS
+    assert metrics["tokens_per_second"].value == pytest.approx(STEPS * 3 * 4 / metrics["seconds"].value)
+    assert metrics["hand_off_difference"].value <= 2e-5
+    reloaded = AutoModelForCausalLM.from_pretrained(tmp_path)
+    for name, p in reloaded.named_parameters():
+        assert torch.equal(p, dict(model.named_parameters())[name])
+        assert not torch.equal(p, before[name])
+    assert [m is model for m in evaluator.seen] == [True, False], "scored before, then as it was reloaded"
+    (sample,) = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    assert sample == {"prompt": "1", "answer": "ab"}
+
+
+def test_memory_is_measured_and_foretold(model: LlamaForCausalLM, batches: Batches, tmp_path: Path) -> None:
+    parameters = sum(p.numel() for p in model.parameters())
+    metrics = run(model, batches, tmp_path, max_steps=2)
+    assert metrics["trainable_parameters"].value == metrics["parameters"].value == parameters
+    assert metrics["gradient_bytes"].value == metrics["gradient_bytes_by_formula"].value == 4 * parameters
+    steps = 4 * len(list(model.parameters()))  # AdamW counts its steps once a parameter, beside two moments
+    assert metrics["optimizer_state_bytes"].value == 2 * 4 * parameters + steps
+    assert metrics["optimizer_state_bytes_by_formula"].value == metrics["optimizer_state_bytes"].value
+
+
+@pytest.mark.parametrize(
+    "optim",
+    [partial(torch.optim.SGD, lr=0.1, momentum=0.9), partial(torch.optim.Adafactor, lr=1e-2)],
+    ids=["sgd", "adafactor"],
+)
+def test_other_optimisers_are_foretold_too(
+    model: LlamaForCausalLM, batches: Batches, tmp_path: Path, optim: partial
+) -> None:
+    metrics = run(model, batches, tmp_path, max_steps=2, optim=optim)
+    assert metrics["optimizer_state_bytes"].value > 0
+    assert metrics["optimizer_state_bytes_by_formula"].value == metrics["optimizer_state_bytes"].value
+
+
+def test_an_adapter_is_merged(model: LlamaForCausalLM, batches: Batches, tmp_path: Path) -> None:
+    lora = peft.LoraConfig(task_type="CAUSAL_LM", r=2, target_modules="all-linear")
+    metrics = run(model, batches, tmp_path, peft=lora)
+    assert metrics["merged"].value == 1
+    assert metrics["trainable_parameters"].value < 0.5 * metrics["parameters"].value
+    trained, full = (metrics[f"gradient_and_optimizer_state_bytes{end}"].value for end in ("", "_if_full"))
+    assert trained < 0.5 * full
+    assert not (tmp_path / "adapter_config.json").exists()
+
+
+def test_the_logger_gets_losses_and_rates(model: LlamaForCausalLM, batches: Batches, tmp_path: Path) -> None:
+    logger = CSVLogger(tmp_path / "logs", name="", version="")
+    run(model, batches, tmp_path / "out", logger=logger, log_every_n_steps=5)
+    head, *rows = (tmp_path / "logs" / "metrics.csv").read_text().splitlines()
+    assert {"step", "train/loss", "train/lr", "train/perplexity"} <= set(head.split(","))
+    assert len(rows) == STEPS // 5
+
+
+def test_validation_while_training(model: LlamaForCausalLM, batches: Batches, tmp_path: Path) -> None:
+    logger = CSVLogger(tmp_path / "logs", name="", version="")
+    options = {"limit_val_batches": 1, "val_check_interval": 4, "check_val_every_n_epoch": None}
+    run(model, batches, tmp_path / "out", logger=logger, num_sanity_val_steps=0, **options)
+    assert "validation/loss" in (tmp_path / "logs" / "metrics.csv").read_text()
+
+
+def test_a_loss_that_is_no_number_stops_the_run(model: LlamaForCausalLM, batches: Batches, tmp_path: Path) -> None:
+    with torch.no_grad():
+        model.lm_head.weight.fill_(float("inf"))
+    with pytest.raises(ValueError, match=r"the loss is nan at step 0: lower `optim\.lr`"):
+        run(model, batches, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_dropout_is_on_while_training_and_off_in_what_is_handed_on(
+    model: LlamaForCausalLM, batches: Batches, tmp_path: Path
+) -> None:
+    modes: list[bool] = []
+
+    class Watched(Supervised):
+        def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+            modes.append(self.model.model.layers[0].training)
+            return super().loss(batch)
+
+    evaluator = Weights()
+    module = Watched(model.eval(), ADAMW, get_constant_schedule)
+    fit(module, batches, trainer(max_steps=1), {"weights": evaluator}, out=tmp_path, logger=None)
+    assert modes == [True]
+    assert not evaluator.seen[1].training

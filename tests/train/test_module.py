@@ -1,0 +1,91 @@
+"""Optimiser groups, schedules and counts of a trained module."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import peft
+import pytest
+import torch
+from torch import nn
+from transformers import (
+    LlamaForCausalLM,
+    get_constant_schedule_with_warmup,
+    get_cosine_schedule_with_warmup,
+)
+
+from llmcycle.train.module import TrainedModule, build_schedule, count_tokens, decay_groups
+
+
+def names(model: nn.Module, group: dict[str, list[nn.Parameter]]) -> set[str]:
+    ids = {id(p) for p in group["params"]}
+    return {name for name, p in model.named_parameters() if id(p) in ids}
+
+
+def test_norms_and_embeddings_do_not_decay(model: LlamaForCausalLM) -> None:
+    decayed, plain = decay_groups(model)
+    assert names(model, decayed) == {n for n, _ in model.named_parameters() if "proj" in n or "lm_head" in n}
+    assert names(model, plain) == {n for n, _ in model.named_parameters() if "norm" in n or "embed" in n}
+    assert plain["weight_decay"] == 0.0
+    assert "weight_decay" not in decayed, "the optimiser's own setting counts"
+
+
+def test_a_head_tied_to_the_embedding_does_not_decay(model: LlamaForCausalLM) -> None:
+    model.lm_head.weight = model.model.embed_tokens.weight
+    decayed, _ = decay_groups(model)
+    assert all("proj" in name for name in names(model, decayed))
+
+
+def test_biases_do_not_decay_and_an_empty_group_is_left_out() -> None:
+    layer = nn.Linear(2, 2)
+    assert [len(g["params"]) for g in decay_groups(layer)] == [1, 1]
+    layer.weight.requires_grad_(False)
+    assert [g["params"][0] is layer.bias for g in decay_groups(layer)] == [True]
+
+
+def test_an_adapter_alone_is_trained(model: LlamaForCausalLM) -> None:
+    lora = peft.LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj"])
+    module = TrainedModule(model, partial(torch.optim.SGD, lr=1), get_cosine_schedule_with_warmup, lora)
+    trained = [name for group in decay_groups(module.model) for name in names(module.model, group)]
+    assert trained
+    assert all("lora" in name for name in trained)
+    assert TrainedModule(model, partial(torch.optim.SGD, lr=1), get_cosine_schedule_with_warmup, {}).model is model
+
+
+def rates(schedule: partial, steps: int) -> list[float]:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    built = build_schedule(schedule, optimizer, steps)
+    found = []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        built.step()
+    return found
+
+
+def test_the_schedule_learns_the_length_of_the_run() -> None:
+    for warmup in (0.2, 2):
+        found = rates(partial(get_cosine_schedule_with_warmup, num_warmup_steps=warmup), 10)
+        assert found[:3] == [0.0, 0.5, 1.0]
+        assert found[-1] < 0.1
+    fixed = rates(partial(get_cosine_schedule_with_warmup, num_warmup_steps=0, num_training_steps=1000), 10)
+    assert fixed[-1] > 0.99, "a length that YAML sets is kept"
+
+
+def test_schedules_with_other_names_for_the_length_or_none() -> None:
+    assert rates(partial(get_constant_schedule_with_warmup, num_warmup_steps=0.1), 10)[1:] == [1.0] * 9
+    assert rates(partial(torch.optim.lr_scheduler.CosineAnnealingLR), 10)[-1] < 0.1
+    assert rates(partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=2.0), 10)[-1] < 0.1
+
+
+def test_padding_is_not_counted() -> None:
+    ids = torch.zeros(2, 3, dtype=torch.long)
+    assert count_tokens({"input_ids": ids}) == 6
+    assert count_tokens({"input_ids": ids, "labels": torch.tensor([[1, 2, -100], [1, -100, -100]])}) == 3
+    assert count_tokens({"input_ids": ids, "attention_mask": torch.tensor([[1, 1, 1], [1, 0, 0]])}) == 4
+
+
+def test_a_module_must_say_what_its_loss_is(model: LlamaForCausalLM) -> None:
+    module = TrainedModule(model, partial(torch.optim.SGD, lr=1), get_cosine_schedule_with_warmup)
+    with pytest.raises(NotImplementedError, match="TrainedModule"):
+        module.loss({})
