@@ -40,6 +40,8 @@ def load(
     path = Path(pretrained_model_name_or_path)
     if (path / "adapter_config.json").exists():
         return _load_adapter(path, dtype, options)
+    if (path / BASE_FILE).exists() and not (path / "config.json").exists():
+        return _load_pointed(path, dtype, options)
     config = _config(path if path.is_dir() else str(pretrained_model_name_or_path), options)
     if dtype is None:
         as_saved = torch.cuda.is_available() or getattr(config, "quantization_config", None) is not None
@@ -74,6 +76,15 @@ def _load_adapter(folder: Path, dtype: str | torch.dtype | None, options: dict[s
     model = PeftModel.from_pretrained(base, str(folder))
     base.generation_config = GenerationConfig.from_pretrained(folder)
     return (model if dtype in (None, "auto") else model.to(_as_dtype(dtype))).eval()
+
+
+def _load_pointed(folder: Path, dtype: str | torch.dtype | None, options: dict[str, Any]) -> PreTrainedModel | PeftModel:
+    """The model that a stage used and left as it was; its digest holds in the dtype that it was used in."""
+    recorded = _recorded_base(folder)
+    model = load(_find_base(folder, recorded["path"]), dtype, **options)
+    if str(model.dtype).removeprefix("torch.") == recorded["dtype"] and digest(model) != recorded["digest"]:
+        raise ValueError(f"inputs.model: {folder} points to {recorded['path']}, which now holds other weights")
+    return model
 
 
 def _recorded_base(folder: Path) -> dict[str, Any]:

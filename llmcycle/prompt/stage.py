@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
+from typing import TypeVar
 
 import torch
 from pytorch_lightning.loggers import Logger
@@ -26,14 +27,15 @@ from llmcycle.prompt.decoding import Decoding, LikeliestChoice
 from llmcycle.prompt.grid import Cell, Grid, Prediction, Row, right_answer
 from llmcycle.prompt.template import Template
 
+T = TypeVar("T")
 Results = dict[Cell, list[Prediction]]
 
 
 def search(
     source: str,
     data: Rows,
-    templates: Mapping[str, Template],
-    decodings: Mapping[str, Decoding],
+    templates: Mapping[str, Template | None],
+    decodings: Mapping[str, Decoding | None],
     shots: Sequence[int] = (0,),
     baseline: str = "bare",
     match: TextMatch | None = None,
@@ -53,6 +55,7 @@ def search(
 
     Args:
         source: a model's folder or Hub name.
+        templates, decodings: by name; one that is None is left out.
         data: {"prompt", "answer"}, or {"prompt", "choices", "label"}; shots are taken from its training rows.
         baseline: name of the template to compare with, asked without shots.
         match: when an answer is right.
@@ -65,6 +68,7 @@ def search(
         ValueError: a wrong grid (see `Grid`), fewer than two rows, a template with a column that the rows or samples
             lack, or a weight that changed.
     """
+    templates, decodings = given(templates), given(decodings)
     grid = Grid(templates, shots, decodings, baseline, data.train, match or TextMatch(), seed, batch_size)
     rows, asked = data.validation[:limit], [{"prompt": prompt} for prompt in samples or []]
     check_rows(grid, rows, asked)
@@ -85,6 +89,11 @@ def search(
     speed = Metric(len(results) * len(rows) / seconds, better="higher", unit="prompts/s")
     cost = {"seconds": Metric(seconds, unit="s"), "prompts_per_second": speed}
     return {**headline(results[grid.base], results[best]), **cell_metrics(results), **cost}
+
+
+def given(options: Mapping[str, T | None]) -> dict[str, T]:
+    """Without the options that a recipe has set to null."""
+    return {name: option for name, option in options.items() if option is not None}
 
 
 def check_rows(grid: Grid, rows: Sequence[Row], asked: Sequence[Row]) -> None:
