@@ -49,27 +49,24 @@ def search(
 ) -> Metrics:
     """Ask the validation rows in every cell of templates x shots x decodings, and compare the best with the baseline.
 
-    The best cell is the one with the most right answers on every other row; it is compared with the baseline on the
-    rest, so that its headline is not flattered by having been chosen. `out` gets `predictions.jsonl`, `best.json`,
-    `samples.jsonl`, the tokenizer, and `base.json`, which points to the unchanged model instead of copying it.
+    The best cell has the most right answers on every other row; the headline compares it with the baseline on the rest,
+    so that having been chosen does not flatter it. Writes predictions.jsonl, best.json, samples.jsonl, the tokenizer,
+    and base.json, which points to the unchanged model.
 
     Args:
         source: a model's folder or Hub name.
+        data: {"prompt", "answer"}, or {"prompt", "choices", "label"}; shots come from its training rows.
         templates, decodings: by name; one that is None is left out.
-        data: {"prompt", "answer"}, or {"prompt", "choices", "label"}; shots are taken from its training rows.
-        baseline: name of the template to compare with, asked without shots.
-        match: when an answer is right.
-        samples: prompts answered in the best way into `samples.jsonl`.
+        baseline: the template to compare with, asked without shots.
+        samples: prompts answered in the best way.
         limit: ask the first so many rows only.
-        batch_size: prompts at once.
-        seed: draws the shots and the samples of a sampling strategy.
+        seed: draws the shots, and the samples of a sampling strategy.
 
     Raises:
-        ValueError: a wrong grid (see `Grid`), fewer than two rows, a template with a column that the rows or samples
-            lack, or a weight that changed.
+        ValueError: a grid or rows that don't fit each other, or a weight that changed.
     """
-    templates, decodings = given(templates), given(decodings)
-    grid = Grid(templates, shots, decodings, baseline, data.train, match or TextMatch(), seed, batch_size)
+    judge = match or TextMatch()
+    grid = Grid(given(templates), shots, given(decodings), baseline, data.train, judge, seed, batch_size)
     rows, asked = data.validation[:limit], [{"prompt": prompt} for prompt in samples or []]
     check_rows(grid, rows, asked)
     model, tokenizer = load(source), AutoTokenizer.from_pretrained(source)
@@ -80,15 +77,21 @@ def search(
     best = choose(results)
     answers = answer_samples(grid, best, model, tokenizer, asked)
     refuse_changed(before, digest(model))
-
     write_predictions(out, results)
     write_best(out, grid, best, results[best])
     write_pointer(out, source, model, before)
     tokenizer.save_pretrained(out)
     write_samples(out, list(samples or []), answers)
-    speed = Metric(len(results) * len(rows) / seconds, better="higher", unit="prompts/s")
-    cost = {"seconds": Metric(seconds, unit="s"), "prompts_per_second": speed}
-    return {**headline(results[grid.base], results[best]), **cell_metrics(results), **cost}
+    return {**headline(results[grid.base], results[best]), **cell_metrics(results), **speed(results, seconds)}
+
+
+def speed(results: Results, seconds: float) -> Metrics:
+    """Seconds of the whole grid, and prompts answered in one."""
+    rate = sum(map(len, results.values())) / seconds
+    return {
+        "seconds": Metric(seconds, unit="s"),
+        "prompts_per_second": Metric(rate, better="higher", unit="prompts/s"),
+    }
 
 
 def given(options: Mapping[str, T | None]) -> dict[str, T]:
