@@ -49,15 +49,19 @@ class DPO:
     Args:
         beta: strength of the pull to the reference, in nats per unit of reward.
         label_smoothing: assumed share of pairs labelled the wrong way round ("conservative DPO").
+        nll: weight of the chosen answer's own loss in nats a token, which keeps it from becoming unlikely along with the
+            rejected one (arXiv:2404.19733, equation 1).
     """
 
     beta: float = 0.1
     label_smoothing: float = 0.0
+    nll: float = 0.0
 
     def __call__(self, chosen: Answers, rejected: Answers) -> Tensor:
-        """[B] negative log-likelihood of the preference, in nats."""
+        """[B] negative log-likelihood of the preference, in nats, plus the weighted one of the chosen answer."""
         margins = self.beta * (chosen.logratios - rejected.logratios)
-        return -(1 - self.label_smoothing) * logsigmoid(margins) - self.label_smoothing * logsigmoid(-margins)
+        preference = -(1 - self.label_smoothing) * logsigmoid(margins) - self.label_smoothing * logsigmoid(-margins)
+        return preference - self.nll * chosen.logprobs / chosen.lengths
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
 from transformers import AutoTokenizer
 
-from llmcycle.data.chat import Prompt, choose_pad, encode_prompt_completion
-from llmcycle.data.encode import pad
+from llmcycle.data.chat import Prompt, encode_prompt_completion
 from llmcycle.data.storefront import World
+from llmcycle.evaluate.preference import classifier_scores
+from llmcycle.evaluate.text_match import TextMatch
 from llmcycle.model import load
 
 
@@ -45,38 +45,30 @@ class Learned:
 
     def __init__(self, path: str, max_length: int = 1024, batch_size: int = 64) -> None:
         self.model = load(path).requires_grad_(False).to("cuda" if torch.cuda.is_available() else "cpu")
-        self.tokenizer = choose_pad(AutoTokenizer.from_pretrained(path))
-        if getattr(self.model.config, "num_labels", None) != 1 or self.model.can_generate():
+        if self.model.can_generate() or self.model.config.num_labels != 1:
             raise ValueError(
-                f"inputs.reward: {path} is no reward model (a sequence classifier with one output): "
+                f"inputs.reward: {path} is no reward model (a sequence classifier with one output); "
                 "give the artifact of `llmcycle reward`"
             )
+        self.tokenizer = AutoTokenizer.from_pretrained(path)
         self.max_length, self.batch_size = max_length, batch_size
 
     def __call__(self, prompts: Sequence[Prompt], completions: Sequence[str], **_: Sequence[Any]) -> list[float]:
         pairs = zip(prompts, completions, strict=True)
         encoded = [encode_prompt_completion(self.tokenizer, *pair, self.max_length)["input_ids"] for pair in pairs]
-        batches = (encoded[i : i + self.batch_size] for i in range(0, len(encoded), self.batch_size))
-        return [score for batch in batches for score in self._score(batch)]
-
-    @torch.no_grad()
-    def _score(self, rows: list[list[int]]) -> list[float]:
-        input_ids = pad(rows, self.tokenizer.pad_token_id).to(self.model.device)
-        attention_mask = pad([[1] * len(row) for row in rows], 0).to(self.model.device)
-        scores: list[float] = self.model(input_ids=input_ids, attention_mask=attention_mask).logits[:, 0].tolist()
-        return scores
+        return classifier_scores(self.model, encoded, self.batch_size)
 
 
 class Match:
-    """1 where the answer that `pattern` finds in a completion is the one it finds in the row's own answer, else 0.
+    """1 where a completion is, or holds, the answer in the data, else 0.
 
     Args:
-        pattern: a regular expression; its first group, or all of it, is the answer; its last match counts.
-        column: of the data, with the right answer; text in which `pattern` finds nothing counts as a whole.
+        match: when two answers are equal, and how an answer is found in a longer text.
+        column: of the data, with the right answer.
     """
 
-    def __init__(self, pattern: str, column: str = "answer") -> None:
-        self.pattern, self.column = re.compile(pattern), column
+    def __init__(self, match: TextMatch | None = None, column: str = "answer") -> None:
+        self.match, self.column = match or TextMatch(), column
 
     def __call__(
         self,
@@ -89,16 +81,4 @@ class Match:
                 f"reward.column: the data has no column {self.column}, only {', '.join(columns)}; "
                 f"map one with data.columns.{self.column}=NAME"
             )
-        right = [self._find(answer) or self._plain(answer) for answer in columns[self.column]]
-        found = [self._find(completion) for completion in completions]
-        return [float(a == b) for a, b in zip(found, right, strict=True)]
-
-    def _find(self, text: str) -> str | None:
-        matches = list(self.pattern.finditer(text))
-        if not matches:
-            return None
-        return self._plain(matches[-1][1] if self.pattern.groups else matches[-1][0])
-
-    def _plain(self, text: str) -> str:
-        """Without thousands separators and what a sentence puts around a number."""
-        return text.replace(",", "").strip(" $.\n")
+        return [float(self.match(*pair)) for pair in zip(completions, columns[self.column], strict=True)]

@@ -57,6 +57,11 @@ def test_dpo_with_label_smoothing_by_hand() -> None:
     assert DPO(beta=0.1, label_smoothing=0.1)(chosen, rejected).item() == pytest.approx(expected)
 
 
+def test_dpo_with_the_chosen_answers_own_loss_by_hand() -> None:
+    chosen, rejected = answers([-3.0], [-4.0], [4]), answers([-2.0], [-1.0], [3])
+    assert DPO(beta=0.1, nll=0.5)(chosen, rejected).item() == pytest.approx(-math.log(sigmoid(0.2)) + 0.5 * 0.75)
+
+
 def test_ipo_by_hand() -> None:
     chosen, rejected = answers([-3.0], [-4.0], [4]), answers([-2.0], [-1.0], [2])
     assert IPO(beta=0.25)(chosen, rejected).item() == pytest.approx((0.25 + 0.5 - 2.0) ** 2)

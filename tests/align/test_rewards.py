@@ -13,8 +13,9 @@ from llmcycle.align import scorer
 from llmcycle.align.rewards import Learned, Match, Verifier
 from llmcycle.data.chat import encode_prompt_completion
 from llmcycle.data.storefront import World
+from llmcycle.evaluate.text_match import TextMatch
 
-GSM8K = r"####\s*(-?[\d,.]+)"
+GSM8K = TextMatch(extract=r"####\s*(-?[\d.,]*\d)", ignore=[","])
 
 
 def test_the_verifier_prefers_good_answers() -> None:
@@ -35,7 +36,7 @@ def test_match_finds_the_last_number_after_the_mark() -> None:
 
 
 def test_match_of_the_whole_answer() -> None:
-    rewards = Match("(?s)^.*$")(prompts=["", "", ""], completions=["blue", "blue lamp", ""], answer=["blue"] * 3)
+    rewards = Match()(prompts=["", "", ""], completions=["blue", "blue lamp", ""], answer=["blue"] * 3)
     assert rewards == [1, 0, 0]
 
 
