@@ -15,8 +15,8 @@ class TextMatch:
     Normalised is: Unicode NFKC, case folded, runs of white space made one blank, no space or full stop at the end.
 
     Args:
-        extract: regular expression that finds the answer in a longer text: its last match, the first group if it has
-            one. A prediction without a match is wrong; a reference without one is taken whole.
+        extract: regular expression that finds the answer in a longer text: its last match, in it the group that
+            matched. A prediction without a match is wrong; a reference without one is taken whole.
         ignore: regular expressions removed from the answer, e.g. the comma of "1,000".
     """
 
@@ -36,7 +36,7 @@ class TextMatch:
         if not matches:
             return None
         last = matches[-1]
-        return self.normalise(last[1] if last.re.groups else last[0])
+        return self.normalise(last[last.lastindex or 0])
 
     def normalise(self, text: str) -> str:
         """See the class."""

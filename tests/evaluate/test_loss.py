@@ -49,8 +49,21 @@ def test_completions_only(model: LlamaForCausalLM, tokenizer: PreTrainedTokenize
     assert scores["bits_per_byte"].weights == [4, 5]
 
 
-def test_long_rows_are_cut(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    scores = HeldOutLoss(SimpleNamespace(validation=[{"text": "abcdefghij"}]), max_length=4)(model, tokenizer)
+def test_long_documents_are_scored_in_pieces(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Every token once: 10 bytes and the end token; of 5 tokens seen at once the first is only context."""
+    scores = HeldOutLoss(SimpleNamespace(validation=[{"text": "abcdefghij"}]), max_length=5)(model, tokenizer)
+    end = tokenizer.eos_token_id
+    ids = [end, *tokenizer("abcdefghij")["input_ids"], end]
+    pieces = [ids[0:5], ids[4:9], ids[8:12]]
+    total = sum(library_loss(model, piece, piece) * (len(piece) - 1) for piece in pieces)
+    assert scores["held_out_loss"].weights == [11]
+    assert scores["held_out_loss"].mean == pytest.approx(total / 11, abs=1e-5)
+    assert scores["bits_per_byte"].mean == pytest.approx(total / log(2) / 10, abs=1e-5)
+
+
+def test_long_completions_are_cut(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+    rows = SimpleNamespace(validation=[{"prompt": "ab", "completion": "cdefgh"}])
+    scores = HeldOutLoss(rows, max_length=5)(model, tokenizer)
     assert scores["held_out_loss"].weights == [3]
     assert scores["bits_per_byte"].weights == [3]
 
@@ -68,6 +81,7 @@ def test_exact_entropy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFa
         validation=[{"text": "abc"}, {"text": "a"}], entropy=[2 * log(len(tokenizer)), log(len(tokenizer))]
     )
     scores = HeldOutLoss(rows)(model, tokenizer)
-    assert scores["loss_to_entropy"].mean == pytest.approx((4 + 2) / 3, abs=1e-5)
+    assert next(iter(scores)) == "loss_over_entropy"
+    assert scores["loss_over_entropy"].mean == pytest.approx((4 + 2) / 3, abs=1e-5)
     assert scores["entropy"].mean == pytest.approx(3 * log(len(tokenizer)) / 6)
     assert scores["entropy"].better == "neutral"

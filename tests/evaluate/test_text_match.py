@@ -41,3 +41,8 @@ def test_extraction(prediction: str, reference: str, equal: bool) -> None:
 def test_nothing_to_extract() -> None:
     assert GSM8K.answer("ten") is None
     assert TextMatch(extract=r"\d+").answer("3 or 4") == "4"
+
+
+@pytest.mark.parametrize(("text", "answer"), [("#### 5", "5"), ("so it is 7 apples.", "7")])
+def test_alternatives_of_an_extraction(text: str, answer: str) -> None:
+    assert TextMatch(extract=r"####\s*(\d+)|(\d+)\D*$").answer(text) == answer
