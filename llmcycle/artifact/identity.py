@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +15,8 @@ from llmcycle import __version__
 from llmcycle.artifact.files import listing, sha256
 
 # Keys that change nothing in the result: where it goes, what is shown or logged on the way, whether it was interrupted.
-# They are dropped wherever a stage's subtree has them, because a part is also seen resolved inside what refers to it.
+# They are dropped wherever a stage's subtree has them, because a part is also seen resolved inside what refers to it:
+# a list that `oc.dict.values` made from callbacks loses the item that `callbacks.progress` is.
 NEUTRAL = ("out", "logger", "resume", "progress", "enable_progress_bar")
 LIBRARIES = ("torch", "transformers", "peft", "torchao")
 
@@ -33,7 +34,11 @@ def identify(config: Mapping[str, Any], *, seed: int | None, versions: Mapping[s
     Raises:
         ValueError: for a value that JSON doesn't have.
     """
-    subject = {"config": _without_neutral(config), "seed": seed, "versions": dict(versions)}
+    subject = {
+        "config": _without_neutral(config, list(_neutral_nodes(config))),
+        "seed": seed,
+        "versions": dict(versions),
+    }
     return hashlib.sha256(canonical(subject).encode()).hexdigest()
 
 
@@ -69,11 +74,21 @@ def git_state(folder: Path | None = None) -> GitState | None:
     return None if commit is None or status is None else GitState(commit=commit, dirty=bool(status))
 
 
-def _without_neutral(value: Any) -> Any:
+def _neutral_nodes(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Every mapping below a neutral key."""
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for key, item in items:
+        if key in NEUTRAL and isinstance(item, Mapping):
+            yield item
+        else:
+            yield from _neutral_nodes(item)
+
+
+def _without_neutral(value: Any, nodes: Collection[Mapping[str, Any]]) -> Any:
     if isinstance(value, Mapping):
-        return {key: _without_neutral(item) for key, item in value.items() if key not in NEUTRAL}
+        return {key: _without_neutral(item, nodes) for key, item in value.items() if key not in NEUTRAL}
     if isinstance(value, list | tuple):
-        return [_without_neutral(item) for item in value]
+        return [_without_neutral(item, nodes) for item in value if item not in nodes]
     return value
 
 

@@ -26,6 +26,9 @@ class Freed:
     path: Path
     bytes: int
 
+    def __str__(self) -> str:
+        return f"{self.path}  {self.bytes / 1e6:.1f} MB"
+
 
 def tree(store: Store, artifact: Artifact) -> str:
     """The artifact and everything that it was made from, one line each, down to the data."""
@@ -119,9 +122,13 @@ def _leaf(entry: Mapping[str, Any]) -> str:
 
 
 def _generated(artifact: Artifact) -> list[tuple[str, dict[str, str]]]:
-    """Data made by a generator has no file: the leaf is the generator and the digest of its settings."""
+    """The data: files by path and digest; a generator or a Hub set by its target and the digest of its settings."""
+    files = artifact.manifest.get("data") or {}
+    if files:
+        return [(f"data.{key}", dict(entry)) for key, entry in files.items()]
     data = artifact.manifest.get("config", {}).get("data") or {}
-    if not isinstance(data, Mapping) or "_target_" not in data or any("digest" in e for e in artifact.inputs.values()):
+    if not isinstance(data, Mapping) or "_target_" not in data:
         return []
     digest = sha256(canonical(data).encode()).hexdigest()
-    return [("data", {"target": str(data["_target_"]), "digest": f"sha256:{digest}"})]
+    name = str(data["_target_"]) if "train" not in data else str(data["train"])
+    return [("data", {"target": name, "digest": f"sha256:{digest}"})]

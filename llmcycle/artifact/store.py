@@ -45,8 +45,9 @@ class Draft:
         """
         if taken := [key for key in (*RECORDED, "digest") if key in manifest_fields]:
             raise ValueError(f"manifest field '{taken[0]}' is written by the store itself. Leave it out.")
+        text = render(self._recorded() | dict(manifest_fields))
         sync_all(self.folder)
-        write_synced(self.folder / MANIFEST, render(self._recorded() | dict(manifest_fields)))
+        write_synced(self.folder / MANIFEST, text)
         sync(self.folder)
         self.committed = self.store._place(self.folder, self.name, self.identity)
         return self.committed

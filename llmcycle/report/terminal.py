@@ -17,7 +17,14 @@ from llmcycle.report.tables import HEADER, MetricRow, metric_rows
 
 LINES = 24
 FRAME = 6  # lines that are no metric: blank lines, header and rules, "more", "next"
-SPARED = ("method", "seconds", "before")  # left out, in this order, where the terminal is too narrow
+# Ever narrower tables: the columns that are left out, and whether units and the ends of ids are.
+LAYOUTS = (
+    ((), False),
+    (("method",), False),
+    (("method", "seconds"), False),
+    (("method", "seconds"), True),
+    (("method", "seconds", "before"), True),
+)
 STYLES = {"better": "green", "worse": "red", "unclear": "yellow", "measured": ""}
 REASON = 3  # lines of a failure's reason
 UNBOUNDED = Console(width=10_000)  # to measure with: a console's own width would bound the answer
@@ -84,13 +91,13 @@ def _importance(row: MetricRow, rank: int) -> int:
 
 def _table(rows: Sequence[MetricRow], width: int, ids: Collection[str]) -> Table | None:
     """The fullest table that the terminal takes, None when even the shortest is too wide."""
-    for spared in range(len(SPARED) + 1):
-        without = ("n", *SPARED[:spared])
+    for spared, short in LAYOUTS:
+        without = ("n", *spared)
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
         for name in _pick(HEADER, without):
             table.add_column(name, no_wrap=True)
         for row in rows:
-            cells = _short(row.cells, ids) if spared == len(SPARED) else row.cells
+            cells = _short(row.cells, ids) if short else row.cells
             table.add_row(*map(Text, _pick(cells, without)), style=STYLES[row.judgement])
         if UNBOUNDED.measure(table).maximum <= width:
             return table

@@ -1,0 +1,237 @@
+"""report.json and what is rendered from it, on a cycle with every kind of stage."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report.cycle import FACTS, cycle, failed
+
+from llmcycle.evaluate.metric import Metric
+from llmcycle.report import RunFacts, StageRecord, build, numbers, render_report, write_report
+from llmcycle.report.caveats import caveats
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page; unclosed tags are an error."""
+
+    VOID = ("meta", "line", "circle")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text: list[str] = []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def written(folder: Path, records: list[StageRecord], facts: RunFacts = FACTS) -> dict[str, str]:
+    assert write_report(folder, records, facts) == folder / "report.json"
+    return {name: (folder / name).read_text("utf-8") for name in ("report.json", "report.md", "page.html")}
+
+
+def table(markdown: str, section: str) -> list[list[str]]:
+    body = markdown.split(f"## {section}\n\n")[1].split("\n\n")[0]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in body.splitlines()]
+
+
+def test_records_survive_json(tmp_path: Path) -> None:
+    report = json.loads(written(tmp_path, cycle())["report.json"])
+    assert [StageRecord.read(stage) for stage in report["stages"]] == cycle()
+
+
+def test_numbers_that_are_not_finite_are_null_in_strict_json(tmp_path: Path) -> None:
+    records = [StageRecord("a", metrics={"loss": Metric(math.nan, interval=(0.0, math.inf)), "b": Metric(1.0)})]
+    text = written(tmp_path, records)["report.json"]
+    report = json.loads(text, parse_constant=pytest.fail)
+    read = StageRecord.read(report["stages"][0])
+    assert math.isnan(read.metrics["loss"].value)
+    assert read.metrics["loss"].interval is None
+    assert "loss is not a finite number" in " ".join(report["caveats"])
+
+
+def test_markdown_and_page_come_from_the_json_alone(tmp_path: Path) -> None:
+    first = written(tmp_path, cycle())
+    (tmp_path / "report.md").unlink()
+    (tmp_path / "page.html").unlink()
+    render_report(tmp_path / "report.json")
+    assert {name: (tmp_path / name).read_text("utf-8") for name in first} == first
+
+
+def test_markdown_has_a_row_for_every_metric(tmp_path: Path) -> None:
+    rows = table(written(tmp_path, cycle())["report.md"], "Stages")
+    assert {len(row) for row in rows} == {9}
+    assert len(rows) == 2 + sum(len(record.metrics) for record in cycle())
+    align = next(row for row in rows if row[0] == "align")
+    assert align == [
+        "align",
+        "dpo",
+        r"dishonest\_or\_harmful ↓",
+        "0.410",
+        "0.030",
+        r"-0.380 \[-0.440, -0.330\]",
+        "300",
+        "70",
+        "db483113413b",
+    ]
+
+
+def test_markdown_puts_the_answers_side_by_side(tmp_path: Path) -> None:
+    rows = table(written(tmp_path, cycle())["report.md"], "Answers after each stage")
+    assert rows[0] == ["prompt", "pretrain", "finetune", "align", "deploy"], "the reward model writes no text"
+    assert len(rows) == 2 + 8
+    assert rows[2][0] == "What colour is item 0?"
+    assert rows[2][2] == r"&lt;b>oak&lt;/b> \| finetune<br>Buy \*now\*!"
+
+
+def test_verdict_lineage_command_and_hash_are_told(tmp_path: Path) -> None:
+    files = written(tmp_path, cycle())
+    report = json.loads(files["report.json"])
+    assert report["verdict"] == (
+        "finished: 5 stages (1 up to date), 550 optimizer steps, 185 s; headline metrics: 2 better"
+    )
+    for name in ("report.md", "page.html"):
+        for text in (report["verdict"], "└─ model: align", "llmcycle lifecycle peft@finetune.peft=lora", "ab" * 32):
+            assert text in files[name]
+
+
+def test_a_failed_stage_is_shown_with_its_reason(tmp_path: Path) -> None:
+    files = written(tmp_path, failed())
+    assert json.loads(files["report.json"])["verdict"].startswith("failed at align: 4 stages")
+    for name in ("report.md", "page.html"):
+        assert "align failed: inputs.model is missing." in files[name]
+    assert table(files["report.md"], "Stages")[-1][:3] == ["align", "dpo", "failed"]
+    assert 'class="verdict failed"' in files["page.html"]
+
+
+def test_page_is_one_offline_file(tmp_path: Path) -> None:
+    records = [replace(record, samples=[{"prompt": "p" * 500, "answer": "a" * 100_000}] * 8) for record in cycle()]
+    html = written(tmp_path, records)["page.html"]
+    assert len(html.encode()) < 2_000_000
+    page = Page(html)
+    assert not {"script", "link", "img", "iframe"} & set(page.tags)
+    assert not {"src", "href", "onload", "onclick", "style"} & {name for name, _ in page.attributes}
+    assert "url(" not in html
+    assert "://" not in html
+
+
+def test_page_escapes_what_a_model_wrote(tmp_path: Path) -> None:
+    html = written(tmp_path, cycle())["page.html"]
+    page = Page(html)
+    assert "b" not in page.tags
+    assert any("<b>oak</b> | finetune" in text for text in page.text)
+    assert page.tags.count("svg") == sum(
+        metric.before is not None and metric.interval is not None
+        for record in cycle()
+        for metric in record.metrics.values()
+    )
+
+
+def test_prompts_may_be_messages(tmp_path: Path) -> None:
+    samples = [{"prompt": [{"role": "user", "content": "Hello?"}], "answer": "Hi"}]
+    rows = table(written(tmp_path, [StageRecord("finetune", samples=samples)])["report.md"], "Answers after each stage")
+    assert rows[2] == ["Hello?", "Hi"]
+
+
+def test_no_stage_at_all_is_a_report_too(tmp_path: Path) -> None:
+    assert "finished: 0 stages" in written(tmp_path, [])["report.md"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "judgement"),
+    [
+        (Metric(0.5, 0.4, (0.05, 0.15), "higher"), "better"),
+        (Metric(0.5, 0.4, (0.05, 0.15), "lower"), "worse"),
+        (Metric(0.4, 0.5, (-0.15, -0.05), "lower"), "better"),
+        (Metric(0.5, 0.4, (-0.01, 0.2), "higher"), "unclear"),
+        (Metric(0.5, 0.4, (0.0, 0.2), "higher"), "unclear"),
+        (Metric(0.5, 0.4, (0.05, 0.15), "neutral"), "measured"),
+        (Metric(0.5, None, (0.4, 0.6), "higher"), "measured"),
+        (Metric(0.5, 0.4, None, "higher"), "measured"),
+    ],
+)
+def test_judge(metric: Metric, judgement: str) -> None:
+    assert numbers.judge(metric) == judgement
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.97248, "", "0.972"),
+        (1.0, "", "1.000"),
+        (500, "", "500"),
+        (0, "", "0"),
+        (12345.6, "tokens/s", "12346"),
+        (0.00012, "", "1.20e-04"),
+        (3_400_000, "bytes", "3.40 MB"),
+        (-2_500, "bytes", "-2.50 kB"),
+        (12, "bytes", "12 B"),
+        (math.nan, "", "not a number"),
+        (-math.inf, "", "infinite"),
+    ],
+)
+def test_number(value: float, unit: str, text: str) -> None:
+    assert numbers.number(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("metric", "text"),
+    [
+        (Metric(0.972, 0.41, (0.52, 0.6)), "+0.562 [+0.520, +0.600]"),
+        (Metric(0.9, 0.972, (-0.1, 0.01)), "-0.072 [-0.100, +0.010]"),
+        (Metric(0.9, 0.9), "0.000"),
+        (Metric(0.9, None, (0.8, 0.95)), "[0.800, 0.950]"),
+        (Metric(900_000, 3_400_000, None, unit="bytes"), "-2.50 MB"),
+        (Metric(0.9), ""),
+    ],
+)
+def test_difference(metric: Metric, text: str) -> None:
+    assert numbers.difference(metric) == text
+
+
+def found(metric: Metric | None = None, **facts: Any) -> str:
+    records = [StageRecord("stage", metrics={"em": metric} if metric else {})]
+    clean = RunFacts("r", "c", git={"commit": "a" * 40, "dirty": False})
+    return " ".join(caveats(records, replace(clean, **facts)))
+
+
+def test_caveats_are_found_by_rule() -> None:
+    assert found() == found(Metric(0.9, None, (0.88, 0.92), n=500)) == ""
+    assert "few rows: 99" in found(Metric(0.9, n=99))
+    assert "wide" in found(Metric(0.9, None, (0.8, 0.95)))
+    assert "wide" not in found(Metric(0.9, None, (0.85, 0.95)))
+    assert "wide" in found(Metric(1.5, None, (1.2, 1.8), unit="nats/token"))
+    assert "wide" not in found(Metric(1.5, None, (1.4, 1.6), unit="nats/token"))
+    assert "got worse" in found(Metric(0.8, 0.9, (-0.12, -0.08), "higher"))
+    assert "dirty git tree" in found(git={"commit": "a" * 40, "dirty": True})
+    assert "did not start from a git checkout" in found(git=None)
+    assert "one seed (3)" in found(seed=3)
+
+
+def test_build_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert build(cycle(), FACTS)["format"] == 1
+    assert list(tmp_path.iterdir()) == []
