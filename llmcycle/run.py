@@ -198,7 +198,9 @@ def manifest(
         "config": written,
         "seed": written["seed"],
         "inputs": {key: origin(root, planned.key, key) for key in written["inputs"]},
-        "data": {key: digest_path(path) for key, path in identity.content(written.get("data"))},
+        "data": {
+            key: {"path": str(path), "digest": digest_path(path)} for key, path in identity.content(written.get("data"))
+        },
         "metrics": {key: asdict(metric) for key, metric in metrics.items()},
         "versions": environment(),
         "git": git_state(),
