@@ -6,6 +6,7 @@ import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 
 import torch
 import transformers
@@ -13,6 +14,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from llmcycle.data.chat import Prompt, encode_prompt
 from llmcycle.data.encode import pad
+from llmcycle.model import may_be_padded
 
 MAX_NEW_TOKENS = 32
 END_OF_TURN = ("<|end|>", "<|im_end|>", "<|eot_id|>", "<end_of_turn>")
@@ -68,8 +70,7 @@ def sample(
     order = sorted(range(len(encoded)), key=lambda index: -len(encoded[index]))
     answers: list[list[str]] = [[] for _ in prompts]
     with evaluation_mode(model), quiet():
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
+        for rows in _batches(order, encoded, batch_size, ragged=may_be_padded(model)):
             for row, texts in zip(
                 rows, _generate_batch(model, tokenizer, [encoded[i] for i in rows], resolved), strict=True
             ):
@@ -107,6 +108,13 @@ def resolve_config(
     filler = tokenizer.pad_token_id
     resolved.pad_token_id = filler if filler is not None else (stops[0] if stops else 0)
     return resolved
+
+
+def _batches(order: list[int], encoded: list[list[int]], batch_size: int, ragged: bool) -> Iterator[list[int]]:
+    """Consecutive rows of `order`, at most `batch_size`; of one length unless `ragged`."""
+    for _, group in groupby(order, key=lambda index: 0 if ragged else len(encoded[index])):
+        rows = list(group)
+        yield from (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
 
 
 def _generate_batch(

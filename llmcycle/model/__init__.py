@@ -1,6 +1,6 @@
 """Models as every stage needs them: load, adapt, digest, hand on verified, count bytes."""
 
-from .adapters import adapt, mergeable
+from .adapters import adapt, may_be_padded, mergeable
 from .digest import digest
 from .handoff import HandOff, hand_off, save, verify
 from .load import load, scratch
@@ -15,6 +15,7 @@ __all__ = [
     "expected",
     "hand_off",
     "load",
+    "may_be_padded",
     "measure",
     "mergeable",
     "save",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peft import PeftConfig, PeftModel, get_peft_model
+from peft import PeftConfig, PeftModel, PeftType, get_peft_model
 from peft.tuners.tuners_utils import BaseTuner
 from torch import nn
 from transformers import PreTrainedModel
@@ -31,6 +31,15 @@ def base_parameters(model: nn.Module) -> list[nn.Parameter]:
         return list(model.parameters())
     names = set(model.peft_config)
     return [p for name, p in model.named_parameters() if names.isdisjoint(name.split("."))]
+
+
+def may_be_padded(model: nn.Module) -> bool:
+    """Whether padding on the left leaves a text's continuation as it is.
+
+    Not where peft puts virtual tokens before the padding: it drops the position ids, so text and prompt move apart.
+    """
+    config = model.active_peft_config if isinstance(model, PeftModel) else None
+    return config is None or not config.is_prompt_learning or config.peft_type == PeftType.PREFIX_TUNING
 
 
 def mergeable(model: nn.Module) -> bool:

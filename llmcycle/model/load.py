@@ -78,7 +78,9 @@ def _load_adapter(folder: Path, dtype: str | torch.dtype | None, options: dict[s
     return (model if dtype in (None, "auto") else model.to(_as_dtype(dtype))).eval()
 
 
-def _load_pointed(folder: Path, dtype: str | torch.dtype | None, options: dict[str, Any]) -> PreTrainedModel | PeftModel:
+def _load_pointed(
+    folder: Path, dtype: str | torch.dtype | None, options: dict[str, Any]
+) -> PreTrainedModel | PeftModel:
     """The model that a stage used and left as it was; its digest holds in the dtype that it was used in."""
     recorded = _recorded_base(folder)
     model = load(_find_base(folder, recorded["path"]), dtype, **options)
