@@ -183,13 +183,56 @@ def test_faults_are_caught(
         hand_off(lora, chat_tokenizer, tmp_path / "out", probe)
 
 
-def test_a_tie_that_is_lost_is_caught(
-    base: Path, chat_tokenizer: PreTrainedTokenizerBase, probe: dict[str, Tensor], tmp_path: Path
+@pytest.fixture
+def tied(base: Path, tmp_path: Path) -> Path:
+    """A folder with a base model whose head is its embedding."""
+    model = load(base)
+    model.config.tie_word_embeddings = True
+    model.tie_weights()
+    model.save_pretrained(tmp_path / "tied")
+    return tmp_path / "tied"
+
+
+@pytest.mark.parametrize("saved", [None, ["lm_head"]], ids=["kept", "untied by training the head alone"])
+def test_tied_embeddings_are_handed_on(
+    saved: list[str] | None,
+    tied: Path,
+    chat_tokenizer: PreTrainedTokenizerBase,
+    probe: dict[str, Tensor],
+    tmp_path: Path,
 ) -> None:
-    """Merging into a tied embedding changes the head too; peft trained them apart, so this must not pass."""
-    tied = load(base)
-    tied.config.tie_word_embeddings = True
-    tied.tie_weights()
-    model = adapt(tied, LoraConfig(target_modules=["embed_tokens"], init_lora_weights=False))
-    with pytest.raises(ValueError, match=r"hand-off|tied"):
+    lora = LoraConfig(target_modules=r".*_proj", init_lora_weights=False, modules_to_save=saved)
+    model = adapt(load(tied), lora)
+    if saved:
+        model.get_base_model().lm_head.modules_to_save.default.weight.data += 0.1
+    reloaded, facts = hand_off(model, chat_tokenizer, tmp_path / "out", probe)
+    assert facts["merged"]
+    same = torch.equal(reloaded.get_input_embeddings().weight, reloaded.get_output_embeddings().weight)
+    assert same == (saved is None)
+
+
+def test_a_tie_lost_in_the_configuration_is_caught(
+    tied: Path,
+    chat_tokenizer: PreTrainedTokenizerBase,
+    probe: dict[str, Tensor],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def untied(model: PeftModel, tokenizer: PreTrainedTokenizerBase, out: Path) -> bool:
+        merged = correct(model, tokenizer, out)
+        edit_json(out / "config.json", tie_word_embeddings=False)
+        return merged
+
+    correct = handoff.save
+    monkeypatch.setattr(handoff, "save", untied)
+    with pytest.raises(ValueError, match=r"lacks weights .*lm_head"):
+        hand_off(load(tied), chat_tokenizer, tmp_path / "out", probe)
+
+
+def test_an_adapter_inside_a_tied_embedding_is_caught(
+    tied: Path, chat_tokenizer: PreTrainedTokenizerBase, probe: dict[str, Tensor], tmp_path: Path
+) -> None:
+    """It was trained on the embedding only; merged into the shared weight it would change the head too."""
+    model = adapt(load(tied), LoraConfig(target_modules=["embed_tokens"], init_lora_weights=False))
+    with pytest.raises(ValueError, match="first layer that differs is lm_head"):
         hand_off(model, chat_tokenizer, tmp_path / "out", probe)
