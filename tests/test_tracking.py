@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import wandb
 from omegaconf import OmegaConf
+from toy import command
 from wandb.proto import wandb_internal_pb2 as proto
 
 from llmcycle.evaluate.metric import Metric
@@ -121,6 +122,28 @@ def test_three_arms_are_three_finished_runs_of_one_group(tmp_path: Path, monkeyp
     assert b"dora" in bytes_below(tmp_path)
     assert b"hunter" not in bytes_below(tmp_path)
     assert wandb.run is None
+
+
+@pytest.mark.slow
+def test_a_multirun_is_one_group_with_only_the_swept_key_in_its_names(toys: Path) -> None:
+    (toys / "recipes" / "tracked.yaml").write_text(
+        "# @package _global_\ndefaults: [/recipes/second@_here_, /logger: wandb, _self_]\nname: tracked\n"
+    )
+    (toys / "model").mkdir()
+    (toys / "model" / "model.txt").write_text("base")
+    sweep = ("-m", "peft=lora,dora,ia3", "inputs.model=model", "stage.text=same")
+    assert command("recipes/tracked.yaml", *sweep) == 0
+    folders = sorted(path.parent for path in Path("outputs").rglob("*.wandb"))
+    assert len(folders) == 3
+    found = [read(folder) for folder in folders]
+    runs = [kinds["run"][0] for kinds in found]
+    assert len({run.run_group for run in runs}) == 1
+    assert runs[0].run_group.startswith("tracked/")
+    assert {run.display_name for run in runs} == {"peft=lora", "peft=dora", "peft=ia3"}
+    assert {run.job_type for run in runs} == {"tracked"}
+    assert [kinds["exit"][-1].exit_code for kinds in found] == [0, 0, 0]
+    assert len({json.dumps(settled(folder)["peft"]) for folder in folders}) == 3
+    assert {kinds["artifact"][0].name for kinds in found} == {"tracked"}
 
 
 def test_final_metrics_and_lineage_are_logged(tmp_path: Path) -> None:
