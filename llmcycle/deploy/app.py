@@ -1,8 +1,9 @@
 """The OpenAI-compatible routes over one model.
 
-transformers' own serving handlers are not used: they take bodies unvalidated (a client's `generation_config` included),
-ignore fields silently, need a manager that loads models by name, send exception texts to clients, can't be queued or
-cancelled without a stream, and answer neither with prompt-tuned adapters nor without a chat template.
+transformers' own serving handlers (`transformers.cli.serving`) are not used: they check the names of a body's fields
+but not their values, take a whole `generation_config` from clients, ignore what they can't do but for a line in the
+log, send the texts of exceptions to clients, have no bound on what waits, go on when the client of a whole answer is
+gone, and need a chat template.
 """
 
 from __future__ import annotations

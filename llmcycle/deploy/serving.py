@@ -58,7 +58,8 @@ def serve(
     check_reach(host, api_key)
     with listen(host, port) as sock:
         replier = open_model(folder)
-        app = build_app(replier, api_key, queue, local=is_local(host))
+        # With a key, a proxy in front may be known by any name.
+        app = build_app(replier, api_key, queue, local=is_local(host) and api_key is None)
         url = address(host, sock.getsockname()[1])
         print(
             f"{replier.name} is served at {url}/v1 (Ctrl-C ends it); try: {example(replier, url, api_key)}", flush=True

@@ -56,7 +56,7 @@ def deploy(
     source: str,
     data: Any,
     samples: Sequence[str],
-    prompts: int = 64,
+    prompts: int = 48,
     max_new_tokens: int = 32,
     queue: int = 8,
     *,
