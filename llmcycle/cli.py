@@ -9,6 +9,10 @@ import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llmcycle.lifecycle import Outcome
 
 HELP = """\
 llmcycle: one declarative framework for the whole life of a language model
@@ -161,7 +165,7 @@ def hand_over(recipe: Path, rest: list[str], arguments: list[str]) -> int:
 
     register()
     folder, name = split(recipe)
-    outcomes: list[bool] = []
+    outcomes: list[Outcome] = []
 
     def task(config: object) -> None:
         from llmcycle.lifecycle import execute
@@ -170,7 +174,11 @@ def hand_over(recipe: Path, rest: list[str], arguments: list[str]) -> int:
 
     sys.argv = [sys.argv[0], *rest]
     hydra.main(version_base=VERSION_BASE, config_path=str(folder), config_name=name)(task)()
-    return 0 if all(outcomes) else 1
+    if outcomes and outcomes[0].sweep:
+        from llmcycle.report import print_sweep
+
+        print_sweep(outcomes[0].sweep)
+    return 0 if all(outcome.succeeded for outcome in outcomes) else 1
 
 
 def complete(command: Command) -> int:

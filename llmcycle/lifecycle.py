@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -20,8 +21,16 @@ log = logging.getLogger(__name__)
 FORCE = "LLMCYCLE_FORCE"  # set by --force; an environment variable reaches the processes of a launcher too
 
 
-def execute(root: DictConfig, arguments: list[str]) -> bool:
-    """Run a composed recipe inside `hydra.main`; gives whether every stage succeeded. `arguments` is what was typed."""
+@dataclass(frozen=True)
+class Outcome:
+    """Whether every stage succeeded, and the folder of the sweep that the run was an arm of."""
+
+    succeeded: bool
+    sweep: Path | None
+
+
+def execute(root: DictConfig, arguments: list[str]) -> Outcome:
+    """Run a composed recipe inside `hydra.main`. `arguments` is what was typed."""
     context = here(arguments)
     planned = [plan(root, name, context) for name in stages.names(root)]
     print_plan(
@@ -34,9 +43,22 @@ def execute(root: DictConfig, arguments: list[str]) -> bool:
         if records[-1].error is not None:
             break
     write_report(context.folder, records, facts(root, records, context))
-    print_table(records)
+    print_table(records, known=[artifact.id for artifact in identity.store(root).artifacts()], again=context.command)
     print(f"report: {context.folder / 'report.md'}")
-    return all(record.error is None for record in records)
+    return Outcome(all(record.error is None for record in records), context.sweep)
+
+
+def estimate(root: DictConfig, planned: list[Planned]) -> str:
+    """Time and memory that the stages to run took before, where the store knows earlier runs of them all."""
+    earlier = {artifact.name: artifact.manifest for artifact in identity.store(root).artifacts()}
+    todo = [earlier.get(one.name) for one in planned if one.existing is None]
+    known = [manifest for manifest in todo if manifest is not None]
+    if not todo or len(known) < len(todo):
+        return ""
+    peak = max(manifest["metrics"]["peak_memory"]["value"] for manifest in known)
+    return (
+        f"about {sum(manifest['seconds'] for manifest in known):.0f} s and {peak / 2**30:.1f} GB going by earlier runs"
+    )
 
 
 def here(arguments: list[str]) -> Context:
@@ -51,6 +73,7 @@ def here(arguments: list[str]) -> Context:
         command=shlex.join(["llmcycle", *arguments]),
         choices={str(key): str(value) for key, value in hydra.runtime.choices.items()},
         force=os.environ.get(FORCE) == "1",
+        sweep=Path(os.path.relpath(sweep)) if sweep else None,
     )
 
 

@@ -54,6 +54,7 @@ class Context:
         command: what the user typed.
         choices: the options that Hydra composed, by `group@package`.
         force: make stages again that are up to date.
+        sweep: the folder of the sweep that it is an arm of.
     """
 
     folder: Path
@@ -62,6 +63,7 @@ class Context:
     command: str = ""
     choices: dict[str, str] = field(default_factory=dict)
     force: bool = False
+    sweep: Path | None = None
 
 
 def plan(root: DictConfig, name: str, context: Context) -> Planned:

@@ -2,6 +2,7 @@
 
 from llmcycle.report.build import build, render_report, write_report
 from llmcycle.report.record import RunFacts, StageRecord, read_metrics
+from llmcycle.report.sweep import print_sweep
 from llmcycle.report.terminal import print_plan, print_table
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "StageRecord",
     "build",
     "print_plan",
+    "print_sweep",
     "print_table",
     "read_metrics",
     "render_report",

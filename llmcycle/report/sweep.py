@@ -1,0 +1,113 @@
+"""The table of a sweep: one line an arm, the headline of each stage that the arms do not share, seeds as replicates."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from llmcycle.report.numbers import number
+
+# Student's t for a 95 % interval of a mean, by degrees of freedom; beyond the table the normal's.
+T95 = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One run of a sweep: its overrides without seeds, its report, and whether a stage failed."""
+
+    label: str
+    report: dict[str, Any]
+
+    @property
+    def error(self) -> str | None:
+        """The first failure's reason."""
+        return next((str(stage["error"]) for stage in self.report["stages"] if stage["error"] is not None), None)
+
+    def stage(self, name: str) -> dict[str, Any] | None:
+        """The record of one stage."""
+        return next((stage for stage in self.report["stages"] if stage["name"] == name), None)
+
+
+def read_arms(sweep: Path) -> list[Arm]:
+    """The arms of a sweep's folder in the order of their numbers. Arms that wrote no report are left out."""
+    paths = sorted(sweep.glob("*/report.json"), key=lambda path: (len(path.parent.name), path.parent.name))
+    reports = [json.loads(path.read_text("utf-8")) for path in paths]
+    shared = set.intersection(*(set(report["run"]["overrides"]) for report in reports)) if reports else set()
+    return [Arm(label(report["run"]["overrides"], shared), report) for report in reports]
+
+
+def label(overrides: Sequence[str], shared: set[str]) -> str:
+    """What sets an arm apart: overrides that not all arms share, seeds aside."""
+    kept = [one for one in overrides if one not in shared and not is_seed(one)]
+    return " ".join(kept) or "(as composed)"
+
+
+def is_seed(override: str) -> bool:
+    """Whether an override only asks for another replicate."""
+    return override.partition("=")[0].rpartition(".")[2] == "seed"
+
+
+def varied(arms: Sequence[Arm]) -> list[str]:
+    """Stages whose artifacts differ between arms, in order; all of them when there is one arm."""
+    names = list(dict.fromkeys(stage["name"] for arm in arms for stage in arm.report["stages"]))
+    ids = {name: {(arm.stage(name) or {}).get("artifact_id") for arm in arms} for name in names}
+    return [name for name in names if len(ids[name]) > 1] or names[-1:]
+
+
+def headline(arm: Arm, name: str) -> tuple[str, float] | None:
+    """Name and value of a stage's headline metric."""
+    stage = arm.stage(name)
+    metrics = stage["metrics"] if stage else {}
+    if not metrics:
+        return None
+    metric, values = next(iter(metrics.items()))
+    return None if values["value"] is None else (metric, float(values["value"]))
+
+
+def cell(values: Sequence[float]) -> str:
+    """One value, or mean and 95 % interval of several replicates."""
+    if len(values) < 2:
+        return number(values[0]) if values else "-"
+    half = T95.get(len(values) - 1, 1.96) * stdev(values) / math.sqrt(len(values))
+    return f"{number(fmean(values))} ± {number(half)}"
+
+
+def table(arms: Sequence[Arm]) -> list[list[str]]:
+    """Header and rows as texts."""
+    stages = varied(arms)
+    heads = {name: next((found[0] for arm in arms if (found := headline(arm, name))), "") for name in stages}
+    rows = [["arm", "runs", *(f"{name} {heads[name]}".strip() for name in stages), ""]]
+    for group in dict.fromkeys(arm.label for arm in arms):
+        members = [arm for arm in arms if arm.label == group]
+        good = [arm for arm in members if arm.error is None]
+        cells = [cell([found[1] for arm in good if (found := headline(arm, name))]) for name in stages]
+        failures = "; ".join(first_line(arm.error) for arm in members if arm.error is not None)
+        rows.append([group, str(len(members)), *cells, f"failed: {failures}" if failures else ""])
+    return rows
+
+
+def first_line(reason: str) -> str:
+    """The first line of a failure's reason."""
+    return (reason.splitlines() or [""])[0]
+
+
+def render(rows: Iterable[Sequence[str]]) -> str:
+    """Aligned columns."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(lines)
+
+
+def print_sweep(sweep: Path) -> None:
+    """Print the sweep's table, and keep it as sweep.txt in its folder."""
+    arms = read_arms(sweep)
+    if arms:
+        text = render(table(arms))
+        (sweep / "sweep.txt").write_text(text + "\n", "utf-8")
+        print(f"\n{text}\nsweep: {sweep}")

@@ -1,0 +1,44 @@
+"""A sweep's table: arms apart by what they vary, seeds gathered to a mean, failures shown and never counted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from llmcycle.report.sweep import cell, print_sweep, read_arms, table
+
+
+def write(folder: Path, number: int, overrides: list[str], value: float, error: str | None = None) -> None:
+    stages = [
+        {"name": "base", "artifact_id": "b", "error": None, "metrics": {"loss": {"value": 1.0}}},
+        {"name": "tune", "artifact_id": str(number), "error": error, "metrics": {"match": {"value": value}}},
+    ]
+    (folder / str(number)).mkdir(parents=True)
+    (folder / str(number) / "report.json").write_text(json.dumps({"run": {"overrides": overrides}, "stages": stages}))
+
+
+def test_replicates_are_gathered_and_shared_stages_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, (peft, seed, value) in enumerate(
+        [("lora", 0, 0.8), ("lora", 1, 0.9), ("ia3", 0, 0.5), ("ia3", 1, 0.5)]
+    ):
+        write(tmp_path, number, [f"peft={peft}", f"seed={seed}", "steps=3"], value)
+    rows = table(read_arms(tmp_path))
+    assert rows[0] == ["arm", "runs", "tune match", ""]
+    assert [row[:2] for row in rows[1:]] == [["peft=lora", "2"], ["peft=ia3", "2"]]
+    assert rows[1][2].startswith("0.850 ± 0.635")  # t(0.975, 1) x 0.0707 / sqrt(2)
+    print_sweep(tmp_path)
+    assert "peft=ia3" in capsys.readouterr().out
+    assert (tmp_path / "sweep.txt").exists()
+
+
+def test_a_failed_arm_gives_its_reason_and_no_number(tmp_path: Path) -> None:
+    write(tmp_path, 0, ["peft=lora"], 0.8)
+    write(tmp_path, 1, ["peft=ia3"], 0.99, error="no memory\ndetails")
+    assert table(read_arms(tmp_path))[2] == ["peft=ia3", "1", "-", "failed: no memory"]
+
+
+def test_a_cell_of_one_value_has_no_interval() -> None:
+    assert cell([0.5]) == "0.500"
+    assert cell([]) == "-"
