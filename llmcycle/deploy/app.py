@@ -19,6 +19,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from llmcycle.deploy.guard import Guard, error
@@ -27,6 +28,14 @@ from llmcycle.deploy.reply import Ask, BadPrompt, Replier, Reply
 from llmcycle.deploy.schema import ChatRequest, CompletionRequest, Sampling
 
 POLL_SECONDS = 0.1  # how often a waiting answer looks whether its client is still there
+# FastAPI would hand prompts and traces to any OpenTelemetry provider that the environment sets up.
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
 
 
 def build_app(replier: Replier, api_key: str | None = None, queue: int = 8, local: bool = True) -> FastAPI:
@@ -45,7 +54,7 @@ def build_app(replier: Replier, api_key: str | None = None, queue: int = 8, loca
         yield
         await asyncio.to_thread(line.close)
 
-    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, telemetry=NO_TELEMETRY)
     app.add_middleware(Guard, api_key=api_key, local=local)
     _add_errors(app)
 

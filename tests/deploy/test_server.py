@@ -200,6 +200,11 @@ def test_a_foreign_host_name_is_refused(url: str) -> None:
     assert send(f"{url}/v1/models", headers={**BEARER, "Host": "localhost:99"}).status == 200
 
 
+def test_nothing_is_told_to_tracers(replier: Replier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    assert not build_app(replier)._native_telemetry.enabled()
+
+
 class Patient(Replier):
     """Says one word, then waits to be released or cancelled."""
 
