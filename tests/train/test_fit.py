@@ -94,6 +94,14 @@ def test_training_lowers_the_loss_and_hands_on_what_was_trained(
     assert sample == {"prompt": "1", "answer": "ab"}
 
 
+def test_no_tensor_is_kept_from_a_step(model: LlamaForCausalLM, batches: Batches, tmp_path: Path) -> None:
+    """On a CPU each one pins a step's worth of heap."""
+    module = Supervised(model, ADAMW, get_constant_schedule)
+    fit(module, batches, trainer(max_steps=3), out=tmp_path, logger=None)
+    assert len(module.losses) == 3
+    assert all(isinstance(loss, float) for loss in module.losses)
+
+
 def test_memory_is_measured_and_foretold(model: LlamaForCausalLM, batches: Batches, tmp_path: Path) -> None:
     parameters = sum(p.numel() for p in model.parameters())
     metrics = run(model, batches, tmp_path, max_steps=2)
