@@ -73,3 +73,10 @@ def test_the_same_seed_gives_the_same_weights(here: Path, corpus: Path) -> None:
         weights.append(AutoModelForCausalLM.from_pretrained(here / out).model.embed_tokens.weight)
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+def test_training_stops_when_the_validation_loss_rises(here: Path, corpus: Path) -> None:
+    stop = ["callbacks=early_stopping", "callbacks.early_stopping.patience=1", "optim=sgd", "optim.lr=0"]
+    often = ["trainer=validated", "trainer.precision=32-true", "trainer.val_check_interval=2", "schedule=constant"]
+    metrics = stage(here / "out", "data=tinyshakespeare", f"data.train={corpus}", "data.holdout=20", *stop, *often)
+    assert metrics["optimizer_steps"].value == 4
