@@ -57,12 +57,11 @@ def quantise(
     max_new_tokens: int = 32,
     *,
     out: Path,
-    logger: Logger | None,  # noqa: ARG001  nothing to log while it runs; the runner logs what is returned
+    logger: Logger | None,  # noqa: ARG001  the runner logs what is returned
 ) -> Metrics:
     """Quantise the linear layers of the model in `source` and write it to `out`, to be loaded by `from_pretrained`.
 
-    The input embedding and the output layer keep their precision, as transformers leaves them by default: errors there
-    cost most, and tied ones must stay one tensor.
+    The input embedding and the output layer keep their precision, as transformers leaves them by default.
 
     Args:
         source: a folder with plain weights, or a Hub name.
@@ -79,9 +78,7 @@ def quantise(
     """
     check_plain(source)
     tokenizer = AutoTokenizer.from_pretrained(source)
-    asked = [*samples, *(row["prompt"] for row in (data.validation or data.train)[:prompts])]
-    if not asked:
-        raise ValueError("prompts: none to compare; raise stage.prompts, or choose data with a prompt column")
+    asked = to_ask(samples, data, prompts)
     small = write(source, quant, dtype, tokenizer, encode_prompts(tokenizer, asked[:8]), out)
     size = measure(out, {name: parameters(layer) for name, layer in linear_layers(small).items()})
     before = look(on_device(load(source, dtype)), tokenizer, evaluators, asked, max_new_tokens)
@@ -89,6 +86,13 @@ def quantise(
     write_samples(out, samples, after.answers[: len(samples)])
     write_answers(out, asked, before, after)
     return {**sizes(size, source), **qualities(before, after)}
+
+
+def to_ask(samples: Sequence[str], data: Any, prompts: int) -> list[Any]:
+    asked = [*samples, *(row["prompt"] for row in (data.validation or data.train)[:prompts])]
+    if not asked:
+        raise ValueError("prompts: none to compare; raise stage.prompts, or choose data with a prompt column")
+    return asked
 
 
 def check_plain(source: str) -> None:
