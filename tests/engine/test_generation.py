@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, PeftConfig, PromptTuningConfig, get_peft_model
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llmcycle.engine import TransformersEngine, generate, sample, write_samples
@@ -154,3 +155,21 @@ def test_engine_and_samples(model: LlamaForCausalLM, tokenizer: PreTrainedTokeni
     path = write_samples(tmp_path, PROMPTS, answers)
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     assert lines == [{"prompt": p, "answer": a} for p, a in zip(PROMPTS, answers, strict=True)]
+
+
+@pytest.mark.parametrize(
+    "adapter",
+    [
+        LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", init_lora_weights=False),
+        PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4),
+    ],
+    ids=["lora", "prompt_tuning"],
+)
+def test_adapters_answer_as_defined(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, adapter: PeftConfig
+) -> None:
+    plain = generate(model, tokenizer, PROMPTS)
+    adapted = get_peft_model(model, adapter).eval()
+    expected = [greedy_by_hand(adapted, tokenizer, prompt, 32) for prompt in PROMPTS]
+    assert generate(adapted, tokenizer, PROMPTS, batch_size=3) == expected
+    assert expected != plain
