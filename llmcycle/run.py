@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 
@@ -160,7 +161,11 @@ def build(root: DictConfig, name: str) -> Callable[..., Metrics]:
     resolved = {key: str(stages.node(root, name).inputs[key]) for key in node.inputs}
     with open_dict(node):
         node.inputs = {key: str(a.folder) if (a := store.find(value)) else value for key, value in resolved.items()}
-    return instantiate(node.stage, _convert_="all", _partial_=True)  # type: ignore[no-any-return]
+    try:
+        return instantiate(node.stage, _convert_="all", _partial_=True)  # type: ignore[no-any-return]
+    except InstantiationException as error:
+        # A part's own complaint says more than where Hydra was when it heard it.
+        raise (error.__cause__ if isinstance(error.__cause__, ValueError) else error) from None
 
 
 @dataclass

@@ -153,7 +153,7 @@ def with_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--api-key", default=os.environ.get("LLMCYCLE_API_KEY"), help="default: $LLMCYCLE_API_KEY")
-    parser.add_argument("--queue", type=int, default=16, help="requests that may wait; one more gets 429")
+    parser.add_argument("--queue", type=int, default=8, help="requests inside at a time; one more gets 429")
 
 
 def with_recipe(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,98 @@
+"""Every shipped recipe runs at the smallest size; what it leaves is whole, and its own recipe gives it again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from toy import artifacts, command
+
+from llmcycle.artifact import Artifact
+from llmcycle.config import recipes
+
+pytestmark = pytest.mark.slow
+
+# The fewest steps, rows and prompts of each stage.
+SMALLEST = {
+    "pretrain": ["data.count=600", "data.held_out=20", "trainer.max_steps=3"],
+    "prompt": ["stage.limit=4", "stage.shots=[0]"],
+    "finetune": ["trainer.max_steps=2", "evaluate.exact_match.limit=8"],
+    "reward": ["trainer.max_steps=2", "evaluate.preference_accuracy.limit=8"],
+    "align": ["trainer.max_steps=2", "evaluate.hhh.count=12"],
+    "rlvr": [
+        "trainer.max_steps=1",
+        "batches.batch_size=2",
+        "evaluate.hhh.count=12",
+        "module.sampling.max_new_tokens=4",
+    ],
+    "compress": ["evaluate.hhh.count=12", "stage.prompts=4", "stage.max_new_tokens=4"],
+    "deploy": ["stage.prompts=4", "stage.max_new_tokens=4"],
+}
+SMALLEST["reinforce"] = SMALLEST["rlvr"]
+LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "align", "compress", "deploy"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("recipes")
+
+
+@pytest.fixture(autouse=True)
+def inside(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+
+
+def smallest(stage: str, recipe: str) -> list[str]:
+    return [f"{stage}.{override}" for override in SMALLEST[recipe]]
+
+
+def lifecycle(align: str) -> list[str]:
+    chosen = {stage: stage for stage in LIFECYCLE} | {"align": align}
+    overrides = [override for stage, recipe in chosen.items() for override in smallest(stage, recipe)]
+    return ["lifecycle", *overrides, *([] if align == "align" else [f"recipes@align={align}"])]
+
+
+def last_report() -> dict:
+    paths = sorted(Path("outputs/lifecycle").glob("*/report.json"), key=lambda path: path.stat().st_mtime_ns)
+    return json.loads(paths[-1].read_text())
+
+
+def test_every_recipe_is_run_by_this_file() -> None:
+    assert {name for name in recipes() if not name.startswith("smollm2/")} == {*SMALLEST, "lifecycle"}
+
+
+@pytest.mark.parametrize("align", ["align", "reinforce", "rlvr"])
+def test_the_lifecycle(align: str) -> None:
+    assert command(*lifecycle(align)) == 0
+    report = last_report()
+    assert [stage["name"] for stage in report["stages"]] == LIFECYCLE
+    assert [stage["skipped"] for stage in report["stages"]][:4] == [align != "align"] * 4
+    assert all(len(stage["samples"]) == 8 for stage in report["stages"] if stage["name"] != "reward")
+
+
+def test_a_second_time_there_is_nothing_to_do() -> None:
+    assert command(*lifecycle("align")) == 0
+    assert all(stage["skipped"] and stage["optimizer_steps"] == 0 for stage in last_report()["stages"])
+
+
+def test_a_changed_key_of_align_reruns_align_compress_and_deploy() -> None:
+    assert command(*lifecycle("align"), "align.loss.beta=0.2") == 0
+    assert [stage["name"] for stage in last_report()["stages"] if not stage["skipped"]] == LIFECYCLE[4:]
+
+
+def test_replaying_any_artifact_gives_its_id() -> None:
+    before = artifacts()
+    for name in before:
+        Artifact(Path("outputs/artifacts") / name).verify()
+        assert command(f"outputs/artifacts/{name}/recipe.yaml") == 0
+    assert artifacts() == before
+
+
+def test_the_lineage_of_the_served_model_reaches_the_corpus(capsys: pytest.CaptureFixture[str]) -> None:
+    command(*lifecycle("align"))
+    capsys.readouterr()
+    assert command("lineage", last_report()["stages"][-1]["artifact_id"]) == 0
+    text = capsys.readouterr().out
+    assert text.index("compress") < text.index("align") < text.index("finetune") < text.index("pretrain")
+    assert "Documents" in text
