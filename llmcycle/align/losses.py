@@ -49,8 +49,8 @@ class DPO:
     Args:
         beta: strength of the pull to the reference, in nats per unit of reward.
         label_smoothing: assumed share of pairs labelled the wrong way round ("conservative DPO").
-        nll: weight of the chosen answer's own loss in nats a token, which keeps it from becoming unlikely along with the
-            rejected one (arXiv:2404.19733, equation 1).
+        nll: weight of the chosen answer's own loss in nats a token, which keeps it from becoming unlikely together with
+            the rejected one (arXiv:2404.19733, equation 1).
     """
 
     beta: float = 0.1
