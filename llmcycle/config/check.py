@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,12 @@ def settled(root: DictConfig, name: str) -> dict[str, Any]:
     except InterpolationResolutionError as error:
         if isinstance(error.__cause__, ConfigError):
             raise error.__cause__ from None
-        raise ConfigError(str(error.full_key), str(error).splitlines()[0]) from None
+        reason = str(error).splitlines()[0]
+        if found := re.search(r"Missing mandatory value: (\S+)", reason):
+            raise ConfigError(
+                found.group(1), f"it is missing, and {error.full_key} needs it", f"{found.group(1)}=VALUE"
+            ) from None
+        raise ConfigError(str(error.full_key), reason) from None
     except OmegaConfBaseException as error:
         raise ConfigError(str(error.full_key or name), str(error).splitlines()[0]) from None
 

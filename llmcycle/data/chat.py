@@ -15,8 +15,8 @@ Prompt = str | Sequence[Message]
 
 # For tokenizers that hold the three markers: ours, which put a blank before every text, so that the first word of an
 # answer is the same token as that word inside a sentence of the corpus. The words beside the markers, whose embeddings
-# a base model has never trained, are what its corpus calls the turns: with markers alone a LoRA of the storefront's
-# base model reached 40 % of the held-out questions in 200 steps, with the words all of them in 50.
+# a base model has never trained, are those by which its corpus names the turns: the base model then knows the task, and
+# tuning teaches it the format and the end of an answer.
 MARKER_TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}"
     "{{ '<|assistant|>Answer:' if m['role'] == 'assistant' else '<|user|>Question: ' }}{{ m['content'] | trim }}<|end|>"

@@ -47,7 +47,7 @@ def pretrain(
 
 
 def _adopt_tokens(module: NextToken, batches: Batches) -> None:
-    """A model from a bare configuration has that class's default ids for start, end and padding, not the tokenizer's."""
+    """A bare configuration has its class's default ids for start, end and padding: put the tokenizer's there."""
     names = ("bos_token_id", "eos_token_id", "pad_token_id")
     ids = {name: getattr(batches.tokenizer, name) for name in names}
     module.model.config.update(ids)
