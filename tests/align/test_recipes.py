@@ -1,0 +1,34 @@
+"""The swaps that the recipes of alignment advertise pass every check, and an unread input does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from toy import command
+
+SWAPS = [
+    "reward peft=lora",
+    "align loss=ipo",
+    "align loss.nll=0",
+    "align peft=lora",
+    "rlvr loss=dapo",
+    "rlvr reward=gsm8k",
+    "rlvr reward=match",
+    "reinforce inputs.reward=model",
+    "reinforce inputs.reward=model loss=dapo",
+    "reinforce reward=storefront ~inputs.reward",
+]
+
+
+@pytest.mark.parametrize("swap", SWAPS)
+def test_swaps_compose(swap: str, here: Path) -> None:
+    (here / "model").mkdir()
+    assert command("check", *swap.split(), "inputs.model=model") == 0
+
+
+def test_the_verifier_reads_no_reward_model(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "model").mkdir()
+    swap = ("reinforce", "reward=storefront", "inputs.reward=model", "inputs.model=model")
+    assert command("check", *swap) != 0
+    assert "inputs.reward: nothing reads this input" in capsys.readouterr().err
