@@ -17,7 +17,6 @@ SWAPS = [
     "rlvr reward=match",
     "reinforce inputs.reward=model",
     "reinforce inputs.reward=model loss=dapo",
-    "reinforce reward=storefront ~inputs.reward",
 ]
 
 
