@@ -43,7 +43,8 @@ def open_logger(
     """
     if not node:
         return None
-    values = {"save_dir": str(folder), "group": group, "job_type": job_type, "name": run_name}
+    # Absolute: W&B writes from a process of its own, which keeps the working directory that it was started in.
+    values = {"save_dir": str(folder.resolve()), "group": group, "job_type": job_type, "name": run_name}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         build = instantiate(node, _partial_=True, _convert_="all")
