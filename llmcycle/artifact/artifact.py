@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from llmcycle.artifact.files import FileRecord, listing, sha256
+from llmcycle.files import FileRecord, mismatch, seal, unseal
 
 MANIFEST = "artifact.json"
 FORMAT = 1
@@ -35,12 +33,9 @@ class Artifact:
     def manifest(self) -> dict[str, Any]:
         """Everything that was recorded; see `Draft.commit`."""
         try:
-            text = (self.folder / MANIFEST).read_bytes().decode()
-        except FileNotFoundError:
-            raise self._corrupt(f"{MANIFEST} is missing") from None
-        except UnicodeDecodeError as error:
-            raise self._corrupt(f"{MANIFEST} is not text ({error})") from None
-        return self._parse(text)
+            return unseal(self.folder / MANIFEST, RECORDED, FORMAT)
+        except ValueError as error:
+            raise self._corrupt(str(error)) from None
 
     @property
     def id(self) -> str:
@@ -73,37 +68,8 @@ class Artifact:
         Raises:
             CorruptArtifact: at the first file that is missing, unknown, a link, or of another size or sha256.
         """
-        expected = self.files
-        present = listing(self.folder)
-        present.pop(MANIFEST, None)
-        if missing := sorted(expected.keys() - present.keys()):
-            raise self._corrupt(f"{missing[0]} is missing")
-        if extra := sorted(present.keys() - expected.keys()):
-            raise self._corrupt(f"{extra[0]} was not written by the stage")
-        for name, file in expected.items():
-            self._verify_file(name, present[name], file)
-
-    def _verify_file(self, name: str, path: Path, expected: FileRecord) -> None:
-        if path.is_symlink() or not path.is_file():
-            raise self._corrupt(f"{name} is no ordinary file")
-        if (size := path.stat().st_size) != expected["size"]:
-            raise self._corrupt(f"{name} has {size} bytes, expected {expected['size']}")
-        if (found := sha256(path)) != expected["sha256"]:
-            raise self._corrupt(f"{name} has sha256 {found}, expected {expected['sha256']}")
-
-    def _parse(self, text: str) -> dict[str, Any]:
-        try:
-            manifest: dict[str, Any] = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise self._corrupt(f"{MANIFEST} is not JSON ({error})") from None
-        missing = [key for key in (*RECORDED, "digest") if not isinstance(manifest, dict) or key not in manifest]
-        if missing:
-            raise self._corrupt(f"{MANIFEST} has no key '{missing[0]}'")
-        if manifest["format"] != FORMAT:
-            raise self._corrupt(f"{MANIFEST} has format {manifest['format']!r}, this version reads {FORMAT}")
-        if render(manifest) != text:
-            raise self._corrupt(f"{MANIFEST} was changed: its digest is not {manifest['digest']!r}")
-        return manifest
+        if reason := mismatch(self.folder, self.files, MANIFEST):
+            raise self._corrupt(reason)
 
     def _corrupt(self, reason: str) -> CorruptArtifact:
         remedy = f"Delete {self.folder} and run its stage again, or fetch the folder again if it was copied here."
@@ -111,14 +77,8 @@ class Artifact:
 
 
 def render(manifest: Mapping[str, Any]) -> str:
-    """The manifest as JSON text with its own digest as the last key, so that no byte of it can change unseen."""
-    body = {key: value for key, value in manifest.items() if key != "digest"}
-    text = _dump(body)
-    return _dump({**body, "digest": f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"})
-
-
-def _dump(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, indent=2, default=_plain) + "\n"
+    """The manifest as sealed JSON text."""
+    return seal(manifest, _plain)
 
 
 def _plain(value: object) -> object:

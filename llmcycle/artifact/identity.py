@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from llmcycle import __version__
-from llmcycle.artifact.files import listing, sha256
+from llmcycle.files import listing, sha256
 
 # Keys that change nothing in the result: where it goes, what is shown or logged on the way, whether it was interrupted.
 # They are dropped wherever a stage's subtree has them, because a part is also seen resolved inside what refers to it:

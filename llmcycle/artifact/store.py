@@ -15,7 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from llmcycle.artifact.artifact import FORMAT, MANIFEST, RECORDED, Artifact, render
-from llmcycle.artifact.files import record, sync, sync_all, write_synced
+from llmcycle.files import record, sync, sync_all, write_synced
 
 ID_LENGTH = 12  # hex digits of the identity
 _FOLDER = re.compile(rf"(?P<name>.+)-(?P<id>[0-9a-f]{{{ID_LENGTH}}})")
