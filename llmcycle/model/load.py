@@ -9,16 +9,52 @@ from typing import Any
 import torch
 import transformers
 from peft import PeftModel
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    GenerationConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 from .digest import digest
 
 BASE_FILE = "base.json"  # which model an adapter, or a search that changed no weight, stands on, and its digest
+TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "cls_token_id", "sep_token_id")
+STATED_WITHIN = 0.02  # of the stated number of parameters
 
 
-def scratch(config: PreTrainedConfig) -> PreTrainedModel:
-    """A causal language model with random fp32 weights drawn from torch's global generator."""
-    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+def scratch(config: PreTrainedConfig, parameters: int | None = None, masked: bool = False) -> PreTrainedModel:
+    """A language model with random fp32 weights drawn from torch's global generator.
+
+    The token ids that a configuration's class has by default are another vocabulary's: they are cleared, because a
+    default `pad_token_id` would keep the embedding of whatever token has that id from learning.
+
+    Args:
+        parameters: how many it is said to have; a configuration further than 2 % from it is refused.
+        masked: it reads both ways and predicts masked tokens, instead of reading left to right.
+
+    Raises:
+        ValueError: it has another number of parameters; nothing has been allocated by then.
+    """
+    for name in TOKEN_IDS:
+        if hasattr(config, name):
+            setattr(config, name, None)
+    factory = AutoModelForMaskedLM if masked else AutoModelForCausalLM
+    if parameters is not None:
+        _refuse_another_size(factory, config, parameters)
+    return factory.from_config(config, dtype=torch.float32)
+
+
+def _refuse_another_size(factory: Any, config: PreTrainedConfig, stated: int) -> None:
+    with torch.device("meta"):
+        counted = sum(p.numel() for p in factory.from_config(config).parameters())
+    if abs(counted - stated) > STATED_WITHIN * stated:
+        raise ValueError(
+            f"model.parameters={stated}: this configuration has {counted} parameters; "
+            f"write model.parameters={counted}, or null for a size that is not checked"
+        )
 
 
 def load(

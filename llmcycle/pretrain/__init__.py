@@ -1,8 +1,7 @@
-"""From raw text to a base model: tokenizer, next-token training, held-out loss beside the corpus's entropy."""
+"""From raw text to a base model: tokenizer, next-token training, held-out loss."""
 
-from llmcycle.pretrain.held_out import HeldOut
-from llmcycle.pretrain.module import NextToken
+from llmcycle.pretrain.module import MaskedToken, NextToken
 from llmcycle.pretrain.stage import pretrain
 from llmcycle.pretrain.tokenizer import ByteLevelBPE
 
-__all__ = ["ByteLevelBPE", "HeldOut", "NextToken", "pretrain"]
+__all__ = ["ByteLevelBPE", "MaskedToken", "NextToken", "pretrain"]
