@@ -13,6 +13,7 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 from llmcycle.artifact import CorruptArtifact
 
 from . import identity, stages
+from .adapters import check_adapters
 from .allow import check_lookup, check_target, lookups
 from .errors import ConfigError, RecipeErrors, choose
 from .hydra_node import check_hydra
@@ -34,6 +35,7 @@ def check(root: DictConfig) -> None:
     refuse([*(check_hydra(root.hydra) if "hydra" in root else ()), *each(root, check_targets)])
     refuse(each(root, check_reads))
     refuse(each(root, check_inputs))
+    refuse(each(root, check_adapters))
     refuse(each(root, check_data))
 
 
@@ -86,13 +88,14 @@ def check_given(root: DictConfig, name: str) -> Iterator[ConfigError]:
 
 
 def settled(root: DictConfig, name: str) -> dict[str, Any]:
-    """A stage with everything resolved.
+    """A stage with everything resolved; in the place of a sibling's artifact stands its name, which costs no hashing.
 
     Raises:
         ConfigError: an interpolation leads nowhere.
     """
+    siblings = {key: identity.sibling(value) for key, value in identity.raw_inputs(root, name).items()}
     try:
-        return identity.resolved(root, name, {})
+        return identity.resolved(root, name, {key: f"artifact-{other}" for key, other in siblings.items() if other})
     except InterpolationResolutionError as error:
         if isinstance(error.__cause__, ConfigError):
             raise error.__cause__ from None

@@ -1,0 +1,101 @@
+"""Adapters that stay beside their base, and the stages that need whole weights: known by name, so that peft and torch
+need not be imported to refuse the one in the hands of the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig
+
+from . import identity, stages
+from .errors import ConfigError
+from .schema import PARTS
+
+# Methods of peft 0.21 by their config class: virtual tokens are no weights, and what depends on the input or on the
+# task is no constant that could be added to them. All others merge.
+UNMERGEABLE = {
+    "AdaptionPromptConfig": "ADAPTION_PROMPT",
+    "CartridgeConfig": "CARTRIDGE",
+    "CPTConfig": "CPT",
+    "LilyConfig": "LILY",
+    "MultitaskPromptTuningConfig": "MULTITASK_PROMPT_TUNING",
+    "PolyConfig": "POLY",
+    "PrefixTuningConfig": "PREFIX_TUNING",
+    "PromptEncoderConfig": "P_TUNING",
+    "PromptTuningConfig": "PROMPT_TUNING",
+    "ShadowConfig": "SHADOW",
+    "XLoraConfig": "XLORA",
+}
+ACTIVATED = "alora_invocation_tokens"  # makes LoRA an adapter that works from a certain token on (arXiv:2504.12397)
+# Stages that read an input as plain weights, by their targets; those that train refuse an adapter too (`module`).
+PLAIN_WEIGHTS = {"llmcycle.compress.quantise": "quantises plain weights"}
+
+
+class Adapter(NamedTuple):
+    """What a stage is given beside a base model: the type by peft's name, and what to type to be given none."""
+
+    kind: str
+    remedy: str
+
+
+def check_adapters(root: DictConfig, name: str) -> Iterator[ConfigError]:
+    """No stage is given an adapter that it can't take."""
+    for key in identity.raw_inputs(root, name):
+        reason, found = need(root, name, key), given(root, name, key)
+        if reason and found:
+            here = ".".join(part for part in (name, "inputs", key) if part)
+            what = f"it brings a {found.kind} adapter that is not part of the weights, and this stage {reason}"
+            yield ConfigError(here, what, found.remedy)
+
+
+def need(root: DictConfig, name: str, key: str) -> str:
+    """Why a stage can't take an adapter for this input; "" where it can, or where it is code that is not ours."""
+    raw = stages.raw(stages.node(root, name))
+    readers = [part for part in PARTS if ("inputs", key) in stages.references(raw.get(part))]
+    if "model" in readers and raw.get("module"):
+        return "trains all of its model, or an adapter of its own"
+    return PLAIN_WEIGHTS.get(str(raw["stage"].get("_target_")), "") if "stage" in readers else ""
+
+
+def given(root: DictConfig, name: str, key: str) -> Adapter | None:
+    """The adapter that comes with an input: from a sibling that will hand one on, or in a folder that holds one."""
+    value = identity.raw_inputs(root, name)[key]
+    if (other := identity.sibling(value)) is not None:
+        return handed_on(root, other)
+    value = str(stages.node(root, name).inputs[key])
+    artifact = identity.store(root).find(value)
+    return in_folder(artifact.folder if artifact else Path(value).expanduser())
+
+
+def handed_on(root: DictConfig, name: str) -> Adapter | None:
+    """The adapter that stage `name` will leave; one that trains nothing passes on what it is given."""
+    raw = stages.raw(stages.node(root, name))
+    if raw.get("module"):
+        kind = planned(raw.get("peft") or {}, raw.get("model") or {})
+        return Adapter(kind, f"{f'peft@{name}.peft' if name else 'peft'}=lora, which merges") if kind else None
+    found = (given(root, name, key) for key in raw["inputs"] if not need(root, name, key))
+    return next((adapter for adapter in found if adapter), None)
+
+
+def planned(peft: dict[str, Any], model: dict[str, Any]) -> str:
+    """The type of the adapter that a trained stage will hand on unmerged; "" where it merges, or trains it all."""
+    config = str(peft.get("_target_", "")).rpartition(".")[2]
+    if config in UNMERGEABLE:
+        return UNMERGEABLE[config]
+    if config and (peft.get(ACTIVATED) or model.get("quantization_config")):  # nor are rounded weights added to
+        return config.removesuffix("Config").upper()
+    return ""
+
+
+def in_folder(folder: Path) -> Adapter | None:
+    """The adapter in a folder, or in the one that it points to (llmcycle/model/load.py)."""
+    path, pointer = folder / "adapter_config.json", folder / "base.json"
+    if path.is_file():
+        kind = str(json.loads(path.read_text("utf-8")).get("peft_type", "peft"))
+        return Adapter(kind, "a model whose adapter was merged (peft=lora merges), or the base below it")
+    if pointer.is_file() and not (folder / "config.json").exists():
+        return in_folder(Path(json.loads(pointer.read_text("utf-8"))["path"]))
+    return None
