@@ -22,15 +22,17 @@ def register() -> None:
 
 
 def hardware(what: str) -> Any:
-    """`precision` of arithmetic for Lightning and `dtype` of weights for transformers, by what this machine does well.
+    """What this machine does well: `precision` for Lightning, `dtype` of weights, and that of rounded `products`.
 
     Weights stay fp32 on a CPU: hand-offs are proved in fp32, and a CPU without bf16 units multiplies bf16 matrices
     some hundred times slower than fp32.
     """
     gpu = gpu_with_bf16()
+    bf16 = gpu or "amx_bf16" in cpu_flags() or "avx512_bf16" in cpu_flags()
     table = {
-        "precision": "bf16-mixed" if gpu or "amx_bf16" in cpu_flags() or "avx512_bf16" in cpu_flags() else "32-true",
+        "precision": "bf16-mixed" if bf16 else "32-true",
         "dtype": "bfloat16" if gpu else "float32",
+        "products": "bfloat16" if bf16 else "float32",
     }
     if what not in table:
         raise ValueError(f"${{hardware:{what}}}: unknown; there are {', '.join(sorted(table))}")
