@@ -40,14 +40,14 @@ def read_files(source: str, key: str, unit: Unit) -> list[Row]:
     Raises:
         ValueError: a file is missing, broken or of an unknown format.
     """
-    paths = _files(source, key)
+    paths = local_files(source, key)
     rows: list[Row] = _explained(source, key, lambda: _load(paths, unit, streaming=False).to_list(), [])
     return [piece for row in rows for piece in _pieces(row, unit) if _holds_something(piece)]
 
 
 def first_row(source: str, key: str, unit: Unit) -> Row | None:
     """The first row that `read_files` would give, without reading on; None where there is none. Raises as it does."""
-    paths = _files(source, key)
+    paths = local_files(source, key)
     rows: Iterator[Row] = _explained(source, key, lambda: iter(_load(paths, unit, streaming=True)), iter([]))
     found = _explained(source, key, lambda: next(row for row in rows if _holds_something(row)), None)
     return None if found is None else dict(found)
@@ -59,15 +59,36 @@ def read_hub(name: str, key: str, subset: str | None, split: str) -> list[Row]:
     Raises:
         ValueError: there is no such data set, subset or split, or the Hub can't be reached.
     """
+    return _hub(name, key, lambda: list(datasets.load_dataset(name, subset, split=split).to_list()))
+
+
+def iterate_file(path: str, key: str, unit: Unit) -> Iterator[Row]:
+    """The rows of one file one after another, as `read_files` gives them, without holding them all."""
+    rows: Iterator[Row] = _explained(path, key, lambda: iter(_load([path], unit, streaming=True)), iter([]))
+    while (row := _explained(path, key, lambda: next(rows, None), None)) is not None:
+        yield from (piece for piece in _pieces(dict(row), unit) if _holds_something(piece))
+
+
+def stream_hub(name: str, key: str, subset: str | None, split: str) -> Any:
+    """A split on the Hub as an iterable data set that is read while it is used. Raises as `read_hub` does."""
+    return _hub(name, key, lambda: datasets.load_dataset(name, subset, split=split, streaming=True))
+
+
+def _hub(name: str, key: str, read: Callable[[], T]) -> T:
     try:
         _hush()
-        return list(datasets.load_dataset(name, subset, split=split).to_list())
+        return read()
     except (datasets.exceptions.DatasetNotFoundError, ConnectionError, OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(f"{key}: {name} is neither a file here nor a data set that the Hub gives: {reason}") from error
 
 
-def _files(source: str, key: str) -> list[str]:
+def local_files(source: str, key: str) -> list[str]:
+    """The files that a path names: itself, or all that a folder holds.
+
+    Raises:
+        ValueError: there is no such file; the nearest is named.
+    """
     path = Path(source).expanduser()
     if path.is_dir():
         return sorted(str(file) for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))

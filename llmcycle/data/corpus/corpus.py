@@ -1,0 +1,142 @@
+"""A training corpus by YAML: named sources with weights, filters, and a split that a document's hash decides."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+from llmcycle.data.corpus import extents as pieces
+from llmcycle.data.corpus.contamination import Decontaminate
+from llmcycle.data.corpus.extents import Extent
+from llmcycle.data.corpus.filters import Filter
+from llmcycle.data.corpus.source import Given, refuse_unreadable
+from llmcycle.data.corpus.source import sources as all_sources
+from llmcycle.data.corpus.survey import Survey, survey
+from llmcycle.data.corpus.text import digest, fraction
+from llmcycle.data.encode import Row
+
+
+class Corpus:
+    """Rows {"text", "source"} of several sources, built when first asked for.
+
+    Args:
+        sources: name to a path, or to a mapping of `llmcycle.data.corpus.source.Source`'s settings. A weight says how
+            many times an epoch goes through a source; so nothing is dropped, and nothing waits for another source.
+        filters: by name, asked in this order; each document that one of them objects to is left out.
+        holdout: share of the documents for validation. The hash of a document's normal form (Unicode, case, white
+            space) decides, so it stays on its side whatever else changes.
+        validation_limit: validation documents at most, those with the smallest hashes.
+        seed: of the order, and of which documents a weight that is not whole takes.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Given],
+        filters: Mapping[str, Filter] | None = None,
+        holdout: float = 0.01,
+        validation_limit: int = 1000,
+        seed: int = 0,
+    ) -> None:
+        if not 0 <= holdout < 1:
+            raise ValueError(f"data.holdout={holdout}: it is a share of the documents, 0 or more and below 1")
+        if validation_limit < 1:
+            raise ValueError("data.validation_limit: at least 1; for no validation rows set `data.holdout=0`")
+        self.sources, self.filters = all_sources(sources), dict(filters or {})
+        self.holdout, self.validation_limit, self.seed = holdout, validation_limit, seed
+
+    @staticmethod
+    def preflight(**arguments: Any) -> None:
+        """Refuse, before anything runs, sources that are wrong, missing, empty or without their text."""
+        given = arguments.get("sources")
+        all_sources(given or {})
+        for name, one in (given or {}).items():
+            refuse_unreadable(str(name), one, "data.sources")
+        for node in (arguments.get("filters") or {}).values():
+            if "against" in node:
+                Decontaminate.preflight(node["against"])
+
+    @cached_property
+    def extents(self) -> list[Extent]:
+        """What it is read by."""
+        return pieces.extents(self.sources)
+
+    @cached_property
+    def survey(self) -> Survey:
+        """One pass over all documents.
+
+        Raises:
+            ValueError: nothing is left to train on.
+        """
+        found = survey(self.extents, self.sources, self.filters, self.holdout, self.validation_limit)
+        if not any(kept.any() for kept in found.kept):
+            counts = {name: one["removed"] for name, one in found.report["filters"].items()}
+            raise ValueError(f"data: no document is left to train on; the filters removed {counts or 'none'}")
+        return found
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """Plain values: `sources` (documents and characters read, removed, for validation and for training, share of
+        an epoch), `filters` (removed by source and by reason, with examples) and `validation`."""
+        return self.survey.report
+
+    @property
+    def validation(self) -> list[Row]:
+        """Rows to score on, each once whatever its source's weight."""
+        return self.survey.validation
+
+    @cached_property
+    def train(self) -> list[Row]:
+        """Rows of one epoch, in an order made of their hashes and the seed: new rows leave the others' order alone."""
+        keyed: list[tuple[float, int, Row]] = []
+        for place, extent in enumerate(self.extents):
+            for text in self.documents(place):
+                row, hashed = {"text": text, "source": sys.intern(extent.source.name)}, digest(text)
+                for copy in range(copies(extent.source.weight, fraction("share", self.seed, hashed))):
+                    keyed.append((fraction("order", self.seed, copy, hashed), len(keyed), row))
+        return [row for _, _, row in sorted(keyed, key=lambda one: one[:2])]
+
+    def documents(self, place: int) -> Iterator[str]:
+        """Texts to train on in the extent at `place`."""
+        kept = self.survey.kept[place]
+        return (text for text, keep in zip(read_again(self.extents[place], len(kept)), kept, strict=True) if keep)
+
+    def sample(self, characters: int) -> Iterator[str]:
+        """Training texts of about so many characters, from all over the corpus: what a tokenizer is trained on."""
+        places = sorted(range(len(self.extents)), key=lambda place: fraction("sample", self.seed, place))
+        for place in places:
+            for text in self.documents(place):
+                yield text
+                characters -= len(text)
+                if characters <= 0:
+                    return
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of what a stream's order depends on: names and sizes of files, weights, what is left out, the seed."""
+        told = [(e.path.rpartition("/")[2], e.start, e.stop, e.source.name, e.source.weight) for e in self.extents]
+        counts = [int(kept.sum()) for kept in self.survey.kept]
+        return sha256(repr((told, counts, self.seed)).encode()).hexdigest()[:16]
+
+
+def copies(weight: float, drawn: float) -> int:
+    """How many times a document is shown in an epoch; `drawn` in [0, 1) decides on the part that is not whole."""
+    whole = int(weight)
+    return whole + (drawn < weight - whole)
+
+
+def read_again(extent: Extent, count: int) -> Iterator[str]:
+    """The documents of an extent, of which the first pass found `count`.
+
+    Raises:
+        ValueError: the file has changed since.
+    """
+    found = 0
+    for found, text in enumerate(pieces.read(extent), start=1):
+        if found > count:
+            break
+        yield text
+    if found != count:
+        raise ValueError(f"{pieces.where(extent.source)}: {extent.path} has changed while it was read; start again")

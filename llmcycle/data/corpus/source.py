@@ -1,0 +1,124 @@
+"""What a corpus is made of: named sources, each a file, files or a data set of the Hub."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from rapidfuzz import process
+
+from llmcycle.data.columns import map_columns
+from llmcycle.data.encode import Row
+from llmcycle.data.sources import Unit, first_row, is_local, local_files, read_files, read_hub
+
+Given = str | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A named source of documents.
+
+    Args:
+        name: what reports call it.
+        path: a file, a folder of files of one format, files by `*` and `**`, or a name on the Hub.
+        weight: how many times an epoch goes through it: 2 shows each document twice, 0.5 every second one.
+        text: the column with the text, or a text with `{column}` in it.
+        unit: one document of a text file: "document" (the file), "paragraph", "line", or a number of characters.
+        subset, split: names on the Hub.
+    """
+
+    name: str
+    path: str
+    weight: float = 1.0
+    text: str = "text"
+    unit: Unit = "line"
+    subset: str | None = None
+    split: str = "train"
+
+    @property
+    def local(self) -> bool:
+        """Whether it is read from files."""
+        return glob.has_magic(self.path) or is_local(self.path)
+
+    def files(self, key: str) -> list[str]:
+        """Its files, in order of their names.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if not glob.has_magic(self.path):
+            return local_files(self.path, key)
+        found = sorted(file for path in glob.glob(self.path, recursive=True) for file in local_files(path, key))
+        if not found:
+            raise ValueError(f"{key}: no file matches {self.path}; quote it as '{key}=\"{self.path}\"'")
+        return list(dict.fromkeys(found))
+
+    def text_of(self, row: Row, key: str) -> str:
+        """The text of a row; "" where its column is empty.
+
+        Raises:
+            ValueError: there is no such column.
+        """
+        if self.text in row:
+            return str(row[self.text] or "")
+        try:
+            return str(map_columns([row], {"text": self.text}, self.path)[0]["text"])
+        except ValueError as error:
+            raise ValueError(str(error).replace("data.columns.text", f"{key}.text")) from None
+
+
+def source(name: str, given: Given, key: str = "data.sources") -> Source:
+    """A source from its path alone, or from a mapping of its settings.
+
+    Raises:
+        ValueError: an unknown setting, no path, or a weight that is not positive.
+    """
+    settings = {"path": given} if isinstance(given, str) else dict(given)
+    known = [field.name for field in fields(Source) if field.name != "name"]
+    for setting in settings:
+        if setting not in known:
+            near = process.extractOne(setting, known)[0]
+            raise ValueError(f"{key}.{name}: a source has no setting `{setting}`; did you mean `{near}`?")
+    if not settings.get("path"):
+        raise ValueError(f"{key}.{name}: it needs `path`: a file, files by `*`, or a name on the Hub")
+    found = Source(name, **settings)
+    if not found.weight > 0:
+        raise ValueError(f"{key}.{name}.weight={found.weight}: it must be above 0; to leave a source out, remove it")
+    return found
+
+
+def sources(given: Mapping[str, Given]) -> list[Source]:
+    """All sources of a corpus.
+
+    Raises:
+        ValueError: there is none, or one is wrong.
+    """
+    if not isinstance(given, Mapping) or not given:
+        raise ValueError("data.sources: name at least one, as in `data.sources={books: books.txt}`")
+    return [source(str(name), one) for name, one in given.items()]
+
+
+def refuse_unreadable(name: str, given: Given | Any, key: str) -> None:
+    """Refuse local files that are missing, empty or without the text that is asked for; rows of other kinds pass."""
+    if not isinstance(given, str | Mapping) or "_target_" in given:
+        return
+    found = source(name, given, key)
+    where = f"{key}.{name}"
+    if found.local:
+        row = next(filter(None, (first_row(path, where, found.unit) for path in found.files(where))), None)
+        if row is None:
+            raise ValueError(f"{where}: {found.path} holds no row")
+        if key == "data.sources":
+            found.text_of(row, where)
+
+
+def rows_of(name: str, given: Given | Any, key: str) -> Iterable[Row]:
+    """All rows of an evaluation set, as they are: of files, of the Hub, or the validation rows of a data option."""
+    if not isinstance(given, str | Mapping):
+        return list(given.validation or given.train)
+    found, where = source(name, given, key), f"{key}.{name}"
+    if not found.local:
+        return read_hub(found.path, where, found.subset, found.split)
+    return [row for path in found.files(where) for row in read_files(path, where, found.unit)]
