@@ -40,13 +40,12 @@ def print_plan(
     estimate: str = "",
     console: Console | None = None,
 ) -> None:
-    """Print what will run: (name, method, up to date, id) of each stage, where it is logged, how long it may take."""
+    """Print what will run: (name, method, up to date, id) of each stage, where it is logged, and what it may cost."""
     rows = [(name, method, "up to date" if ready else "to run", id) for name, method, ready, id in stages]
     ready = sum(row[2] == "up to date" for row in rows)
-    facts = (f"{len(rows)} stage{'s' * (len(rows) != 1)}, {ready} up to date", estimate, f"logged in {where_logged}")
-    _print(
-        console or _console(), [f"plan: {', '.join(filter(None, facts))}", *(f"  {line}" for line in _aligned(rows))]
-    )
+    count = f"{len(rows)} stage{'s' * (len(rows) != 1)}"
+    lines = [f"plan: {count}, {ready} up to date, logged in {where_logged}", *(f"  {line}" for line in _aligned(rows))]
+    _print(console or _console(), [*lines, f"estimate: {estimate}"] if estimate else lines)
 
 
 def print_table(

@@ -17,6 +17,7 @@ from rich.console import Console
 import llmcycle
 from llmcycle.evaluate.metric import Metric
 from llmcycle.report import StageRecord, print_plan, print_table
+from llmcycle.report.numbers import duration
 from llmcycle.report.tables import HEADER
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -37,10 +38,17 @@ def test_plan(capsys: pytest.CaptureFixture[str]) -> None:
     stages = [("pretrain", "llama", True, "248637ec4ee9"), ("align", "dpo", False, "db483113413b")]
     print_plan(stages, "outputs/lifecycle/x", estimate="about 5 minutes")
     assert capsys.readouterr().out.splitlines() == [
-        "plan: 2 stages, 1 up to date, about 5 minutes, logged in outputs/lifecycle/x",
+        "plan: 2 stages, 1 up to date, logged in outputs/lifecycle/x",
         "  pretrain  llama  up to date  248637ec4ee9",
         "  align     dpo    to run      db483113413b",
+        "estimate: about 5 minutes",
     ]
+    print_plan(stages, "outputs/lifecycle/x")
+    assert "estimate" not in capsys.readouterr().out
+
+
+def test_durations() -> None:
+    assert [duration(seconds) for seconds in (3.4, 89, 91, 3000, 9000)] == ["3 s", "89 s", "2 min", "50 min", "2.5 h"]
 
 
 def test_piped_table_is_plain_and_complete(capsys: pytest.CaptureFixture[str]) -> None:
