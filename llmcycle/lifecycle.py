@@ -6,15 +6,18 @@ import logging
 import os
 import shlex
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from llmcycle.artifact import Artifact, environment, git_state, identify, tree
+from llmcycle.artifact import Artifact, CorruptArtifact, environment, git_state, identify, tree
 from llmcycle.config import identity, render, stages
 from llmcycle.report import RunFacts, StageRecord, print_plan, print_table, write_report
+from llmcycle.report.numbers import duration, number
 from llmcycle.run import Context, Planned, plan, run_stage
 
 log = logging.getLogger(__name__)
@@ -32,33 +35,73 @@ class Outcome:
 def execute(root: DictConfig, arguments: list[str]) -> Outcome:
     """Run a composed recipe inside `hydra.main`. `arguments` is what was typed."""
     context = here(arguments)
-    planned = [plan(root, name, context) for name in stages.names(root)]
+    planned = prepare(root, context)
     print_plan(
-        [(p.key or p.name, p.method, p.existing is not None, p.identity[:12]) for p in planned], str(context.folder)
+        [(p.key or p.name, p.method, p.existing is not None, p.identity[:12]) for p in planned],
+        str(context.folder),
+        estimate=estimate(root, planned),
     )
     records: list[StageRecord] = []
     for one in planned:
         records.append(attempt(root, one, context))
-        link(context.folder, records[-1])
         if records[-1].error is not None:
             break
+        link(context.folder / records[-1].name, Path(records[-1].folder))
+    drop_dangling(context.folder)
     write_report(context.folder, records, facts(root, records, context))
-    print_table(records, known=[artifact.id for artifact in identity.store(root).artifacts()], again=context.command)
+    known = [artifact.folder.name.rpartition("-")[2] for artifact in identity.store(root).artifacts()]
+    print_table(records, known=known, again=context.command)
     print(f"report: {context.folder / 'report.md'}")
     return Outcome(all(record.error is None for record in records), context.sweep)
 
 
+def prepare(root: DictConfig, context: Context) -> list[Planned]:
+    """The plan, and a link to each artifact that it finds, will make or starts from, so that no `gc` beside this run
+    takes one away, not even between the moment when a stage has left it and the next stage's turn."""
+    store = identity.store(root)
+    with store.referring():
+        planned = [plan(root, name, context) for name in stages.names(root)]
+        made = {store.folder(one.name, one.identity): one.key or one.name for one in planned}
+        for folder, name in made.items():
+            link(context.folder / name, folder)
+        for folder in {found.folder for one in planned for found in sources(root, one.key)} - made.keys():
+            link(context.folder / "inputs" / folder.name, folder)
+    return planned
+
+
+def sources(root: DictConfig, name: str) -> list[Artifact]:
+    """The artifacts among a stage's inputs that are there already."""
+    given = stages.node(root, name).inputs
+    found = [identity.store(root).find(str(given[key])) for key in given]
+    return [artifact for artifact in found if artifact is not None]
+
+
 def estimate(root: DictConfig, planned: list[Planned]) -> str:
-    """Time and memory that the stages to run took before, where the store knows earlier runs of them all."""
-    earlier = {artifact.name: artifact.manifest for artifact in identity.store(root).artifacts()}
-    todo = [earlier.get(one.name) for one in planned if one.existing is None]
-    known = [manifest for manifest in todo if manifest is not None]
-    if not todo or len(known) < len(todo):
+    """Time and memory that the stages to run took when they were last made otherwise; "" where none of them was."""
+    todo = [one for one in planned if one.existing is None]
+    earlier = manifests(root)
+    known = [last for one in todo if (last := latest(earlier, one)) is not None]
+    if not known:
         return ""
-    peak = max(manifest["metrics"]["peak_memory"]["value"] for manifest in known)
-    return (
-        f"about {sum(manifest['seconds'] for manifest in known):.0f} s and {peak / 2**30:.1f} GB going by earlier runs"
-    )
+    seconds = duration(sum(manifest["seconds"] for manifest in known))
+    peak = number(max(manifest["metrics"]["peak_memory"]["value"] for manifest in known), "bytes")
+    which = "" if len(known) == len(todo) else f" for {len(known)} of {len(todo)} stages"
+    return f"about {seconds} and {peak} of memory{which}, going by earlier runs"
+
+
+def manifests(root: DictConfig) -> list[dict[str, Any]]:
+    """Of all artifacts in the store that can be read; a broken one is told of where it is needed."""
+    found = []
+    for artifact in identity.store(root).artifacts():
+        with suppress(CorruptArtifact):
+            found.append(artifact.manifest)
+    return found
+
+
+def latest(earlier: list[dict[str, Any]], one: Planned) -> dict[str, Any] | None:
+    """The last artifact of a stage's name, of the same method if there is one."""
+    alike = [manifest for manifest in earlier if manifest["name"] == one.name]
+    return max(alike, key=lambda manifest: (manifest["method"] == one.method, manifest["created"]), default=None)
 
 
 def here(arguments: list[str]) -> Context:
@@ -100,11 +143,20 @@ def attempt(root: DictConfig, planned: Planned, context: Context) -> StageRecord
         return StageRecord(planned.key or planned.name, planned.method, error=reason)
 
 
-def link(folder: Path, record: StageRecord) -> None:
-    """A link from the run's folder to the artifact."""
-    place = folder / record.name
-    if record.folder and not place.exists():
-        place.symlink_to(os.path.relpath(record.folder, folder), target_is_directory=True)
+def link(place: Path, artifact: Path) -> None:
+    """A link to an artifact, which may be yet to come, in the place of one that leads nowhere."""
+    if place.is_symlink() and not place.exists():
+        place.unlink()
+    if not place.exists():
+        place.parent.mkdir(exist_ok=True)
+        place.symlink_to(os.path.relpath(artifact, place.parent), target_is_directory=True)
+
+
+def drop_dangling(folder: Path) -> None:
+    """Remove the links to artifacts that a failed run did not make."""
+    for place in folder.iterdir():
+        if place.is_symlink() and not place.exists():
+            place.unlink()
 
 
 def facts(root: DictConfig, records: list[StageRecord], context: Context) -> RunFacts:

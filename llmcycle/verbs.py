@@ -101,12 +101,15 @@ def lineage(options: argparse.Namespace) -> int | None:
 
 
 def gc(options: argparse.Namespace) -> int | None:
-    """Remove artifacts that no run's report refers to, and what interrupted runs left."""
+    """Remove artifacts that no run refers to, living ones included, and what interrupted runs left."""
     from llmcycle.artifact import Store, roots
     from llmcycle.artifact import gc as collect
 
     store = Store(Path(options.outputs) / "artifacts")
-    freed = collect(store, roots(store, Path(options.outputs)), dry_run=options.dry_run)
+    if not store.root.is_dir():
+        raise ConfigError(str(store.root), "there is no store here", "--outputs FOLDER, the one that holds artifacts")
+    with store.referring():
+        freed = collect(store, roots(store, Path(options.outputs)), dry_run=options.dry_run)
     for one in freed:
         print(one)
     print(f"{len(freed)} {'would be ' if options.dry_run else ''}removed")

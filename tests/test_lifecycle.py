@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from toy import artifacts, command
+
+from llmcycle.artifact import Artifact, Draft
+from llmcycle.report import StageRecord
+from llmcycle.run import run_stage
 
 
 def reports(pattern: str = "toy/*") -> list[dict]:
@@ -36,6 +43,59 @@ def test_a_lifecycle_runs_once_and_then_has_nothing_to_do(toys: Path, capsys: py
     assert [stage["optimizer_steps"] for stage in second["stages"]] == [0, 0, 0]
     assert artifacts() == before
     assert "next: llmcycle chat" in capsys.readouterr().out
+
+
+def test_the_plan_ends_with_what_earlier_runs_took(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def planned(*overrides: str) -> list[str]:
+        assert command("recipes/toy.yaml", *overrides) == 0
+        lines = capsys.readouterr().out.splitlines()
+        return [line for line in lines if line.startswith("estimate:")]
+
+    assert planned("lifecycle=[first]") == [], "nothing is known yet"
+    cost = r"estimate: about \d+ s and [\d.]+ [MG]B of memory"
+    (some,) = planned("first.stage.text=other")
+    assert re.fullmatch(rf"{cost} for 1 of 3 stages, going by earlier runs", some)
+    assert planned("first.stage.text=other") == [], "nothing is left to do"
+    (next(Path("outputs/artifacts").glob("third-*")) / "artifact.json").write_text("{}")
+    (known,) = planned("second.stage.text=other", "lifecycle=[first,second]")
+    assert re.fullmatch(rf"{cost}, going by earlier runs", known)
+
+
+def collect() -> None:
+    assert command("gc") == 0
+
+
+def test_gc_beside_a_run_takes_nothing_that_it_made_or_will_need(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def commit(draft: Draft, manifest: dict) -> Artifact:
+        artifact = committed(draft, manifest)
+        collect()
+        return artifact
+
+    committed = Draft.commit
+    monkeypatch.setattr(Draft, "commit", commit)
+    assert command("recipes/toy.yaml") == 0
+    made = artifacts()
+    assert len(made) == 3
+
+    def find(*arguments: Any) -> StageRecord:
+        collect()
+        return found(*arguments)
+
+    found = run_stage
+    monkeypatch.setattr("llmcycle.lifecycle.run_stage", find)
+    shutil.rmtree("outputs/toy")  # so that nothing but the run to come refers to them
+    assert command("recipes/toy.yaml") == 0
+    assert set(states(reports()[-1]).values()) == {"up to date"}
+    shutil.rmtree("outputs/toy")
+    assert command("recipes/second.yaml", f"inputs.model={made[0]}", "stage.text=again") == 0
+    assert made[0] in artifacts(), "an input of the run, which no artifact names before it ends"
+    assert made[2] not in artifacts()
+
+
+def test_a_failed_run_keeps_no_links_to_what_it_did_not_make(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_FAIL", "two")
+    assert command("recipes/toy.yaml") == 1
+    assert [path.name for path in Path("outputs/toy").glob("*/*") if path.is_symlink()] == ["first"]
 
 
 def test_a_changed_key_reruns_what_comes_after_it(toys: Path) -> None:

@@ -113,6 +113,15 @@ class Store:
             finally:
                 _wipe(folder)
 
+    @contextmanager
+    def referring(self) -> Iterator[None]:
+        """Hold this while looking up artifacts and writing down that they are needed, or removing those that are not.
+
+        So `gc` sees either no trace of a run, whose lookup then comes after the removal, or all that it refers to.
+        """
+        with self._lock("references", None):
+            yield
+
     def remove(self, artifact: Artifact) -> None:
         """Delete an artifact: out of sight in one step, then its files."""
         match = _FOLDER.fullmatch(artifact.folder.name)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -251,3 +252,21 @@ def test_a_waiting_process_takes_over_from_a_killed_one(store: Store, tmp_path: 
 def test_different_ids_do_not_wait(store: Store, tmp_path: Path) -> None:
     with store.write("stage", ID), store.write("stage", OTHER, on_wait=lambda: pytest.fail("waited")) as draft:
         draft.commit({})
+
+
+def test_references_are_written_and_collected_in_turn(store: Store) -> None:
+    """What `gc` reads while a run is writing its references down may not be half of them."""
+    done: list[str] = []
+
+    def collect() -> None:
+        with store.referring():
+            done.append("collected")
+
+    with store.referring():
+        other = threading.Thread(target=collect)
+        other.start()
+        other.join(0.2)
+        done.append("referred")
+    other.join(20)
+    assert done == ["referred", "collected"]
+    assert list(store.partial.iterdir()) == []
