@@ -68,9 +68,8 @@ class NextToken(TrainedModule):
             output = self.run(**inputs)
         hidden = output.logits[:, : labels.shape[1] - self.shift].flatten(0, 1)
         targets, count = labels[:, self.shift :].flatten(), batch.get("num_items_in_batch")
-        nats, squared = head_cross_entropy(hidden, head, targets, self.loss_chunk, count)
-        loss = nats + self.z_loss * squared + self._balance(output)
-        return loss, {"nats": nats.detach()} if self.z_loss else {}
+        loss, nats = head_cross_entropy(hidden, head, targets, self.loss_chunk, self.z_loss, count)
+        return loss + self._balance(output), {"nats": nats.detach()} if self.z_loss else {}
 
     def _balance(self, output: Any) -> Tensor | float:
         """The load-balancing loss of a mixture of experts, which transformers adds only where it is given labels."""

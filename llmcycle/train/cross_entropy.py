@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
-from torch.utils.checkpoint import checkpoint
+from torch.nn.functional import embedding, linear_cross_entropy
 from transformers import PreTrainedModel
 
 from llmcycle.data.chat import IGNORE
@@ -42,38 +42,38 @@ def head_cross_entropy(
     head: nn.Linear,
     labels_N: Tensor,
     chunk: int | None = None,
+    z_loss: float = 0.0,
     count: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy of `head(hidden)` in nats, and mean squared log-partition, over labels that are not -100.
+    """Mean cross-entropy of `head(hidden)` in nats with z-loss, and without; over labels that are not -100.
 
-    With `chunk` the logits of so many tokens exist at once: they are computed again for the gradient, so a step costs
-    one more product with the output layer. torch 2.13's `linear_cross_entropy` needs no second product, but gives no
-    log-partition and does not know autocast.
+    With `chunk` only so many tokens' logits exist at once, by torch's own `linear_cross_entropy`.
 
     Args:
         hidden_ND, labels_N: the layer's inputs, and the token that each of them predicts.
         chunk: tokens; None for all.
+        z_loss: weight of the mean squared log-partition (PaLM, arXiv:2204.02311, section 5).
         count: what sums are divided by, instead of the number of labels here (transformers' `num_items_in_batch`).
     """
-    known = labels_N != IGNORE
-    hidden_ND, labels_N = hidden_ND[known], labels_N[known]
-    if chunk is None:
-        sums = _sums(hidden_ND, head.weight, head.bias, labels_N)
-    else:
-        parts = zip(torch.split(hidden_ND, chunk), torch.split(labels_N, chunk), strict=True)
-        sums = torch.stack(
-            [checkpoint(_sums, h, head.weight, head.bias, labels, use_reentrant=False) for h, labels in parts]
-        ).sum(0)
-    nats, squared = sums / (max(len(labels_N), 1) if count is None else count)
-    return nats, squared
-
-
-def _sums(hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, labels_N: Tensor) -> Tensor:
-    """[2]: the sum of cross-entropies, and that of squared log-partitions."""
-    logits_NV = linear(hidden_ND, weight_VD, bias_V).float()
-    log_partition_N = logits_NV.logsumexp(-1)
-    chosen_N = logits_NV.gather(-1, labels_N[:, None]).squeeze(-1)
-    return torch.stack([(log_partition_N - chosen_N).sum(), log_partition_N.square().sum()])
+    known_N = labels_N != IGNORE
+    hidden_ND, labels_N = hidden_ND[known_N], labels_N[known_N]
+    whole = max(len(labels_N), 1) if count is None else count
+    if not len(labels_N):
+        nothing = hidden_ND.sum()  # 0, with a gradient for every process to reduce
+        return nothing, nothing
+    with torch.autocast(hidden_ND.device.type, enabled=False):  # which the chunked operator does not know
+        weight_VD = head.weight.to(hidden_ND.dtype)
+        bias_V = None if head.bias is None else head.bias.to(hidden_ND.dtype)
+        options = None if chunk is None else nn.LinearCrossEntropyOptions(batch_chunk_size=chunk, chunking_method=None)
+        loss = partial(linear_cross_entropy, hidden_ND, weight_VD, labels_N, linear_bias=bias_V, options=options)
+        if not z_loss:
+            nats = loss(reduction="sum") / whole
+            return nats, nats
+        nats_N = loss(reduction="none")
+        chosen_N = (hidden_ND * embedding(labels_N, weight_VD)).sum(-1) + (0 if bias_V is None else bias_V[labels_N])
+        log_partition_N = nats_N + chosen_N  # since a token's loss is its log-partition less the logit of its label
+        nats = nats_N.sum() / whole
+        return nats + z_loss * log_partition_N.square().sum() / whole, nats
 
 
 def _identity(hidden: Tensor) -> Tensor:
