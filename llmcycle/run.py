@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -142,13 +144,19 @@ def make(root: DictConfig, planned: Planned, context: Context, draft: Draft) -> 
     reset_peak_memory()
     written = recipe.written(root, planned.key)
     seed_everything(int(written["seed"]), workers=True, verbose=False)
+    unfinished = identity.store(root).unfinished(planned.identity)
+    if context.force:
+        shutil.rmtree(unfinished, ignore_errors=True)
     with tracked(root, planned, context, written) as kept:
-        metrics = build(root, planned.key)(out=draft.folder, logger=kept.logger)
+        stage = build(root, planned.key)
+        resumable = {"checkpoints": unfinished} if "checkpoints" in inspect.signature(stage).parameters else {}
+        metrics = stage(out=draft.folder, logger=kept.logger, **resumable)
         gc.collect()
         seconds = time.perf_counter() - started
         metrics |= {"peak_memory": Metric(peak_memory(), unit="bytes", better="lower")}
         (draft.folder / "recipe.yaml").write_text(recipe.text(root, planned.key), "utf-8")
         artifact = draft.commit(manifest(root, planned, context, written, metrics) | {"seconds": round(seconds, 2)})
+        shutil.rmtree(unfinished, ignore_errors=True)
         kept.metrics, kept.facts = metrics, {"id": artifact.id, "name": artifact.name, "inputs": artifact.inputs}
     return record(planned, artifact, skipped=False, seconds=seconds)
 

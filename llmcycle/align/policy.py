@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -19,6 +19,8 @@ from llmcycle.align.rewards import Reward
 from llmcycle.align.rollouts import Rollouts, Sampling, roll_out
 from llmcycle.data.batches import Batches
 from llmcycle.train import TrainedModule
+
+EXPERIENCE = "experience"  # where a checkpoint keeps answers that are still to be learnt from
 
 
 @dataclass
@@ -50,6 +52,8 @@ class Policy(TrainedModule):
         seed: of the answers drawn.
     """
 
+    comparable = False  # its loss depends on the answers that it draws
+
     def __init__(
         self,
         model: PreTrainedModel,
@@ -70,6 +74,18 @@ class Policy(TrainedModule):
         self.experience: Experience | None = None
         self.steps: Tensor
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))  # a resumed run draws what is due, not again
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning's hook. Answers that are not yet used up came from weights which are gone by now."""
+        super().on_save_checkpoint(checkpoint)
+        pending = self.experience if self.steps % self.updates else None
+        checkpoint[EXPERIENCE] = None if pending is None else asdict(pending)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning's hook."""
+        super().on_load_checkpoint(checkpoint)
+        if (saved := checkpoint[EXPERIENCE]) is not None:
+            self.experience = Experience(**{**saved, "rollouts": Rollouts(**saved["rollouts"])})
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss; mean reward, KL to the reference in nats a token, tokens an answer and share of answers that ended."""

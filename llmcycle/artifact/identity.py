@@ -17,7 +17,7 @@ from llmcycle.files import listing, sha256
 # Keys that change nothing in the result: where it goes, what is shown or logged on the way, whether it was interrupted.
 # They are dropped wherever a stage's subtree has them, because a part is also seen resolved inside what refers to it:
 # a list that `oc.dict.values` made from callbacks loses the item that `callbacks.progress` is.
-NEUTRAL = ("out", "logger", "resume", "progress", "enable_progress_bar")
+NEUTRAL = ("out", "logger", "resume", "checkpoint", "progress", "enable_progress_bar")
 LIBRARIES = ("torch", "transformers", "peft", "torchao")
 
 

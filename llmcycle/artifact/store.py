@@ -74,6 +74,10 @@ class Store:
         """Where the artifact is, or would be; `id` may be the full identity."""
         return self.root / f"{name}-{id[:ID_LENGTH]}"
 
+    def unfinished(self, id: str) -> Path:
+        """Where the stage that will have this id keeps what an interrupted run can go on from."""
+        return self.root / ".unfinished" / id[:ID_LENGTH]
+
     def artifacts(self) -> list[Artifact]:
         """All of them, by folder name."""
         found = self.root.glob(f"*/{MANIFEST}") if self.root.is_dir() else ()

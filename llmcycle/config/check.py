@@ -21,7 +21,7 @@ from .schema import PARTS
 from .signature import bind
 
 # What the runner adds when it calls these nodes.
-SUPPLIED = {"stage": ("out", "logger")}
+SUPPLIED = {"stage": ("out", "logger", "checkpoints")}
 
 
 def check(root: DictConfig) -> None:
@@ -32,11 +32,12 @@ def check(root: DictConfig) -> None:
     """
     refuse(check_structure(root))
     refuse(each(root, check_given))
+    refuse(each(root, check_resume))
     refuse([*(check_hydra(root.hydra) if "hydra" in root else ()), *each(root, check_targets)])
     refuse(each(root, check_reads))
     refuse(each(root, check_inputs))
     refuse(each(root, check_adapters))
-    refuse(each(root, check_data))
+    refuse(each(root, check_parts))
 
 
 def refuse(errors: list[ConfigError]) -> None:
@@ -75,6 +76,16 @@ def check_structure(root: DictConfig) -> list[ConfigError]:
                 ConfigError(dot(name, "stage"), "the recipe names no stage to run", "defaults: [/stage: fit]")
             )
     return errors
+
+
+def check_resume(root: DictConfig, name: str) -> Iterator[ConfigError]:
+    """`resume` is a word that it knows or the folder of a checkpoint."""
+    value = str(stages.node(root, name).get("resume") or stages.RESUME[0])
+    if value not in stages.RESUME and not (Path(value) / identity.CHECKPOINT).is_file():
+        key = dot(name, "resume")
+        yield ConfigError(
+            key, f"{value} is no folder with a checkpoint in it", f"{key}=auto, {key}=never or {key}=FOLDER"
+        )
 
 
 def check_given(root: DictConfig, name: str) -> Iterator[ConfigError]:
@@ -117,13 +128,18 @@ def check_targets(root: DictConfig, name: str) -> Iterator[ConfigError]:
         yield error
         return
     seen: set[tuple[str, str]] = set()
-    nodes = [each for part in PARTS for each in stages.targets(config.get(part), part)]
-    for path, node in sorted(nodes, key=lambda pair: pair[0].count(".") + pair[0].count("[")):
+    for path, node in outermost(config):
         for found in check_node(path, node, dot(name, path)):
             mark = (found.key.rpartition(".")[2], found.reason)
             if mark not in seen:
                 seen.add(mark)
                 yield found
+
+
+def outermost(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Every (dotted path, mapping) that holds a `_target_`, a part before what refers to it."""
+    nodes = [each for part in PARTS for each in stages.targets(config.get(part), part)]
+    return sorted(nodes, key=lambda pair: pair[0].count(".") + pair[0].count("["))
 
 
 def check_node(path: str, node: dict[str, Any], key: str) -> list[ConfigError]:
@@ -203,16 +219,16 @@ def looks_local(value: str) -> bool:
 LOCAL_SUFFIXES = {".txt", ".json", ".jsonl", ".csv", ".parquet", ".gz", ".safetensors", ".gguf"}
 
 
-def check_data(root: DictConfig, name: str) -> Iterator[ConfigError]:
-    """Rows from outside exist, are not empty and have the columns asked for: a data target says so by `preflight`."""
-    data = settled(root, name).get("data")
-    if not data or "_target_" not in data:
-        return
-    target = check_target(data["_target_"], dot(name, "data"))
-    preflight = getattr(target, "preflight", None)
-    if preflight is None:
-        return
-    try:
-        preflight(**{key: value for key, value in data.items() if not key.startswith("_")})
-    except ValueError as error:
-        yield ConfigError(dot(name, "data"), str(error))
+def check_parts(root: DictConfig, name: str) -> Iterator[ConfigError]:
+    """What a part can tell of its arguments before it is built, such as rows that are not there: by its `preflight`."""
+    config = settled(root, name)
+    seen: set[str] = set()
+    for path, node in outermost(config):
+        preflight = getattr(check_target(node["_target_"], dot(name, path)), "preflight", None)
+        try:
+            if preflight is not None:
+                preflight(**{key: value for key, value in node.items() if not key.startswith("_")})
+        except ValueError as error:
+            if str(error) not in seen:  # the same part, seen through a reference
+                yield ConfigError(dot(name, path), str(error))
+            seen.add(str(error))

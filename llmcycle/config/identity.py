@@ -17,6 +17,7 @@ ARTIFACT = "${artifact:"
 ID_LENGTH = 12  # hex digits, as in the store
 # Keys of the `data` part that name content outside the recipe; a local file there counts by its bytes, not its path.
 CONTENT = ("train", "validation")
+CHECKPOINT = "checkpoint.json"  # in the folder that `resume` names: the digests of everything in it
 
 
 def store(root: DictConfig) -> Store:
@@ -93,6 +94,8 @@ def stage_id(root: DictConfig, name: str, asked_by: tuple[str, str] = ("", "")) 
     digests = {key: digest_path(path) for key, path in content(data)}
     config = resolved(root, name, input_tokens(root, name), digests)
     seed = config.pop("seed")
+    if (checkpoint := config.pop("resume", None)) is not None:
+        config["from_checkpoint"] = digest_path(Path(checkpoint) / CHECKPOINT)
     return identify(config, seed=seed, versions=environment())
 
 

@@ -16,6 +16,7 @@ class StageSchema:
     seed: int = "${seed}"  # type: ignore[assignment]
     outputs: str = "${outputs}"
     lifecycle: Optional[List[str]] = None  # noqa: UP006, UP045
+    resume: str = "auto"
     inputs: Dict[str, Any] = field(default_factory=dict)  # noqa: UP006
     stage: Part = None
     module: Part = None
@@ -42,7 +43,7 @@ class StageSchema:
 
 
 # What a recipe may say beside its parts.
-SCALARS = ("name", "seed", "outputs", "lifecycle", "inputs", "world")
+SCALARS = ("name", "seed", "outputs", "lifecycle", "resume", "inputs", "world")
 PARTS = tuple(f.name for f in fields(StageSchema) if f.name not in SCALARS)
 
 

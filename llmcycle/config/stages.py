@@ -10,6 +10,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from .schema import PARTS
 
+RESUME = ("auto", "never")  # the values of `resume` that change no result; any other is a checkpoint's folder
 REFERENCE = re.compile(r"\$\{([^${}]+)\}")
 
 
@@ -29,7 +30,7 @@ def raw(config: DictConfig) -> dict[str, Any]:
     """A plain dict of one stage with its interpolations as written and its absent parts left out."""
     plain = OmegaConf.to_container(config, resolve=False)
     assert isinstance(plain, dict)
-    keys = ("name", "seed", "inputs", *PARTS)
+    keys = ("name", "seed", "inputs", *PARTS, *(("resume",) if plain.get("resume") not in (None, *RESUME) else ()))
     return {key: plain[key] for key in keys if plain.get(key) is not None}
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, cast
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.chat import IGNORE, choose_pad
 from llmcycle.data.encode import Encoder, Example, Row, pad
+from llmcycle.data.loader import Order, TrainingLoader
 
 
 class Rows(Protocol):
@@ -33,6 +33,11 @@ class TokenizerTrainer(Protocol):
 class Batches(pl.LightningDataModule):
     """Encodes rows once, when built, and serves them as shuffled training and ordered validation batches.
 
+    Args:
+        batch_size: training rows of a batch, over all processes together.
+        eval_batch_size: validation rows of a batch.
+        workers: processes that collate training batches; 0 for none.
+
     Attributes:
         rows: the data option, with its rows as they came.
         tokenizer: the given one, or the one trained on `rows.train`; it has a pad token.
@@ -50,9 +55,11 @@ class Batches(pl.LightningDataModule):
         batch_size: int,
         eval_batch_size: int,
         seed: int,
+        workers: int = 0,
     ) -> None:
         super().__init__()
-        self.rows, self.encode, self.seed = rows, encode, seed
+        self.position = 0  # training batches that an interrupted run has used up
+        self.rows, self.encode, self.seed, self.workers = rows, encode, seed, workers
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         if not rows.train:
             raise ValueError("data: there is no training row; look at `data.limit` and at the file itself")
@@ -66,10 +73,21 @@ class Batches(pl.LightningDataModule):
         """One batch, padded with the tokenizer's pad token."""
         return self.encode.collate(examples, cast(int, self.tokenizer.pad_token_id))
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled by `seed` alone, whatever else has drawn random numbers."""
-        generator = torch.Generator().manual_seed(self.seed)
-        return self._loader(self.train, batch_size=self.batch_size, shuffle=True, generator=generator)
+    def train_dataloader(self) -> TrainingLoader:
+        """Shuffled by `seed` alone, without end, from where a resumed run had got to."""
+        trainer = self.trainer
+        parts = (trainer.global_rank, trainer.world_size, trainer.accumulate_grad_batches) if trainer else (0, 1, 1)
+        order = Order(len(self.train), self.batch_size, self.seed)
+        return TrainingLoader(self.train, self.collate, order, self.position, *parts, self.workers)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Lightning's hook: batches that training has used up."""
+        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress if self.trainer else None
+        return {"position": progress.total.processed} if progress else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Lightning's hook."""
+        self.position = state_dict["position"]
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """The validation rows in order; empty when there are none."""

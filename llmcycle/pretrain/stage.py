@@ -11,8 +11,8 @@ from transformers import GenerationConfig
 
 from llmcycle.data.batches import Batches
 from llmcycle.data.chat import Prompt
-from llmcycle.evaluate import Evaluator, Metric, Metrics
-from llmcycle.pretrain.held_out import HeldOut
+from llmcycle.evaluate import Evaluator, Metrics
+from llmcycle.evaluate.loss import HeldOutLoss
 from llmcycle.pretrain.module import NextToken
 from llmcycle.train import fit
 
@@ -26,24 +26,32 @@ def pretrain(
     evaluators: Mapping[str, Evaluator] | None = None,
     samples: Sequence[Prompt] | None = None,
     generate: GenerationConfig | None = None,
+    resume: str = "auto",
     *,
     out: Path,
     logger: Logger | None,
+    checkpoints: Path | None = None,
 ) -> Metrics:
     """`llmcycle.train.fit`, with the loss on the data's validation documents first.
 
     Without `samples` the model continues the beginnings of held-out documents.
     """
     _adopt_tokens(module, batches)
-    texts = [row["text"] for row in batches.rows.validation]
-    held_out = HeldOut(texts, batches.encode.max_length, getattr(batches.rows, "entropy", None)) if texts else None
-    scored = {**({"held_out": held_out} if held_out else {}), **(evaluators or {})}
-    prompts = samples or [" ".join(text.split()[:SAMPLE_WORDS]) for text in texts[:SAMPLES]]
-    metrics = fit(module, batches, trainer, scored, prompts, generate, out=out, logger=logger)
-    if held_out and held_out.entropy is not None:
-        entropy = sum(held_out.entropy) / held_out.tokens(batches.tokenizer)
-        metrics["entropy"] = Metric(entropy, unit="nats/token", n=len(texts))
-    return metrics
+    rows = batches.rows
+    held_out = {"held_out": HeldOutLoss(rows, batches.encode.max_length)} if rows.validation else {}
+    prompts = samples or [" ".join(row["text"].split()[:SAMPLE_WORDS]) for row in rows.validation[:SAMPLES]]
+    return fit(
+        module,
+        batches,
+        trainer,
+        {**held_out, **(evaluators or {})},
+        prompts,
+        generate,
+        resume,
+        out=out,
+        logger=logger,
+        checkpoints=checkpoints,
+    )
 
 
 def _adopt_tokens(module: NextToken, batches: Batches) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.loggers import Logger
 from transformers import GenerationConfig
 
 from llmcycle import engine
 from llmcycle.data.batches import Batches
 from llmcycle.data.chat import Prompt
+from llmcycle.engine import evaluation_mode
 from llmcycle.evaluate.evaluator import Evaluator, compare, evaluate
 from llmcycle.evaluate.metric import Metric, Metrics
 from llmcycle.model import HandOff, expected, hand_off
+from llmcycle.train.bad_steps import BadSteps
+from llmcycle.train.checkpoint import Checkpoint
+from llmcycle.train.checkpoints import Checkpoints
 from llmcycle.train.module import TrainedModule, mean_loss
 
 
@@ -26,9 +32,11 @@ def fit(
     evaluators: Mapping[str, Evaluator] | None = None,
     samples: Sequence[Prompt] | None = None,
     generate: GenerationConfig | None = None,
+    resume: str = "auto",
     *,
     out: Path,
     logger: Logger | None,
+    checkpoints: Path | None = None,
 ) -> Metrics:
     """Train, and write the merged, reloaded and verified model to `out`.
 
@@ -36,17 +44,21 @@ def fit(
         evaluators: score the model before training, and the reloaded one after it, on the same rows.
         samples: prompts that the reloaded model answers into `samples.jsonl`.
         generate: how it answers them; greedy by default.
+        resume: `auto` goes on from the newest whole checkpoint, `never` from none, else from the folder of one.
+        checkpoints: where they are written; None for nowhere.
 
     Returns:
         The evaluators' metrics first, then loss, steps, speed, memory by part and the hand-off's difference.
 
     Raises:
-        ValueError: the loss is no longer a number, or the reloaded model is not the trained one.
+        ValueError: the loss stays no number, a checkpoint can't be written, or what was reloaded is another model.
     """
     device = trainer.strategy.root_device
     before = evaluate(evaluators or {}, module.model.to(device).eval(), batches.tokenizer)
-    seconds = train(module, batches, trainer, logger)
-    cost = {**training_metrics(module, trainer, seconds), **memory_metrics(module)}  # now: a merge uses the model up
+    loss_before = validation_loss(module, batches, device)
+    seconds = train(module, batches, trainer, logger, prepare(trainer, checkpoints, resume))
+    loss = validation_metrics(loss_before, validation_loss(module, batches, device))
+    cost = {**loss, **training_metrics(module, trainer, seconds), **memory_metrics(module)}  # now: a merge uses it up
     probe = {name: tensor.to(device) for name, tensor in batches.probe().items()}
     model, facts = hand_off(module.model.to(device), batches.tokenizer, out, probe)
     after = evaluate(evaluators or {}, model, batches.tokenizer)
@@ -55,12 +67,47 @@ def fit(
     return {**compare(before, after), **cost, **hand_off_metrics(facts)}
 
 
-def train(module: TrainedModule, batches: Batches, trainer: pl.Trainer, logger: Logger | None) -> float:
-    """Run the trainer; seconds that it took."""
+def prepare(trainer: pl.Trainer, root: Path | None, resume: str) -> Checkpoint | None:
+    """Tell the callback that saves where to, put it last, and find what to go on from."""
+    trainer.callbacks.sort(key=lambda callback: isinstance(callback, Checkpoints))  # type: ignore[attr-defined]
+    saving = [callback for callback in trainer.callbacks if isinstance(callback, Checkpoints)]  # type: ignore[attr-defined]
+    return saving[0].open(root, resume) if saving and root else None
+
+
+def train(
+    module: TrainedModule, batches: Batches, trainer: pl.Trainer, logger: Logger | None, found: Checkpoint | None
+) -> float:
+    """Run the trainer from a checkpoint or from the start; seconds that it took."""
     trainer.loggers = [logger] if logger else []
+    limit_steps(trainer, batches)
     start = time.perf_counter()
-    trainer.fit(module, datamodule=batches)
+    trainer.fit(module, datamodule=batches, ckpt_path=str(found.state) if found else None, weights_only=True)
     return time.perf_counter() - start
+
+
+def limit_steps(trainer: pl.Trainer, batches: Batches) -> None:
+    """Batches come without end, so a run by `trainer.max_epochs` becomes one of so many steps."""
+    epochs = trainer.max_epochs
+    if epochs is None or epochs < 0:
+        return
+    steps = math.ceil(epochs * len(batches.train) / batches.batch_size / trainer.accumulate_grad_batches)
+    trainer.fit_loop.epoch_loop.max_steps = min(steps, trainer.max_steps) if trainer.max_steps >= 0 else steps
+    trainer.fit_loop.max_epochs = -1
+
+
+def validation_loss(module: TrainedModule, batches: Batches, device: torch.device) -> float | None:
+    """What training minimises, on the first batch of validation rows; None where that can't be compared."""
+    rows = batches.validation[: batches.eval_batch_size]
+    if not rows or not module.comparable:
+        return None
+    batch = {name: tensor.to(device) for name, tensor in batches.collate(rows).items()}
+    with evaluation_mode(module.model), torch.no_grad():
+        return float(module.loss(batch)[0])
+
+
+def validation_metrics(before: float | None, after: float | None) -> Metrics:
+    """The loss on the same held-out rows before and after training, if there is one."""
+    return {} if after is None else {"validation_loss": Metric(after, before, better="lower")}
 
 
 def training_metrics(module: TrainedModule, trainer: pl.Trainer, seconds: float) -> Metrics:
@@ -71,7 +118,15 @@ def training_metrics(module: TrainedModule, trainer: pl.Trainer, seconds: float)
         "optimizer_steps": Metric(trainer.global_step),
         "seconds": Metric(seconds, unit="s"),
         "tokens_per_second": Metric(float(module.tokens) / seconds, better="higher", unit="tokens/s"),
+        **bad_step_metrics(trainer),
     }
+
+
+def bad_step_metrics(trainer: pl.Trainer) -> Metrics:
+    """How often a step was skipped, and how often the run went back, where something watches that."""
+    watching = [callback for callback in trainer.callbacks if isinstance(callback, BadSteps)]  # type: ignore[attr-defined]
+    counts = {"skipped_steps": "skipped", "restored_checkpoints": "restored"}
+    return {key: Metric(getattr(one, name), better="lower") for one in watching for key, name in counts.items()}
 
 
 def memory_metrics(module: TrainedModule) -> Metrics:

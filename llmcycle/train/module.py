@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from peft import PeftConfig
 from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel
@@ -17,7 +18,7 @@ from transformers import PreTrainedModel
 from llmcycle.model import Memory, adapt, measure
 
 STEPS_ARGUMENTS = ("num_training_steps", "total_steps", "T_max")  # what schedules call the length of a run
-CHECK_EVERY = 50  # steps between looks at whether the loss is still a number: looking makes a GPU wait
+STATE = "llmcycle"  # where a checkpoint keeps what this module has counted
 
 
 class TrainedModule(pl.LightningModule):
@@ -34,7 +35,10 @@ class TrainedModule(pl.LightningModule):
         losses: the training loss of every batch so far; on a GPU as tensors, because reading one would make it wait.
         tokens: tokens that the model has read in training, padding not counted.
         memory: bytes of weights, gradients and optimiser state at the end of training; None before.
+        comparable: whether the loss of a fixed batch means the same before and after training.
     """
+
+    comparable = True
 
     def __init__(
         self,
@@ -49,6 +53,8 @@ class TrainedModule(pl.LightningModule):
         self.losses: list[Tensor | float] = []
         self.tokens: Tensor | int = 0
         self.memory: Memory | None = None
+        self.strict_loading = False  # a checkpoint holds what is trained, not a frozen base
+        self._norm: Tensor | None = None
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar to minimise, and further values to log by name."""
@@ -64,19 +70,15 @@ class TrainedModule(pl.LightningModule):
         """`from_pretrained` leaves dropout off, and Lightning keeps it so."""
         self.model.train()
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: dict[str, Tensor], *_: Any) -> Tensor:
         """Lightning's hook."""
         loss, values = self.loss(batch)
-        if batch_idx % CHECK_EVERY == 0 and not loss.isfinite():
-            raise ValueError(
-                f"the loss is {loss.item()} at step {self.global_step}: lower `optim.lr`, or raise "
-                "`schedule.num_warmup_steps`"
-            )
+        whole = self.over_processes(loss.detach())
         # A tensor kept from each step pins the heap that glibc would use again: 1.5 MB a step on a CPU (measured).
-        self.losses.append(loss.item() if loss.device.type == "cpu" else loss.detach())
-        self.tokens = self.tokens + count_tokens(batch)
+        self.losses.append(whole.item() if whole.device.type == "cpu" else whole)
+        self.tokens = self.tokens + count_tokens(batch) * self.trainer.world_size
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        values = {"loss": loss.detach(), "lr": rate, **values}
+        values = {"loss": whole, "lr": rate, **values}
         self.log_dict({f"train/{name}": value for name, value in values.items()})
         return loss
 
@@ -85,6 +87,50 @@ class TrainedModule(pl.LightningModule):
         loss, values = self.loss(batch)
         size = len(batch["input_ids"])
         self.log_dict({f"validation/{k}": v for k, v in {"loss": loss, **values}.items()}, batch_size=size)
+
+    def over_processes(self, loss: Tensor) -> Tensor:
+        """The mean of all processes' losses."""
+        reduced = self.trainer.strategy.reduce(loss.clone(), reduce_op="mean") if self.trainer.world_size > 1 else loss
+        assert isinstance(reduced, Tensor)
+        return reduced
+
+    def gradient_norm(self) -> Tensor:
+        """The 2-norm of all gradients together, before clipping; counted once a step."""
+        if self._norm is None:
+            self._norm = get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
+        return self._norm
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Lightning's hook: clips by the norm that is logged, or as Lightning does."""
+        norm, self._norm = self.gradient_norm(), None
+        self.log("train/grad_norm", norm)
+        if gradient_clip_algorithm == "value":
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning's hook: frozen weights are left out, as they come from the stage's input again."""
+        frozen = {name for name, p in self.named_parameters() if not p.requires_grad}
+        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k not in frozen}
+        checkpoint[STATE] = {"losses": [float(loss) for loss in self.losses], "tokens": int(self.tokens)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning's hook.
+
+        Raises:
+            ValueError: the checkpoint lacks weights that are trained here.
+        """
+        trained = {name for name, p in self.named_parameters() if p.requires_grad}
+        if missing := sorted(trained - checkpoint["state_dict"].keys()):
+            raise ValueError(f"resume: the checkpoint lacks {missing[0]} and {len(missing) - 1} more weights")
+        counted = checkpoint[STATE]
+        self.losses, self.tokens = list(counted["losses"]), counted["tokens"]
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Lightning's hook. AdaLoRA moves ranks to where a step's gradients say, while they are still there."""
@@ -104,17 +150,20 @@ def count_tokens(batch: dict[str, Tensor]) -> Tensor | int:
     return (batch["labels"] >= 0).sum() if "labels" in batch else batch["input_ids"].numel()
 
 
-def decay_groups(model: nn.Module) -> list[dict[str, Any]]:
-    """Trainable parameters in two groups: matrices, and those without weight decay (norms, biases, embeddings)."""
+def decay_groups(model: Any) -> list[dict[str, Any]]:
+    """Trainable parameters by `kind`: "hidden" matrices, the output "head" if it has a matrix of its own, and "plain".
+
+    The plain ones (norms, biases, embeddings) do not decay.
+    """
     embeddings = {id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    plain = [p for p in trainable if p.ndim < 2 or id(p) in embeddings]
-    kept = {id(p) for p in plain}
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in trainable if id(p) not in kept]},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    heads = {id(p) for p in head.parameters()} if head else set()
+    groups: dict[str, dict[str, Any]] = {"hidden": {}, "head": {}, "plain": {"weight_decay": 0.0}}
+    for p in model.parameters():
+        kind = "plain" if p.ndim < 2 or id(p) in embeddings else "head" if id(p) in heads else "hidden"
+        if p.requires_grad:
+            groups[kind].setdefault("params", []).append(p)
+    return [{**group, "kind": kind} for kind, group in groups.items() if "params" in group]
 
 
 def build_schedule(schedule: Callable[..., LRScheduler], optimizer: Optimizer, steps: int) -> LRScheduler:
