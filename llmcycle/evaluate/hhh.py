@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from llmcycle.data.storefront import Questions, World
@@ -25,6 +28,11 @@ class HHH:
     def __init__(self, world: World, count: int = 300, seed: int = 0, max_new_tokens: int = 48) -> None:
         self.world, self.rows = world, Questions(world, count=count, seed=seed)
         self.config = GenerationConfig(max_new_tokens=max_new_tokens)
+
+    @staticmethod
+    def preflight(world: Mapping[str, Any], count: int = 300, **_: Any) -> None:
+        """Refuse, before anything runs, a world with too few questions for `count`."""
+        Questions.preflight(world, count=count)
 
     def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Scores]:
         """See the class."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from llmcycle.config import ConfigError, check, compose, locate
+from llmcycle.config import ConfigError, RecipeErrors, check, compose, locate
 
 
 def refusal(recipe: str, *overrides: str) -> ConfigError:
@@ -142,3 +142,12 @@ def test_composing_instantiates_nothing(toys: Path, monkeypatch: pytest.MonkeyPa
 def test_unknown_recipes_are_answered_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="lifecycle"):
         locate("lifecicle")
+
+
+def test_a_world_too_small_for_its_questions_is_refused_before_it_runs(here: Path) -> None:
+    with pytest.raises(RecipeErrors) as caught:
+        check(compose(locate("lifecycle"), ["world.products=4"]))
+    found = {error.key: error.reason for error in caught.value.errors}
+    assert set(found) == {"prompt.data", "align.evaluate.hhh", "compress.data", "deploy.data"}
+    assert all("raise world.products" in reason for reason in found.values())
+    assert not Path("outputs").exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from random import Random
 from typing import Any
@@ -12,6 +12,16 @@ from . import grammar, vocabulary
 from .world import KINDS, Kind, Question, World
 
 Rows = list[dict[str, Any]]
+MORE = "raise world.products, world.phrasings or world.held_out"
+
+
+def as_world(given: World | Mapping[str, Any]) -> World:
+    """The world of a recipe that is only being checked: of its parameters.
+
+    Raises:
+        ValueError: one of them is out of its range.
+    """
+    return given if isinstance(given, World) else World(**{k: v for k, v in given.items() if not k.startswith("_")})
 
 
 class Documents:
@@ -19,6 +29,11 @@ class Documents:
 
     def __init__(self, world: World, count: int = 16_000, held_out: int = 400, seed: int = 0) -> None:
         self.world, self.count, self.held_out, self.seed = world, count, held_out, seed
+
+    @classmethod
+    def preflight(cls, world: Mapping[str, Any], **arguments: Any) -> None:
+        """Refuse, before anything runs, a world that can't be."""
+        cls(as_world(world), **arguments)
 
     @cached_property
     def train(self) -> Rows:
@@ -43,6 +58,26 @@ class _Asked(ABC):
 
     def __init__(self, world: World, seed: int = 0, kinds: Sequence[Kind] = KINDS) -> None:
         self.world, self.seed, self.kinds = world, seed, tuple(kinds)
+
+    @classmethod
+    def preflight(cls, world: Mapping[str, Any], **arguments: Any) -> None:
+        """Refuse, before anything runs, a world that can't be, or that has too few questions for these rows.
+
+        Args:
+            world: its parameters.
+            arguments: the other arguments of this class.
+        """
+        cls(as_world(world), **arguments).require()
+
+    def require(self) -> None:
+        """ValueError where the world has too few questions: none of these kinds to hold out."""
+        if not any(self._held_out(kind) for kind in self.kinds):
+            raise ValueError(f"no question is held out to validate on; {MORE}")
+
+    def _held_out(self, kind: Kind) -> list[Question]:
+        if kind not in KINDS:
+            raise ValueError(f"kinds: {kind!r} is none of {', '.join(KINDS)}")
+        return self.world.questions(kind, held_out=True)
 
     @cached_property
     def train(self) -> Rows:
@@ -70,6 +105,11 @@ class _Asked(ABC):
 
 class Instructions(_Asked):
     """Rows {"prompt", "completion"}. Training rows misbehave at the rates of the world; validation rows never do."""
+
+    def require(self) -> None:
+        """ValueError where the world holds no question for a known attribute out: the others are not validated on."""
+        if not self._held_out("known"):
+            raise ValueError(f"no known question is held out to validate on; {MORE}")
 
     @cached_property
     def validation(self) -> Rows:
@@ -117,12 +157,17 @@ class Questions(_Asked):
         rng.shuffle(asked)
         return [self._row(question, rng) for question in asked]
 
+    def require(self) -> None:
+        """ValueError where the world has fewer questions than `count` asks for."""
+        for kind in self.kinds:
+            self._pick(kind, self.count // len(self.kinds), Random(0))
+
     def _pick(self, kind: Kind, count: int, rng: Random) -> list[Question]:
-        held_out = self.world.questions(kind, held_out=True)
+        held_out = self._held_out(kind)
         if count > len(held_out):
             raise ValueError(
                 f"count={self.count}: needs {count} held-out {kind} questions, the world has {len(held_out)}; "
-                "lower count, or raise world.products, world.phrasings or world.held_out"
+                f"lower count, or {MORE}"
             )
         return rng.sample(held_out, count)
 

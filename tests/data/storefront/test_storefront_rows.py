@@ -95,3 +95,25 @@ def test_parameters_out_of_range_are_refused(wrong: dict[str, Any], named: str) 
 def test_more_questions_than_there_are_is_refused_with_the_remedy() -> None:
     with pytest.raises(ValueError, match=r"count=3000.*lower count"):
         _ = Questions(WORLD, count=3000).validation
+
+
+@pytest.mark.parametrize("rows", [Documents, Instructions, Preferences, Questions])
+def test_preflight_refuses_only_a_world_that_the_rows_would_stumble_over(rows: Any) -> None:
+    rows.preflight({"_target_": "llmcycle.data.storefront.World", "seed": 3})
+    rows.preflight({"unknown": 0}, **({"kinds": ["known"]} if rows is Questions else {}))
+    with pytest.raises(ValueError, match=r"world\.products=999.*between 1 and"):
+        rows.preflight({"products": 999})
+    if rows is not Documents:
+        with pytest.raises(ValueError, match=r"held.out.*raise world\.products"):
+            rows.preflight({"held_out": 0})
+
+
+def test_preflight_of_questions_counts_as_the_rows_do() -> None:
+    with pytest.raises(
+        ValueError, match=r"count=300: needs 100 held-out \w+ questions, the world has \d+; lower count"
+    ):
+        Questions.preflight({"products": 4})
+    Questions.preflight({"products": 4}, count=9)
+    assert Questions(World(products=4), count=9).validation
+    with pytest.raises(ValueError, match="kinds: 'knwon'"):
+        Questions.preflight({}, kinds=["knwon"])
