@@ -115,6 +115,10 @@ def test_an_empty_chunk_is_refused(model: LlamaForCausalLM) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"loss_chunk": 16, "z_loss": 1e-30, "gradient_checkpointing": True}])
-def test_a_compiled_step_is_the_plain_one(options: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> None:
+@pytest.mark.parametrize("options", [{}, {"loss_chunk": 16, "gradient_checkpointing": True}], ids=["alone", "all"])
+def test_a_compiled_step_is_the_plain_one(
+    options: dict[str, Any], tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The default backend gives the same, after a minute of compiling.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     assert_equal(step(llama, tokenizer, compile=True, **options), step(llama, tokenizer))
