@@ -2,128 +2,59 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import pytorch_lightning as pl
-import torch
-from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, get_cosine_schedule_with_warmup
+from pytorch_lightning.callbacks import EarlyStopping
+from tiny_run import STEPS, Stopped, batches, run, same
+from transformers import PreTrainedTokenizerFast
 
-from llmcycle.data.batches import Batches
-from llmcycle.data.encode import Completion, Packed
-from llmcycle.train import BadSteps, Checkpoints, TrainedModule
-from llmcycle.train.fit import prepare, train
-
-STEPS = 12
-ADAMW = partial(torch.optim.AdamW, lr=1e-2)
-
-
-@dataclass
-class Rows:
-    train: list[dict[str, Any]]
-    validation: list[dict[str, Any]]
-
-
-class Noisy(TrainedModule):
-    """transformers' own loss, with a draw from each global generator: what dropout and augmentation do."""
-
-    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        noise = 1 + 0.1 * (torch.rand(()) + random.random() + float(np.random.rand()))
-        return self.model(**batch, use_cache=False).loss * noise, {}
-
-
-class Stopped(Exception):
-    """Stands for whatever ends a process."""
-
-
-class StopAfter(pl.Callback):
-    """Ends the run in the middle of a batch of the given number, counted over all steps."""
-
-    def __init__(self, batch: int) -> None:
-        self.batch = batch
-
-    def on_before_zero_grad(self, trainer: pl.Trainer, *_: Any) -> None:
-        if trainer.fit_loop.epoch_loop.batch_progress.total.ready > self.batch:
-            raise Stopped
-
-
-def disturb() -> None:
-    """As another process, or other work before the restart, would leave the global generators."""
-    random.seed(99)
-    np.random.seed(99)
-    torch.manual_seed(99)
-
-
-def module() -> Noisy:
-    torch.manual_seed(1)
-    config = LlamaConfig(
-        vocab_size=261, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-        attention_dropout=0.2,
-    )  # fmt: skip
-    return Noisy(LlamaForCausalLM(config), ADAMW, partial(get_cosine_schedule_with_warmup, num_warmup_steps=2))
-
-
-def batches(tokenizer: PreTrainedTokenizerFast, workers: int, packed: bool) -> Batches:
-    texts = [f"{'abcdefgh'[: 1 + i % 7]} {i}" for i in range(23)]
-    rows = [{"text": t} if packed else {"prompt": t, "completion": t[::-1]} for t in texts]
-    encode = Packed(16) if packed else Completion(16)
-    return Batches(Rows(rows, rows[:4]), encode, tokenizer, 4, 4, seed=5, workers=workers)
-
-
-def run(
-    folder: Path, data: Batches, accumulate: int = 1, stop: int | None = None, every: int = 2, **options: Any
-) -> Noisy:
-    """Train from the newest checkpoint in `folder`, or stop in the middle of batch `stop`."""
-    pl.seed_everything(7, verbose=False)
-    trained = module()
-    callbacks = [Checkpoints(every, keep=2), BadSteps(), *([] if stop is None else [StopAfter(stop)])]
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    settings = {"max_steps": STEPS, "limit_val_batches": 0, "gradient_clip_val": 1.0, "accelerator": "cpu", **options}
-    trainer = pl.Trainer(
-        callbacks=callbacks, accumulate_grad_batches=accumulate, enable_model_summary=False, **quiet, **settings
-    )
-    found = prepare(trainer, folder, "auto")
-    if found or stop is None:
-        disturb_if_resumed(found)
-    train(trained, data, trainer, None, found)
-    return trained
-
-
-def disturb_if_resumed(found: object) -> None:
-    if found:
-        disturb()
-
-
-def same(a: Noisy, b: Noisy) -> bool:
-    """Every loss, and every bit of the weights."""
-    pairs = zip(a.model.state_dict().values(), b.model.state_dict().values(), strict=True)
-    return a.losses == b.losses and all(torch.equal(x, y) for x, y in pairs)
-
-
-@pytest.fixture
-def points(request: pytest.FixtureRequest) -> Iterator[list[int]]:
-    yield [0, 3, 7, 10]
+POINTS = (0, 3, 7, 10)
 
 
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
 @pytest.mark.parametrize("accumulate", [1, 4])
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_resumed_run_is_the_uninterrupted_one(
-    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, workers: int, accumulate: int, packed: bool, points: list[int]
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, workers: int, accumulate: int, packed: bool
 ) -> None:
     whole = run(tmp_path / "whole", batches(tokenizer, workers, packed), accumulate)
     assert len(whole.losses) == STEPS * accumulate
     assert whole.losses != run(tmp_path / "no", batches(tokenizer, workers, packed), accumulate, max_steps=3).losses
-    for point in points:
+    for point in POINTS:
         folder = tmp_path / str(point)
         stop = point * accumulate + (point % accumulate)
         with pytest.raises(Stopped):
             run(folder, batches(tokenizer, workers, packed), accumulate, stop)
         assert same(run(folder, batches(tokenizer, workers, packed), accumulate), whole), f"stopped in batch {stop}"
+
+
+@pytest.mark.parametrize("point", [4, 5, 6, 8, 9])
+def test_validations_on_the_way_are_neither_left_out_nor_repeated(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, point: int
+) -> None:
+    """A run that stops early by its validation loss must see the same ones."""
+
+    def stopping() -> list[EarlyStopping]:
+        return [EarlyStopping("validation/loss", min_delta=10.0, patience=2)]  # nothing improves so much: 3 looks
+
+    options = {
+        "limit_val_batches": 1,
+        "val_check_interval": 3,
+        "check_val_every_n_epoch": None,
+        "num_sanity_val_steps": 0,
+    }
+    data = {"workers": 0, "packed": False}
+    whole = run(tmp_path / "whole", batches(tokenizer, **data), extra=stopping(), **options)
+    assert len(whole.losses) == 9
+    if point < len(whole.losses):
+        with pytest.raises(Stopped):
+            run(tmp_path / "cut", batches(tokenizer, **data), 1, point, 3, stopping(), **options)
+    again = run(tmp_path / "cut", batches(tokenizer, **data), 1, None, 3, stopping(), **options)
+    assert same(again, whole)
+
+
+def test_a_run_of_epochs_is_as_many_steps(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    rows = batches(tokenizer, 0, packed=False)
+    assert len(run(tmp_path, rows, max_steps=-1, max_epochs=2).losses) == 12  # 2 x 23 rows by 4
+    assert len(run(tmp_path / "b", rows, max_steps=5, max_epochs=2).losses) == 5
