@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-AT_ONCE, SIZE_AT_ONCE = 512, 262_144  # documents and characters given to the tokenizer in one call
+AT_ONCE, SIZE_AT_ONCE = 512, 262_144  # documents and characters given to the tokenizer in one call, about
 WORTH_KEEPING = 2_000_000  # characters: fewer are tokenised again as fast as they are read
 LIMIT = 20 * 2**30  # bytes that the cache may hold; what was used longest ago goes first
 
@@ -72,10 +72,12 @@ def encode_documents(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], c
     return kept
 
 
-def document_ids(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Iterator[NDArray[np.int32]]:
-    """Token ids of each text with the tokens around it, [tokens]; texts are drawn as they are needed."""
+def document_ids(
+    tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], at_once: int = SIZE_AT_ONCE
+) -> Iterator[NDArray[np.int32]]:
+    """Token ids of each text with the tokens around it, [tokens]; `at_once` characters are drawn at a time."""
     start, end = around(tokenizer)
-    for batch in portions(texts):
+    for batch in portions(texts, at_once):
         with all_cores():
             encoded = tokenizer(
                 batch, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False
@@ -83,14 +85,14 @@ def document_ids(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> It
         yield from (np.array([*start, *ids, *end], np.int32) for ids in encoded)
 
 
-def portions(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Texts in lists that are worth a call of the tokenizer, and no larger than that."""
+def portions(texts: Iterable[str], at_once: int) -> Iterator[list[str]]:
+    """Texts in lists of about `at_once` characters."""
     batch: list[str] = []
     size = 0
     for text in texts:
         batch.append(text)
         size += len(text)
-        if len(batch) == AT_ONCE or size >= SIZE_AT_ONCE:
+        if len(batch) == AT_ONCE or size >= at_once:
             yield batch
             batch, size = [], 0
     if batch:

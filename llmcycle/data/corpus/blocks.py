@@ -13,6 +13,10 @@ from llmcycle.data.corpus.lanes import Lanes, Place
 from llmcycle.data.encode import Example
 from llmcycle.data.tokenise import document_ids
 
+AHEAD = (
+    32_768  # characters of each lane that are tokenised at a time: few, since all lanes do it before the first block
+)
+
 
 class Position(NamedTuple):
     """Where a lane stands: it has yielded `blocks`, and goes on with token `token` of the document at the place."""
@@ -104,5 +108,5 @@ def tokenised(
 ) -> Iterator[tuple[Place, list[int]]]:
     """The lane's documents as token ids."""
     places, texts = tee(lanes.documents(lane, place, epochs))
-    ids = document_ids(tokenizer, (text for _, text in texts))
+    ids = document_ids(tokenizer, (text for _, text in texts), AHEAD)
     return ((place, one.tolist()) for (place, _), one in zip(places, ids, strict=True))

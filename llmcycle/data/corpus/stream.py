@@ -172,9 +172,9 @@ class StreamedBatches(pl.LightningDataModule):
         """The stream of a process, from its beginning."""
         return TokenStream(self.lanes, self.tokenizer, self.encode.max_length, self.apart, None, rank, world)
 
-    def collate(self, examples: Sequence[Example]) -> dict[str, Any]:
-        """One batch, with the positions after it."""
-        return {**self._collate(examples), "position": [example["position"] for example in examples]}
+    def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        """One batch, padded with the tokenizer's pad token."""
+        return self.encode.collate(examples, cast(int, self.tokenizer.pad_token_id))
 
     def train_dataloader(self) -> DataLoader[Any]:
         """This process's share of every batch, from where a resumed run had got to.
@@ -194,7 +194,7 @@ class StreamedBatches(pl.LightningDataModule):
         return DataLoader(
             self.train,
             batch_size=self.batch_size // world,
-            collate_fn=self.collate,
+            collate_fn=self._collate,
             num_workers=self.workers,
             generator=torch.Generator(),  # its own, or starting to iterate would draw from the global one
         )
@@ -203,7 +203,7 @@ class StreamedBatches(pl.LightningDataModule):
         """The validation rows in order; empty when there are none."""
         if not self.validation:
             return []
-        return DataLoader(cast(Any, self.validation), self.eval_batch_size, collate_fn=self._collate)
+        return DataLoader(cast(Any, self.validation), self.eval_batch_size, collate_fn=self.collate)
 
     def probe(self, count: int = 4) -> dict[str, Tensor]:
         """A few sequences, to compare two models by: `input_ids` and `attention_mask` (B, T), padded right."""
@@ -234,8 +234,8 @@ class StreamedBatches(pl.LightningDataModule):
         """Lightning's hook. Raises as `TokenStream.load_state_dict` does."""
         self.train.load_state_dict(state_dict)
 
-    def _collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
-        return self.encode.collate(examples, cast(int, self.tokenizer.pad_token_id))
+    def _collate(self, examples: Sequence[Example]) -> dict[str, Any]:
+        return {**self.collate(examples), "position": [example["position"] for example in examples]}
 
 
 def gathered(positions: Positions) -> list[list[int]]:
