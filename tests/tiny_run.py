@@ -38,6 +38,24 @@ class Noisy(TrainedModule):
         return self.model(**batch, use_cache=False).loss * noise, {}
 
 
+class Spoilt(Noisy):
+    """Multiplies the loss, or the gradient alone, of some steps by a factor that may be NaN or infinite."""
+
+    def __init__(self, *parts: Any, factor: float, steps: Sequence[int], gradient: bool) -> None:
+        super().__init__(*parts)
+        self.factor, self.steps, self.gradient = factor, steps, gradient
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        loss, values = super().loss(batch)
+        spoil = self.training and not self.gradient and self.global_step in self.steps
+        return loss * (self.factor if spoil else 1.0), values
+
+    def on_after_backward(self) -> None:
+        if self.gradient and self.global_step in self.steps:
+            for parameter in self.parameters():
+                parameter.grad.mul_(self.factor)
+
+
 class Stopped(Exception):
     """Stands for whatever ends a process."""
 
@@ -60,13 +78,14 @@ def disturb() -> None:
     torch.manual_seed(99)
 
 
-def module() -> Noisy:
+def module(cls: type[Noisy] = Noisy, **options: Any) -> Noisy:
     torch.manual_seed(1)
     config = LlamaConfig(
         vocab_size=261, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
         attention_dropout=0.2,
     )  # fmt: skip
-    return Noisy(LlamaForCausalLM(config), ADAMW, partial(get_cosine_schedule_with_warmup, num_warmup_steps=2))
+    schedule = partial(get_cosine_schedule_with_warmup, num_warmup_steps=2)
+    return cls(LlamaForCausalLM(config), ADAMW, schedule, **options)
 
 
 def batches(tokenizer: PreTrainedTokenizerFast, workers: int, packed: bool) -> Batches:
@@ -83,11 +102,12 @@ def run(
     stop: int | None = None,
     every: int = 2,
     extra: Sequence[pl.Callback] = (),
+    trained: TrainedModule | None = None,
     **options: Any,
-) -> Noisy:
+) -> TrainedModule:
     """Train from the newest checkpoint in `folder`, or stop in the middle of batch `stop`."""
     pl.seed_everything(7, verbose=False)
-    trained = module()
+    trained = trained or module()
     callbacks = [Checkpoints(every, keep=2), BadSteps(), *extra, *([] if stop is None else [StopAfter(stop)])]
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     settings = {"max_steps": STEPS, "limit_val_batches": 0, "gradient_clip_val": 1.0, "accelerator": "cpu", **options}
@@ -101,7 +121,7 @@ def run(
     return trained
 
 
-def same(a: Noisy, b: Noisy) -> bool:
+def same(a: TrainedModule, b: TrainedModule) -> bool:
     """Every loss, and every bit of the weights."""
     pairs = zip(a.model.state_dict().values(), b.model.state_dict().values(), strict=True)
     return a.losses == b.losses and all(torch.equal(x, y) for x, y in pairs)

@@ -31,11 +31,11 @@ class BadSteps(pl.Callback):
 
     Attributes:
         skipped, restored: how often it did either.
-        in_doubt: whether the last step was bad; then no checkpoint is written.
+        in_doubt: whether there was no good step since the last bad one; then no checkpoint is written.
     """
 
     def __init__(
-        self, factor: float = 10.0, window: int = 64, warmup: int = 8, patience: int = 5, retries: int = 3
+        self, factor: float = 10.0, window: int = 64, warmup: int = 4, patience: int = 5, retries: int = 3
     ) -> None:
         self.factor, self.warmup, self.patience, self.retries = factor, warmup, patience, retries
         self.losses: deque[float] = deque(maxlen=window)
@@ -46,7 +46,7 @@ class BadSteps(pl.Callback):
     @property
     def in_doubt(self) -> bool:
         """See the class."""
-        return self.in_a_row > 0
+        return self.in_a_row > 0 or self.tries > 0
 
     def state_dict(self) -> dict[str, Any]:
         """Lightning's hook."""
