@@ -30,6 +30,12 @@ SMALLEST = {
     "deploy": ["stage.prompts=4", "stage.max_new_tokens=4"],
 }
 SMALLEST["reinforce"] = SMALLEST["rlvr"]
+# Recipes that stand outside the lifecycle.
+ALONE = {
+    "pretrain_mlm": SMALLEST["pretrain"],
+    "nanogpt": ["data.train=corpus.txt", "trainer.max_steps=3"],
+    "pretrain_continued": SMALLEST["pretrain"],
+}
 LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "align", "compress", "deploy"]
 
 
@@ -59,7 +65,7 @@ def last_report() -> dict:
 
 
 def test_every_recipe_is_run_by_this_file() -> None:
-    assert {name for name in recipes() if not name.startswith("smollm2/")} == {*SMALLEST, "lifecycle"}
+    assert {name for name in recipes() if not name.startswith("smollm2/")} == {*SMALLEST, *ALONE, "lifecycle"}
 
 
 @pytest.mark.parametrize("align", ["align", "reinforce", "rlvr"])
@@ -79,6 +85,14 @@ def test_a_second_time_there_is_nothing_to_do() -> None:
 def test_a_changed_key_of_align_reruns_align_compress_and_deploy() -> None:
     assert command(*lifecycle("align"), "align.loss.beta=0.2") == 0
     assert [stage["name"] for stage in last_report()["stages"] if not stage["skipped"]] == LIFECYCLE[4:]
+
+
+@pytest.mark.parametrize("recipe", ALONE)
+def test_a_recipe_alone(recipe: str) -> None:
+    Path("corpus.txt").write_text("to be, or not to be\n" * 50)
+    base = next(path for path in Path("outputs/artifacts").glob("pretrain-*"))
+    inputs = [f"inputs.model={base}"] if recipe == "pretrain_continued" else []
+    assert command(recipe, *ALONE[recipe], *inputs) == 0
 
 
 def test_replaying_any_artifact_gives_its_id() -> None:

@@ -98,7 +98,7 @@ class TrainingLoader:
             num_workers=self.workers,
             generator=torch.Generator(),  # its own, or starting to iterate would draw from the global one
         )
-        counted = self.parts > 1 and "labels" in self.examples[0]
+        counted = self.parts > 1 and not {"labels", "labelled"}.isdisjoint(self.examples[0])
         for number, batch in enumerate(loader, start=self.position):
             if counted:
                 batch["num_items_in_batch"] = torch.tensor(self._labels(number) / self.parts)
@@ -121,5 +121,5 @@ class TrainingLoader:
 
 
 def labelled(example: Example) -> int:
-    """Tokens that a causal model is asked for: labels but the first, which nothing predicts."""
-    return sum(label != IGNORE for label in example["labels"][1:])
+    """Tokens that a model is asked for: `labelled`, or those of `labels` but the first, which nothing predicts."""
+    return example["labelled"] if "labelled" in example else sum(label != IGNORE for label in example["labels"][1:])

@@ -42,7 +42,7 @@ class Masked:
         self.max_length, self.rate, self.masked, self.random, self.seed = max_length, rate, masked, random, seed
 
     def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:
-        """One example a packed row: `input_ids`, `position_ids`, `hideable` (places of ordinary tokens), `index`.
+        """One example a packed row: tokens and positions, the places that may be hidden and how many will be.
 
         Raises:
             ValueError: the tokenizer has no mask token.
@@ -51,14 +51,16 @@ class Masked:
             raise ValueError("tokenizer: it has no mask token to hide others with; set `tokenizer.mask=true`")
         special = set(tokenizer.all_special_ids)
         facts = {"mask_token_id": tokenizer.mask_token_id, "vocabulary": len(tokenizer)}
-        return [
-            {
-                **{name: example[name] for name in ("input_ids", "position_ids", "index")},
-                "hideable": [place for place, token in enumerate(example["input_ids"]) if token not in special],
-                **facts,
-            }
-            for example in Packed(self.max_length).encode(rows, tokenizer)
-        ]
+        examples: list[Example] = []
+        for packed in Packed(self.max_length).encode(rows, tokenizer):
+            hideable = [place for place, token in enumerate(packed["input_ids"]) if token not in special]
+            kept = {name: packed[name] for name in ("input_ids", "position_ids", "index")}
+            examples.append({**kept, "hideable": hideable, "labelled": self.count(len(hideable)), **facts})
+        return examples
+
+    def count(self, hideable: int) -> int:
+        """How many of so many tokens are predicted."""
+        return min(hideable, max(1, round(self.rate * hideable)))
 
     def collate(self, examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]:
         """`input_ids`, `attention_mask`, `labels` (-100 where nothing is hidden) and `position_ids`: (B, T).
@@ -82,7 +84,7 @@ class Masked:
         counter = np.array([0, 0, example.get("epoch", 0), example["index"]], dtype=np.uint64)
         generator = np.random.Generator(np.random.Philox(key=self.seed, counter=counter))
         places = generator.permutation(np.array(example["hideable"], dtype=np.int64))
-        places = places[: max(1, round(self.rate * len(places)))]
+        places = places[: self.count(len(places))]
         labels = np.full_like(ids, IGNORE)
         labels[places] = ids[places]
         draw, other = generator.random(len(places)), generator.integers(example["vocabulary"], size=len(places))

@@ -17,6 +17,8 @@ from llmcycle.train.cross_entropy import head_cross_entropy, without_head
 
 TARGETS = ("labels", "num_items_in_batch")  # what only the loss is given of a batch
 
+TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
+
 
 class NextToken(TrainedModule):
     """Cross-entropy of every token given those before it in its document, in nats a token.
@@ -51,6 +53,11 @@ class NextToken(TrainedModule):
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         self.run: Callable[..., Any] = torch.compile(self.forward) if compile else self.forward
 
+    @property
+    def plain(self) -> bool:
+        """Whether transformers' own loss is all that is asked for."""
+        return not self.z_loss and self.loss_chunk is None
+
     def forward(self, **inputs: Any) -> Any:
         """The model's output."""
         return self.model(**inputs)
@@ -62,7 +69,7 @@ class NextToken(TrainedModule):
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """`batch` is that of `llmcycle.data.encode.Packed`. With a z-loss, its nats a token are logged apart."""
         inputs, labels = self.inputs(batch), batch["labels"]
-        if not self.z_loss and self.loss_chunk is None:
+        if self.plain:
             return self.run(**inputs, **{name: batch[name] for name in TARGETS if name in batch}).loss, {}
         with without_head(self.model) as head:
             output = self.run(**inputs)
@@ -78,9 +85,20 @@ class NextToken(TrainedModule):
 
 
 class MaskedToken(NextToken):
-    """Cross-entropy of the hidden tokens of `llmcycle.data.masked.Masked`, given all others of their document."""
+    """Cross-entropy of the hidden tokens of `llmcycle.data.masked.Masked`, given all others of their document.
+
+    Only they go through the output layer, and a loss over several parts of a step weighs them all alike, which the
+    losses of transformers' masked models do not.
+    """
 
     shift = 0
+    plain = False
+
+    def on_fit_start(self) -> None:
+        """A bare configuration knows no token ids: it gets the tokenizer's."""
+        super().on_fit_start()
+        tokenizer = self.trainer.datamodule.tokenizer  # type: ignore[attr-defined]
+        self.model.config.update({name: getattr(tokenizer, name) for name in TOKEN_IDS})
 
     def inputs(self, batch: dict[str, Tensor]) -> dict[str, Any]:
         """Tokens, positions, and a mask that keeps packed documents apart."""

@@ -87,6 +87,17 @@ def test_the_step_is_the_plain_one(build: Build, options: dict[str, Any], tokeni
     assert_equal(step(build, tokenizer, **options), step(build, tokenizer))
 
 
+def test_the_masked_loss_is_transformers(tokenizer: PreTrainedTokenizerFast) -> None:
+    model = bert(tokenizer).eval()
+    module = MaskedToken(model, partial(torch.optim.SGD, lr=0.1), get_constant_schedule)
+    encode = Masked(48, rate=0.3)
+    batch = encode.collate(encode.encode([{"text": "the quick brown fox"}], tokenizer), 0)
+    theirs = model(input_ids=batch["input_ids"], labels=batch["labels"]).loss
+    assert module.loss(batch)[0].item() == pytest.approx(theirs.item(), rel=1e-6)
+    batch["num_items_in_batch"] = 2 * (batch["labels"] >= 0).sum()
+    assert module.loss(batch)[0].item() == pytest.approx(theirs.item() / 2, rel=1e-6)
+
+
 def test_a_given_count_divides_the_loss_on_either_path(tokenizer: PreTrainedTokenizerFast) -> None:
     plain = step(llama, tokenizer)
     for options in ({}, {"loss_chunk": 16}):
