@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
+import re
 import subprocess
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
@@ -51,10 +53,14 @@ def canonical(value: Any) -> str:
 
 
 def digest_path(path: Path | str) -> str:
-    """`sha256:...` of a file's bytes, or of the sorted relative names and digests of all files in a folder."""
+    """`sha256:...` of a file's bytes, or of the sorted names and digests of all files in a folder or matching `*`."""
     path = Path(path)
     if path.is_file():
         return f"sha256:{sha256(path)}"
+    if glob.has_magic(str(path)) and (found := sorted(glob.glob(str(path), recursive=True))):
+        root = Path(re.split(r"[*?\[]", str(path))[0] + "_").parent
+        digests = {Path(name).relative_to(root).as_posix(): digest_path(name) for name in found}
+        return f"sha256:{hashlib.sha256(canonical(digests).encode()).hexdigest()}"
     if not path.is_dir():
         raise ValueError(f"{path} does not exist, so it has no digest. Check the path; it is relative to {Path.cwd()}.")
     files = {name: sha256(file) for name, file in listing(path).items()}

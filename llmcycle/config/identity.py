@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,24 @@ def input_tokens(root: DictConfig, name: str) -> dict[str, str]:
 
 
 def content(data: Any) -> Iterator[tuple[str, Path]]:
-    """(key, path) of every local file or folder that a resolved `data` part names."""
-    for key in CONTENT:
-        value = data.get(key) if isinstance(data, dict) else None
-        if isinstance(value, str) and Path(value).expanduser().exists():
+    """(dotted key, path) of every local file or folder, and of files by `*`, that a resolved `data` part names."""
+    if not isinstance(data, dict):
+        return
+    places = [(key, data.get(key)) for key in CONTENT] + list(_named(data.get("sources"), "sources"))
+    for name, each in (data.get("filters") or {}).items():
+        places += _named(each.get("against"), f"filters.{name}.against")
+    for key, value in places:
+        if isinstance(value, str) and (Path(value).expanduser().exists() or glob.glob(value, recursive=True)):
             yield key, Path(value).expanduser()
+
+
+def _named(sources: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of the places of named sources, each given by its path alone or among other settings."""
+    for name, given in (sources or {}).items():
+        if isinstance(given, dict):
+            yield from ((f"{key}.{name}.{setting}", given.get(setting)) for setting in ("path", *CONTENT))
+        else:
+            yield f"{key}.{name}", given
 
 
 def resolved(
@@ -77,7 +91,7 @@ def resolved(
     with open_dict(where):
         where.inputs = {**raw_inputs(root, name), **inputs}
         for key, digest in (digests or {}).items():
-            where.data[key] = digest
+            OmegaConf.update(where.data, key, digest)
     parts = ((key, where[key]) for key in stages.raw(where))
     return {key: stages.plain(part) if OmegaConf.is_config(part) else part for key, part in parts}
 

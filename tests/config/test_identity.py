@@ -53,6 +53,26 @@ def test_data_counts_by_its_bytes_and_not_by_its_path(toys: Path) -> None:
     assert ids()["first"] != before["first"]
 
 
+def corpus(*overrides: str) -> str:
+    return stage_id(compose(locate("pretrain"), ["data=corpus", "samples=general", *overrides]), "")
+
+
+def test_every_file_of_a_corpus_counts_by_its_bytes(here: Path) -> None:
+    for name in ("a1.txt", "a2.txt", "b.txt", "quiz.txt"):
+        Path(name).write_text(name)
+    quiz = "+data.filters.quiz={_target_: llmcycle.data.corpus.Decontaminate, against: {q: quiz.txt}}"
+    given = "data.sources={a: {path: 'a*.txt', weight: 2}, b: b.txt}", quiz
+    Path("c.txt").write_text("b.txt")
+    before = corpus(*given)
+    assert corpus("data.sources={a: {path: 'a*.txt', weight: 2}, b: c.txt}", quiz) == before
+    for name in ("a2.txt", "b.txt", "quiz.txt"):
+        Path(name).write_text("other")
+        assert corpus(*given) != before
+        Path(name).write_text(name)
+    Path("a3.txt").write_text("new")
+    assert corpus(*given) != before
+
+
 def test_inputs_count_by_what_they_are(toys: Path) -> None:
     for name in ("one", "two"):
         Path(name).mkdir()

@@ -73,8 +73,10 @@ def source(name: str, given: Given, key: str = "data.sources") -> Source:
     """A source from its path alone, or from a mapping of its settings.
 
     Raises:
-        ValueError: an unknown setting, no path, or a weight that is not positive.
+        ValueError: a dot in the name, an unknown setting, no path, or a weight that is not positive.
     """
+    if "." in name:
+        raise ValueError(f"{key}: `{name}` has a dot, which a key can't have; name it without")
     settings = {"path": given} if isinstance(given, str) else dict(given)
     known = [field.name for field in fields(Source) if field.name != "name"]
     for setting in settings:

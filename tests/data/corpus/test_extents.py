@@ -124,6 +124,7 @@ def test_half_of_a_surrogate_pair_is_replaced(tmp_path: Path) -> None:
     [
         ({}, "name at least one"),
         ({"a": {"path": "x.txt", "wieght": 2}}, r"data\.sources\.a: .*`wieght`; did you mean `weight`"),
+        ({"a.txt": "a.txt"}, r"data\.sources: `a\.txt` has a dot"),
         ({"a": {"weight": 2}}, r"data\.sources\.a: it needs `path`"),
         ({"a": {"path": "x.txt", "weight": 0}}, r"data\.sources\.a\.weight=0"),
     ],
