@@ -1,0 +1,98 @@
+"""Training processes that are killed, some of them in a save, until one reaches the end. Used by tests and bench."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import torch
+from conftest import byte_tokenizer
+from tiny_run import batches, run
+
+from llmcycle.train import TrainedModule, checkpoint
+
+STEPS = 40
+RESULT, SAVING = "result.txt", "saving"
+
+
+def digest(trained: TrainedModule) -> str:
+    """Of all losses and every bit of the weights."""
+    found = hashlib.sha256(repr(trained.losses).encode())
+    for tensor in trained.model.state_dict().values():
+        found.update(tensor.numpy().tobytes())
+    return found.hexdigest()
+
+
+def train(folder: Path, slow_save: float = 0.0, steps: int = STEPS) -> str:
+    """The digest of a run that saves every second step and says in a file when it does."""
+
+    def dawdle(path: Path) -> None:
+        (folder / SAVING).touch()
+        time.sleep(slow_save)
+        flush(path)
+
+    flush = checkpoint.sync_all
+    checkpoint.sync_all = dawdle
+    try:
+        torch.set_num_threads(1)
+        return digest(run(folder / "checkpoints", batches(byte_tokenizer(), 0, packed=False), max_steps=steps))
+    finally:
+        checkpoint.sync_all = flush
+
+
+def forked(work: Callable[[], None], log: Path) -> int:
+    """Do `work` in a child of this process; gives its id at once."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+        work()
+        code = 0
+    except SystemExit as left:
+        code = int(left.code or 0)
+    finally:
+        os._exit(code)
+
+
+def attempt(folder: Path, draw: Random, in_save: bool) -> bool:
+    """Start a run and kill it, in a save if asked; whether it had reached its end before that."""
+    folder.mkdir(exist_ok=True)
+    (folder / SAVING).unlink(missing_ok=True)
+
+    def work() -> None:
+        (folder / RESULT).write_text(train(folder, 0.3 if in_save else 0.0))
+
+    child = forked(work, folder / "log.txt")
+    deadline = time.monotonic() + draw.uniform(0.3, 1.5)
+    while not (in_save and (folder / SAVING).exists()) and (in_save or time.monotonic() < deadline):
+        if os.waitpid(child, os.WNOHANG)[0]:
+            return True
+        time.sleep(0.01)
+    if in_save:
+        time.sleep(draw.uniform(0, 0.3))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+def killed(folder: Path, seed: int, kills: int) -> tuple[int, int, str]:
+    """Kill a run up to `kills` times, every second time in a save; then let it end. Kills, those in saves, digest."""
+    draw, done, saving = Random(seed), 0, 0
+    for number in range(kills):
+        in_save = number % 2 == 1
+        if attempt(folder, draw, in_save):
+            break
+        done, saving = done + 1, saving + in_save
+    else:
+        child = forked(lambda: (folder / RESULT).write_text(train(folder)) and None, folder / "log.txt")
+        os.waitpid(child, 0)
+    return done, saving, (folder / RESULT).read_text()
