@@ -96,10 +96,17 @@ def main(arguments: list[str] | None = None) -> None:
 
         sys.exit(print(__version__))
     if arguments[0] in VERBS:
-        from llmcycle import verbs
-
-        sys.exit(guard(lambda: verbs.run(arguments[0], arguments[1:])))
+        sys.exit(guard(lambda: run_verb(*arguments)))
     sys.exit(guard(lambda: run(parse(arguments), arguments)))
+
+
+def run_verb(verb: str, *arguments: str) -> int:
+    """Run a verb; one that takes overrides is told of dashes before them."""
+    from llmcycle import verbs
+
+    if verb == "check":
+        refuse_dashed([word for word in arguments if not word.startswith("--allow=")])
+    return verbs.run(verb, list(arguments))
 
 
 def shipped_recipes() -> str:
@@ -151,8 +158,17 @@ def run(command: Command, arguments: list[str]) -> int:
     return hand_over(recipe, [*command.flags, *command.overrides], arguments)
 
 
+def refuse_dashed(words: list[str]) -> None:
+    """`--peft=dora` is an override with dashes too many; Hydra would only show its usage."""
+    for word in words:
+        name = word.partition("=")[0]
+        if word.startswith("--") and "=" in word and name not in VALUE_FLAGS | INSPECT | {"--experimental-rerun"}:
+            raise ValueError(f"{word}: an override has no dashes before it\n  try: {word.lstrip('-')}")
+
+
 def refuse_stray(command: Command) -> None:
     """A second bare word is a forgotten `key=`, or a recipe too many."""
+    refuse_dashed(command.flags)
     if len(command.words) > 1:
         raise ValueError(f"{command.words[1]}: an override has the form key=value\n  try: KEY={command.words[1]}")
 

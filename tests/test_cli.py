@@ -88,12 +88,26 @@ def test_check_refuses_with_exit_code_2_and_writes_nothing(here: Path, capsys: p
     assert not list(here.iterdir())
 
 
-@pytest.mark.parametrize("words", [("finetne",), ("finetune", "dora"), ("lineage", "abcd"), ("-m",)])
+@pytest.mark.parametrize(
+    "words", [("finetne",), ("finetune", "dora"), ("lineage", "abcd"), ("-m",), ("finetune", "--peft=dora")]
+)
 def test_mistakes_are_explained(here: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert command(*words) == 2
     text = capsys.readouterr().err
     assert "try:" in text
     assert len(text.splitlines()) <= 10
+    assert not list(here.iterdir())
+
+
+def test_dashes_before_an_override_are_taken_off(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (("finetune", "--peft=dora"), ("check", "finetune", "--peft=dora")):
+        assert command(*words) == 2
+        assert "try: peft=dora" in capsys.readouterr().err
+
+
+def test_gc_where_there_is_no_store(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("gc") == 2
+    assert "--outputs" in capsys.readouterr().err
     assert not list(here.iterdir())
 
 

@@ -15,9 +15,11 @@ from llmcycle.artifact import CorruptArtifact
 from . import identity, stages
 from .adapters import check_adapters
 from .allow import check_lookup, check_target, lookups
-from .errors import ConfigError, RecipeErrors, choose
+from .errors import ConfigError, RecipeErrors, choose, nearest
+from .hints import by_ending, dotted
 from .hydra_node import check_hydra
-from .schema import PARTS
+from .paths import extended
+from .schema import PARTS, SCALARS
 from .signature import bind
 
 # What the runner adds when it calls these nodes.
@@ -60,15 +62,19 @@ def check_structure(root: DictConfig) -> list[ConfigError]:
     """The lifecycle's list and the root's keys."""
     present = [str(key) for key in root if stages.is_stage(root[key])]
     errors = [
-        ConfigError("lifecycle", f"`{name}` is no stage of this recipe", choose(name, present))
+        ConfigError(
+            "lifecycle", f"`{name}` is no stage of this recipe", nearest(name, present) or in_order(root, present)
+        )
         for name in stages.names(root)
         if name and name not in present
     ]
-    if root.get("lifecycle"):
-        known = ["seed", "outputs", "world", "lifecycle", *present]
-        errors += [
-            ConfigError(key, "nothing reads this key", choose(key, known)) for key in stages.unknown_root_keys(root)
-        ]
+    known = ["seed", "outputs", "world", "lifecycle", *present] if root.get("lifecycle") else [*SCALARS, *PARTS]
+    deeper = list(dotted(stages.plain(root, resolve=False)))
+    for key in stages.unknown_root_keys(root):
+        remedy = nearest(key, known) or next(iter(by_ending(key, deeper)), "") or choose(key, known)
+        errors.append(ConfigError(key, "nothing reads this key", remedy))
+    if not isinstance(root.seed, int):
+        errors.append(ConfigError("seed", f"a whole number is needed, found {root.seed!r}", "seed=0"))
     for name in [] if errors else stages.names(root):
         where = stages.node(root, name)
         if not where.get("stage"):
@@ -88,9 +94,17 @@ def check_resume(root: DictConfig, name: str) -> Iterator[ConfigError]:
         )
 
 
+def in_order(root: DictConfig, present: list[str]) -> str:
+    """The lifecycle that is left when the stages that the recipe lacks are taken out."""
+    return f"lifecycle=[{','.join(name for name in root.lifecycle if name in present)}]"
+
+
 def check_given(root: DictConfig, name: str) -> Iterator[ConfigError]:
-    """Every input has a value, and the stage that it asks for exists."""
+    """Every input that is read has a value, and the stage that it asks for exists."""
+    read = stages.reached(stages.raw(stages.node(root, name)))
     for key, value in identity.raw_inputs(root, name).items():
+        if ("inputs", key) not in read:
+            continue
         here, other = dot(name, "inputs", key), identity.sibling(value)
         if value in (None, "???"):
             yield ConfigError(here, "it is missing", f"{here}=FOLDER, an artifact's id or a Hub name")
@@ -115,6 +129,9 @@ def settled(root: DictConfig, name: str) -> dict[str, Any]:
             raise ConfigError(
                 found.group(1), f"it is missing, and {error.full_key} needs it", f"{found.group(1)}=VALUE"
             ) from None
+        if found := re.search(r"Interpolation key '(\S+)' not found", reason):
+            reason = f"it refers to {found.group(1)}, which this recipe does not have"
+            raise ConfigError(str(error.full_key), reason, f"{dot(name, str(error.full_key))}=VALUE") from None
         raise ConfigError(str(error.full_key), reason) from None
     except OmegaConfBaseException as error:
         raise ConfigError(str(error.full_key or name), str(error).splitlines()[0]) from None
@@ -166,15 +183,24 @@ def check_reads(root: DictConfig, name: str) -> Iterator[ConfigError]:
     for part in PARTS:
         if raw.get(part) and part not in parts:
             yield ConfigError(
-                dot(name, part), f"nothing in this recipe reads it: `{raw['name']}` has no use for {part}"
+                dot(name, part),
+                f"nothing in this recipe reads it: `{raw['name']}` has no use for {part}",
+                "leave it out",
             )
     for key in raw["inputs"]:
         if ("inputs", key) not in read:
             used = sorted(reference[1] for reference in read if reference[0] == "inputs" and len(reference) > 1)
-            yield ConfigError(dot(name, "inputs", key), "nothing reads this input", choose(key, used) if used else "")
+            remedy = nearest(key, used) or without(root, name) or (choose(key, used) if used else "")
+            yield ConfigError(dot(name, "inputs", key), "nothing in this recipe reads this input", remedy)
     for path, value in stages.strings({part: raw.get(part) for part in PARTS}):
         if value == "???":
             yield ConfigError(dot(name, path), "it is missing", f"{dot(name, path)}=VALUE")
+
+
+def without(root: DictConfig, name: str) -> str:
+    """How to run the shipped recipe that this one extends by an input: `reinforce` is `rlvr` with a reward model."""
+    base = extended(str(root.hydra.runtime.choices.get(f"recipes@{name}") if name else root.hydra.job.config_name))
+    return "" if not base else f"recipes@{name}={base}" if name else f"llmcycle {base}, which does without it"
 
 
 def check_inputs(root: DictConfig, name: str) -> Iterator[ConfigError]:
@@ -208,7 +234,16 @@ def check_location(root: DictConfig, name: str, key: str, other: str | None) -> 
     if artifact is not None:
         artifact.verify()
     elif other is None and not Path(value).expanduser().exists() and looks_local(value):
-        yield ConfigError(dot(name, "inputs", key), f"there is no file, folder or artifact {value}", "llmcycle lineage")
+        here = dot(name, "inputs", key)
+        yield ConfigError(here, f"there is no file, folder or artifact {value}", f"{here}={known_place(root, value)}")
+
+
+def known_place(root: DictConfig, value: str) -> str:
+    """What is there and has nearly this name: a neighbour of the path, or an artifact."""
+    parent = Path(value).expanduser().parent
+    beside = [str(path) for path in parent.iterdir()] if parent.is_dir() else []
+    made = [artifact.folder.name for artifact in identity.store(root).artifacts()]
+    return nearest(value, [*beside, *made]) or "FOLDER, an artifact's id or a Hub name"
 
 
 def looks_local(value: str) -> bool:
@@ -230,5 +265,7 @@ def check_parts(root: DictConfig, name: str) -> Iterator[ConfigError]:
                 preflight(**{key: value for key, value in node.items() if not key.startswith("_")})
         except ValueError as error:
             if str(error) not in seen:  # the same part, seen through a reference
-                yield ConfigError(dot(name, path), str(error))
+                inner = re.match(rf"{re.escape(path)}([.][\w.]+): (.*)", str(error), re.DOTALL)
+                key, reason = inner.groups() if inner else ("", str(error))
+                yield ConfigError(dot(name, path) + key, reason)
             seen.add(str(error))

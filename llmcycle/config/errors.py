@@ -34,10 +34,11 @@ class RecipeErrors(ConfigError):
 
 
 def nearest(name: str, candidates: Iterable[str], cutoff: float = 60.0) -> str | None:
-    """The candidate most like `name` (0 to 100 by rapidfuzz's ratio), or None when none is close."""
+    """The candidate most like `name` (0 to 100 by rapidfuzz's ratio, cases being equal), or None when none is close."""
     from rapidfuzz import fuzz, process
 
-    found = process.extractOne(name, list(dict.fromkeys(candidates)), scorer=fuzz.ratio, score_cutoff=cutoff)
+    known = list(dict.fromkeys(candidates))
+    found = process.extractOne(name, known, scorer=fuzz.ratio, processor=str.lower, score_cutoff=cutoff)
     return found[0] if found else None
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
-from .errors import ConfigError, choose
+from .errors import ConfigError, nearest
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -55,4 +56,13 @@ def locate(recipe: str) -> Path:
         return ours
     if own.is_dir() and (own / "recipe.yaml").is_file():
         return (own / "recipe.yaml").resolve()
-    raise ConfigError(recipe, "no recipe has this name and no file this path", "llmcycle " + choose(recipe, recipes()))
+    near = nearest(recipe, recipes())
+    remedy = f"llmcycle {near}" if near else "llmcycle ls recipes, or ./FILE.yaml for a recipe of your own"
+    raise ConfigError(recipe, "no recipe has this name and no file this path", remedy)
+
+
+def extended(recipe: str) -> str:
+    """The shipped recipe that a shipped recipe extends; "" where it extends none, or is not shipped."""
+    path = shipped("recipes") / f"{recipe}.yaml"
+    found = re.search(r"- /recipes/(\S+)@_here_", path.read_text("utf-8")) if path.is_file() else None
+    return found[1] if found else ""

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from .schema import PARTS
+from .schema import PARTS, SCALARS
 
 RESUME = ("auto", "never")  # the values of `resume` that change no result; any other is a checkpoint's folder
 REFERENCE = re.compile(r"\$\{([^${}]+)\}")
@@ -90,8 +90,8 @@ def is_stage(value: Any) -> bool:
 
 
 def unknown_root_keys(root: DictConfig) -> list[str]:
-    """Root keys of a lifecycle that are neither run-wide, nor a stage, nor read by one through `${key...}`."""
-    known = {"hydra", "seed", "outputs", "lifecycle"}
+    """Root keys that are neither run-wide, nor a stage's or its parts, nor read by one through `${key...}`."""
+    known = {"hydra", "seed", "outputs", "lifecycle", *(() if root.get("lifecycle") else (*SCALARS, *PARTS))}
     read = {
         inner.partition(".")[0] for _, text in strings(plain(root, resolve=False)) for inner in REFERENCE.findall(text)
     }

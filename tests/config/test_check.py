@@ -43,7 +43,7 @@ def test_a_good_recipe_passes_alone_and_nested(toys: Path) -> None:
         ("+second.peft.lora_alfa=3", "second.peft.lora_alfa", "lora_alpha"),
         ("+second.inputs.modle=x", "second.inputs.modle", "model"),
         ("+quant@second.quant=eight", "second.quant", ""),
-        ("+second.quant={_target_: torchao.quantization.Int8WeightOnlyConfig}", "second.quant", "quant@second.quant"),
+        ("+second.quant={_target_: torchao.quantization.Int8WeightOnlyConfig}", "second.quant", ""),
         ("+thing=3", "thing", "third"),
         ("+world.products=3", "world", ""),
         ("second.inputs.model=./nowhere", "second.inputs.model", ""),
@@ -151,3 +151,60 @@ def test_a_world_too_small_for_its_questions_is_refused_before_it_runs(here: Pat
     assert set(found) == {"prompt.data", "align.evaluate.hhh", "compress.data", "deploy.data"}
     assert all("raise world.products" in reason for reason in found.values())
     assert not Path("outputs").exists()
+
+
+LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "compress", "deploy"]
+
+
+@pytest.mark.parametrize(
+    ("command", "key", "remedy"),
+    [
+        ("prompt inputs.model=o/n evaluate=hhh", "evaluate", "one of: data, generate, logger, samples, stage"),
+        ("finetune inputs.model=o/n +quant=int8", "quant", "leave it out"),
+        ("finetune inputs.model=o/n generate=beam", "generate", "+generate=beam"),
+        ("lifecycle peft=dora", "peft", "one of: peft@align.peft=dora, peft@reward.peft=dora, peft@finetune.peft=dora"),
+        ("lifecycle peft@finetun.peft=dora", "peft@finetun.peft", "peft@finetune.peft=dora"),
+        ("lifecycle finetune.peft.rank=5", "finetune.peft.rank", "finetune.peft.r=5"),
+        ("lifecycle align.bta=0.2", "align.bta", "align.loss.beta=0.2"),
+        ("lifecycle ~align", "lifecycle", f"lifecycle=[{','.join(LIFECYCLE)}]"),
+        ("lifecycle seed=abc", "seed", "seed=0"),
+        ("finetune inputs.model=o/n peft=LoRA", "peft=LoRA", "peft=lora"),
+        ("finetune inputs.model=o/n peft=null", "peft=null", "peft=none"),
+        ("finetune inputs.model=o/n +r=3", "r", "peft.r"),
+        ("finetune inputs.model=o/n r=3", "r", "peft.r=3"),
+        ("finetune inputs.model=o/n data.train=my.jsonl", "data.train", "data=json data.train=my.jsonl"),
+        ("finetune inputs.model=o/n data=json data.train=my.jsonl", "data.train", ""),
+        ("finetune inputs.model=o/n trainer.max_steps=ten", "trainer.max_steps", "trainer.max_steps=NUMBER"),
+        ("finetune inputs.model=o/n optim.lr=fast", "optim.lr", "optim.lr=NUMBER"),
+        ("finetune inputs.model=o/n model=gpt2", "model.config.vocab_size", "model.config.vocab_size=VALUE"),
+        (
+            "finetune inputs.model=o/n peft.target_modules=[q",
+            "peft.target_modules=[q",
+            "'peft.target_modules=VALUE', all",
+        ),
+        ("finetune inputs.model=./mdel", "inputs.model", "inputs.model=model"),
+        ("reinforce inputs.model=o/n reward=storefront", "inputs.reward", "llmcycle rlvr, which does without it"),
+        ("reinforce inputs.model=o/n reward=storefront ~inputs.reward", "~inputs.reward", "llmcycle rlvr, which"),
+        (
+            "lifecycle recipes@align=reinforce reward@align.reward=storefront",
+            "align.inputs.reward",
+            "recipes@align=rlvr",
+        ),
+    ],
+)
+def test_what_users_type(here: Path, command: str, key: str, remedy: str) -> None:
+    Path("model").mkdir()
+    recipe, *overrides = command.split()
+    with pytest.raises(ConfigError) as caught:
+        check(compose(locate(recipe), overrides))
+    assert caught.value.key == key
+    assert caught.value.remedy.startswith(remedy)
+    assert len(caught.value.remedy) < 160
+    typed = next((one for one in overrides if one.startswith(key)), "")
+    assert caught.value.remedy != typed, "what was refused is no advice"
+
+
+def test_a_recipe_that_is_like_none_is_answered_with_where_to_look() -> None:
+    with pytest.raises(ConfigError) as caught:
+        locate("xyzzy")
+    assert caught.value.remedy.startswith("llmcycle ls recipes")

@@ -1,0 +1,248 @@
+"""Hydra's complaints as ours: the key, the reason and what to type; never its advice to type `+key`, a dead key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose as hydra_compose
+from hydra.errors import OverrideParseException
+from omegaconf import DictConfig
+
+from . import schema, stages
+from .errors import ConfigError, choose, nearest
+from .paths import extended, groups, shipped
+
+FEW = 4  # remedies in one line
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """What Hydra refused (`subject`), its whole `text`, and the composition it was refused in."""
+
+    subject: str
+    text: str
+    name: str
+    recipe: Path
+    overrides: Sequence[str]
+
+    @property
+    def key(self) -> str:
+        """The key that was meant, without the sign before it."""
+        return self.subject.partition("=")[0].lstrip("+~")
+
+    def typed(self, key: str) -> str:
+        """The value that was typed for a key."""
+        values = (one.partition("=")[2] for one in self.overrides if one.partition("=")[0].lstrip("+~") == key)
+        return next(values, "")
+
+
+def translate(error: Exception, name: str, recipe: Path, overrides: Sequence[str]) -> ConfigError:
+    """What to tell a user instead of what Hydra or omegaconf said."""
+    text = f"{error}\n{error.__cause__ or ''}"
+    if isinstance(error, OverrideParseException):
+        return syntax(Complaint(error.override, text, name, recipe, overrides))
+    for pattern, make in RULES:
+        if found := re.search(pattern, text, re.DOTALL):
+            return make(Complaint(found.group(1), text, name, recipe, overrides))
+    return ConfigError(str(recipe), first_line(error))
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, which in Hydra says what and in omegaconf says why."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def bad_override(complaint: Complaint) -> ConfigError:
+    """An override whose key the composition has no place for."""
+    key = complaint.key
+    if (deeper := re.search(r"full_key: (\S+)", complaint.text)) and deeper.group(1).startswith(f"{key}."):
+        key = deeper.group(1)  # a mapping was given, and one of its keys is wrong
+    config = hydra_compose(complaint.name, return_hydra_config=True)
+    value = complaint.typed(complaint.key) or "VALUE"
+    if "@" in key or "No match in the defaults list" in complaint.text or key in groups():
+        return bad_group(key, value, complaint.name, config)
+    known = list(dotted(stages.plain(config, resolve=False)))
+    swap = option_with(key, config)
+    near = by_parent(key, known) or ([] if swap else by_ending(key, known) or elsewhere(key, known))
+    remedy = one_of(near, value) if near else f"{swap} {key}={value}" if swap else see(complaint.name)
+    return ConfigError(key, "this recipe has no such key", remedy)
+
+
+def bad_group(key: str, value: str, name: str, config: DictConfig) -> ConfigError:
+    """A swap of a group that the recipe does not compose under this name."""
+    swaps = [one for one in map(str, config.hydra.runtime.choices) if not one.startswith("hydra/")]
+    group, _, package = key.partition("@")
+    same = [one for one in swaps if one.partition("@")[0] == group]
+    near = nearest(key, [*same, *swaps] if package else swaps)
+    if same and not package:
+        return ConfigError(key, "several stages have one: say which is meant", one_of(same, value))
+    if near:
+        return ConfigError(key, "this recipe has no such option group", f"{near}={value}")
+    return absent(package or group, name, value, swaps)
+
+
+def absent(part: str, name: str, value: str, swaps: Sequence[str] = ()) -> ConfigError:
+    """A part that the recipe leaves out: `part` is where it would stand, such as `finetune.generate`."""
+    stage, _, group = part.rpartition(".")
+    config = hydra_compose(name, return_hydra_config=True)
+    whole = stages.node(config, stage) if not stage or stage in config else None
+    if whole is not None and whole.get("stage") and (group,) in stages.reached(stages.raw(whole)):
+        key = f"+{group}@{part}" if stage else f"+{group}"
+        return ConfigError(part, "this recipe leaves the part out; with a + it is added", f"{key}={value}")
+    choice = sorted({one.partition("@")[0] for one in swaps})
+    return ConfigError(part, "this recipe has no such part", f"one of: {', '.join(choice)}" if choice else see(name))
+
+
+def one_of(keys: Sequence[str], value: str) -> str:
+    """What to type, where one or a few keys may have been meant."""
+    typed = [f"{key}={value}" for key in keys]
+    return typed[0] if len(typed) == 1 else f"one of: {', '.join(typed[:FEW])}{', ...' * (len(typed) > FEW)}"
+
+
+def see(name: str) -> str:
+    """Where all keys can be read."""
+    return f"llmcycle {name} --cfg job, which shows every key"
+
+
+def by_parent(key: str, known: Sequence[str]) -> list[str]:
+    """The nearest key beside the one that was meant, where everything but its last part is right."""
+    parent, _, last = key.rpartition(".")
+    beside = [one.rpartition(".")[2] for one in known if one.rpartition(".")[0] == parent]
+    near = nearest(last, beside)
+    return [f"{parent}.{near}" if parent else near] if near else []
+
+
+def by_ending(key: str, known: Sequence[str]) -> list[str]:
+    """Keys that end as `key` does, in its own stage if there: `r=16` may have meant `peft.r=16`."""
+    for ending in dict.fromkeys((key, key.rpartition(".")[2])):
+        found = [one for one in known if one.endswith(f".{ending}")]
+        own = [one for one in found if one.partition(".")[0] == key.partition(".")[0]]
+        if found:
+            return sorted(own or found, key=lambda one: one.count("."))
+    return []
+
+
+def elsewhere(key: str, known: Sequence[str]) -> list[str]:
+    """A mistyped key: the nearest one on the whole, or the nearest last part in the same stage."""
+    if near := nearest(key, known, cutoff=75):
+        return [near]
+    own = [one for one in known if one.startswith(f"{key.partition('.')[0]}.")]
+    last = nearest(key.rpartition(".")[2], [one.rpartition(".")[2] for one in own])
+    return by_ending(last, own)[:1] if last else []
+
+
+def option_with(key: str, config: DictConfig) -> str:
+    """The swap that brings a key: `data=json` for `data.train` where the recipe has other data; "" if none does."""
+    place, _, last = key.rpartition(".")
+    stage, _, group = place.rpartition(".")
+    swap = f"{group}@{place}" if stage else group
+    if not group or swap not in config.hydra.runtime.choices:
+        return ""
+    found = [path.stem for path in sorted(shipped("conf").glob(f"{group}/*.yaml")) if last in (load(path) or {})]
+    usual = "json" if "json" in found else next(iter(found), "")
+    return f"{swap}={usual}" if usual else ""
+
+
+def load(path: Path) -> Any:
+    """An option's own mapping."""
+    return yaml.safe_load(path.read_text("utf-8"))
+
+
+def dotted(value: Any, path: str = "") -> Iterator[str]:
+    """Dotted keys of a plain mapping, at every depth, without Hydra's own and the parts that are left out."""
+    for key, item in value.items() if isinstance(value, dict) else ():
+        here = f"{path}.{key}" if path else str(key)
+        if here != "hydra" and not (item is None and key in schema.PARTS):
+            yield here
+            yield from dotted(item, here)
+
+
+def bad_merge(complaint: Complaint) -> ConfigError:
+    """An override of the right key with an impossible value; above all `finetune.peft=dora`."""
+    key, value = complaint.key, complaint.subject.partition("=")[2]
+    if complaint.subject.startswith("~"):
+        base = extended(complaint.name)
+        remedy = f"llmcycle {base}, which does without it" if base else "llmcycle ls recipes, for one without it"
+        return ConfigError(complaint.subject, "Hydra can't take away what leads to an artifact not known here", remedy)
+    stage, _, part = key.rpartition(".")
+    if part in schema.PARTS:
+        swap = f"{part}@{key}={value}" if stage else f"{part}={value}"
+        return ConfigError(
+            key, f"it is a mapping, and `{value}` cannot stand for it: options are swapped by group", swap
+        )
+    return unknown_key(complaint, ConfigError(key, f"`{value}` is not possible here: {detail(complaint.text)}"))
+
+
+def unknown_key(complaint: Complaint, otherwise: ConfigError) -> ConfigError:
+    """A key of a file or a `+key` that the schema does not have."""
+    found = re.search(r"Key '([^']+)' not in '(\w+)'.*?full_key: (\S+)", complaint.text, re.DOTALL)
+    if found is None:
+        return otherwise
+    key, _, full = found.groups()
+    parent, value = full.rpartition(".")[0], complaint.typed(full)
+    own = [*schema.SCALARS, *schema.PARTS]
+    if not value:  # in a file, which can't be composed to see its other keys
+        near = choose(key, own)
+        return ConfigError(full, "a stage has no such key", f"{parent}.{near}" if parent and near in own else near)
+    known = list(dotted(stages.plain(hydra_compose(complaint.name), resolve=False)))
+    inside = [one for one in known if one.startswith(f"{parent}.") or not parent]
+    best = nearest(key, [*own, *(one.rpartition(".")[2] for one in inside)])
+    keys = [f"{parent}.{best}" if parent else best] if best in own else by_ending(best, inside) if best else []
+    return ConfigError(full, "a stage has no such key", one_of(keys, value) if keys else see(complaint.name))
+
+
+def schema_key(complaint: Complaint) -> ConfigError:
+    """A key of a YAML file that the schema does not have."""
+    return unknown_key(complaint, ConfigError(str(complaint.recipe), detail(complaint.text)))
+
+
+def detail(text: str) -> str:
+    """What omegaconf said about a value, without its object dump."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    kept = [line for line in lines[1:] if not line.startswith(("full_key", "object_type", "reference_type"))]
+    return kept[0].removeprefix("ConfigError raised while resolving interpolation: ") if kept else lines[0]
+
+
+def no_option(complaint: Complaint) -> ConfigError:
+    """An option file that does not exist."""
+    group, _, option = complaint.subject.rpartition("/")
+    available = groups().get(group.removeprefix("/"), [])
+    asked = next((one for one in complaint.overrides if one.endswith(f"={option}")), complaint.subject)
+    if not available:
+        return ConfigError(asked, f"there is no file {complaint.subject}.yaml", "llmcycle ls")
+    near = choose(option, available)
+    prefix = asked.rpartition("=")[0]
+    remedy = f"{prefix}={near}" if prefix and not near.startswith("one of") else near
+    return ConfigError(asked, f"`{group}` has no option `{option}`", remedy)
+
+
+def no_name(complaint: Complaint) -> ConfigError:
+    """A group swapped for something that is no name: `peft=null`."""
+    swaps = [one for one in complaint.overrides if one.partition("=")[2].strip() in ("", "null")]
+    asked = next((one for one in swaps if one.partition("=")[0].lstrip("+").partition("@")[0] in groups()), "")
+    key = asked.partition("=")[0]
+    names = groups().get(key.lstrip("+").partition("@")[0], [])
+    remedy = f"{key}=none" if "none" in names else f"one of: {', '.join(names)}"
+    return ConfigError(asked or str(complaint.recipe), "a group is swapped for an option, by its name", remedy)
+
+
+def syntax(complaint: Complaint) -> ConfigError:
+    """An override that is not `key=value`."""
+    reason = "it can't be read as key=value; brackets, braces and quotes must be closed"
+    return ConfigError(complaint.subject, reason, f"'{complaint.key}=VALUE', all of it in quotes for the shell")
+
+
+RULES = (
+    (r"Key '([^']+)' not in '\w+'", schema_key),
+    (r"Could not override '([^']+)'", bad_override),
+    (r"Error merging override (\S+)", bad_merge),
+    (r"Could not find '([^']+)'", no_option),
+    (r"Cannot find primary config '([^']+)'", no_option),
+    (r"Config group override must be (a string) or a list", no_name),
+    (r"Error parsing override '([^']+)'", syntax),
+)
