@@ -162,7 +162,7 @@ def with_server(parser: argparse.ArgumentParser) -> None:
 def with_recipe(parser: argparse.ArgumentParser) -> None:
     """A recipe and its overrides."""
     parser.add_argument("recipe")
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value")
     parser.add_argument("--allow", action="append", default=[], metavar="MODULE")
 
 
