@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -19,12 +20,17 @@ from omegaconf import DictConfig, open_dict
 
 from llmcycle.artifact import Artifact, Draft, digest_path, environment, git_state
 from llmcycle.config import identity, recipe, stages
+from llmcycle.config.allow import allowed
 from llmcycle.evaluate.metric import Metric, Metrics
+from llmcycle.processes import Job, processes, run_apart
 from llmcycle.report import StageRecord, read_metrics
 from llmcycle.tracking import close_logger, open_logger
 
 # The options that say what a stage did, the most telling first: a method for the table.
 TELLING = ("quant", "loss", "reward", "peft", "prompt", "model", "stage")
+
+
+RECIPE = "recipe.yaml"
 
 
 @dataclass(frozen=True)
@@ -137,28 +143,62 @@ def samples(folder: Path) -> list[dict[str, Any]]:
 
 
 def make(root: DictConfig, planned: Planned, context: Context, draft: Draft) -> StageRecord:
-    """Build the stage's parts, call it, and commit what it wrote."""
-    from pytorch_lightning import seed_everything
-
+    """Do the stage's work, and commit what it wrote."""
     started = time.perf_counter()
-    reset_peak_memory()
     written = recipe.written(root, planned.key)
-    seed_everything(int(written["seed"]), workers=True, verbose=False)
+    (draft.folder / RECIPE).write_text(recipe.text(root, planned.key), "utf-8")
     unfinished = identity.store(root).unfinished(planned.identity)
     if context.force:
         shutil.rmtree(unfinished, ignore_errors=True)
-    with tracked(root, planned, context, written) as kept:
-        stage = build(root, planned.key)
-        resumable = {"checkpoints": unfinished} if "checkpoints" in inspect.signature(stage).parameters else {}
-        metrics = stage(out=draft.folder, logger=kept.logger, **resumable)
+    count = processes(stages.node(root, planned.key))
+    with tracked(root, planned, context, written, open_now=count == 1) as kept:
+        if count == 1:
+            metrics = do_here(root, planned, draft, unfinished, kept.logger)
+        else:
+            metrics = do_apart(root, planned, context, draft, unfinished, count)
         gc.collect()
         seconds = time.perf_counter() - started
-        metrics |= {"peak_memory": Metric(peak_memory(), unit="bytes", better="lower")}
-        (draft.folder / "recipe.yaml").write_text(recipe.text(root, planned.key), "utf-8")
         artifact = draft.commit(manifest(root, planned, context, written, metrics) | {"seconds": round(seconds, 2)})
         shutil.rmtree(unfinished, ignore_errors=True)
         kept.metrics, kept.facts = metrics, {"id": artifact.id, "name": artifact.name, "inputs": artifact.inputs}
     return record(planned, artifact, skipped=False, seconds=seconds)
+
+
+def do_here(root: DictConfig, planned: Planned, draft: Draft, unfinished: Path, logger: Any) -> Metrics:
+    """Build the stage's parts and call it in this process."""
+    from pytorch_lightning import seed_everything
+
+    reset_peak_memory()
+    seed_everything(int(stages.node(root, planned.key).seed), workers=True, verbose=False)
+    metrics = call(build(root, planned.key), draft.folder, logger, unfinished)
+    return metrics | {"peak_memory": Metric(peak_memory(), unit="bytes", better="lower")}
+
+
+def do_apart(
+    root: DictConfig, planned: Planned, context: Context, draft: Draft, unfinished: Path, count: int
+) -> Metrics:
+    """The same in `count` processes."""
+    inputs = {key: origin(root, planned.key, key) for key in stages.node(root, planned.key).inputs}
+    with TemporaryDirectory(prefix="llmcycle-") as folder:
+        job = Job(
+            recipe=str((draft.folder / RECIPE).resolve()),
+            out=str(draft.folder),
+            checkpoints=str(unfinished),
+            result=str(Path(folder) / "metrics.json"),
+            logger={
+                **logger_arguments(planned, context, recipe.written(root, planned.key)),
+                "folder": str(logs(planned, context)),
+            },
+            facts={"id": planned.identity[:12], "name": planned.name, "inputs": inputs},
+            allowed=sorted(allowed()),
+        )
+        return run_apart(job, count, Path(folder) / "job.json", str(root.outputs))
+
+
+def call(stage: Callable[..., Metrics], out: Path, logger: Any, checkpoints: Path) -> Metrics:
+    """Call a built stage with what the runner supplies; only one that can go on after an interruption gets a place."""
+    resumable = {"checkpoints": checkpoints} if "checkpoints" in inspect.signature(stage).parameters else {}
+    return stage(out=out, logger=logger, **resumable)
 
 
 def build(root: DictConfig, name: str) -> Callable[..., Metrics]:
@@ -185,18 +225,28 @@ class Tracked:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+def logs(planned: Planned, context: Context) -> Path:
+    """Where a stage's logger may write."""
+    return context.folder / "logs" / (planned.key or planned.name)
+
+
+def logger_arguments(planned: Planned, context: Context, config: dict[str, Any]) -> dict[str, Any]:
+    """What a stage's logger is told of the run."""
+    names = {"group": context.group, "job_type": planned.name, "run_name": context.label or planned.name}
+    return {**names, "config": config}
+
+
 @contextmanager
-def tracked(root: DictConfig, planned: Planned, context: Context, config: dict[str, Any]) -> Iterator[Tracked]:
-    """The run's logger for one stage, closed whatever happens, so that the next stage gets one of its own."""
-    node = stages.node(root, planned.key).get("logger")
-    logger = open_logger(
-        stages.plain(node) if node else None,
-        folder=context.folder / "logs" / (planned.key or planned.name),
-        group=context.group,
-        job_type=planned.name,
-        run_name=context.label or planned.name,
-        config=config,
-    )
+def tracked(
+    root: DictConfig, planned: Planned, context: Context, config: dict[str, Any], *, open_now: bool
+) -> Iterator[Tracked]:
+    """The run's logger for one stage, closed whatever happens, so that the next stage gets one of its own.
+
+    A stage of several processes opens it in the first of them: then `open_now` is false.
+    """
+    node = stages.node(root, planned.key).get("logger") if open_now else None
+    arguments = logger_arguments(planned, context, config)
+    logger = open_logger(stages.plain(node) if node else None, folder=logs(planned, context), **arguments)
     kept = Tracked(logger)
     try:
         yield kept

@@ -60,6 +60,11 @@ FORBIDDEN_ARGUMENTS = ("trust_remote_code", "custom_generate")
 _extra: set[str] = set()
 
 
+def allowed() -> set[str]:
+    """Modules that `allow` has added."""
+    return set(_extra)
+
+
 def allow(name: str) -> None:
     """Let recipes name a dotted module or callable: from Python, by `--allow NAME`, or through an entry point."""
     _extra.add(name)

@@ -83,12 +83,12 @@ class BadSteps(pl.Callback):
         """Whether a step with these would do harm."""
         return self._far(loss, self.losses) or self._far(norm, self.norms)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
         """Lightning's hook."""
         if self.in_a_row >= self.patience:
             self.go_back(trainer, module)
 
-    def go_back(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def go_back(self, trainer: pl.Trainer, module: Any) -> None:
         """Weights and optimizer as the last good checkpoint has them.
 
         Raises:
@@ -103,8 +103,10 @@ class BadSteps(pl.Callback):
             )
         say(f"{self.in_a_row} bad steps in a row: going back to step {last.step}", trainer)
         state = trainer.strategy.load_checkpoint(last.state, weights_only=True)
-        trainer.strategy.load_model_state_dict(state, strict=module.strict_loading)
-        trainer.strategy.load_optimizer_state_dict(state)
+        if "state_dict" in state:  # sharded, it is in place by now
+            module.localise(state)
+            trainer.strategy.load_model_state_dict(state, strict=module.strict_loading)
+            trainer.strategy.load_optimizer_state_dict(state)
         self.restored += 1
         self.tries += 1
         self.in_a_row = 0

@@ -22,7 +22,7 @@ from llmcycle.model import HandOff, expected, hand_off
 from llmcycle.train.bad_steps import BadSteps
 from llmcycle.train.checkpoint import Checkpoint
 from llmcycle.train.checkpoints import Checkpoints
-from llmcycle.train.module import TrainedModule, mean_loss
+from llmcycle.train.module import TrainedModule, decay_groups, mean_loss
 
 
 def fit(
@@ -53,10 +53,13 @@ def fit(
     Raises:
         ValueError: the loss stays no number, a checkpoint can't be written, or what was reloaded is another model.
     """
-    device = trainer.strategy.root_device
-    before = evaluate(evaluators or {}, module.model.to(device).eval(), batches.tokenizer)
-    loss_before = validation_loss(module, batches, device)
+    device, first = trainer.strategy.root_device, trainer.is_global_zero
+    before = evaluate(evaluators or {}, module.model.to(device).eval(), batches.tokenizer) if first else {}
+    loss_before = validation_loss(module, batches, device) if first else None
     seconds = train(module, batches, trainer, logger, prepare(trainer, checkpoints, resume))
+    module.model = module.gathered()
+    if not first:
+        return {}  # the other processes were there for training only
     loss = validation_metrics(loss_before, validation_loss(module, batches, device))
     cost = {**loss, **training_metrics(module, trainer, seconds), **memory_metrics(module)}  # now: a merge uses it up
     probe = {name: tensor.to(device) for name, tensor in batches.probe().items()}
@@ -131,8 +134,8 @@ def bad_step_metrics(trainer: pl.Trainer) -> Metrics:
 
 def memory_metrics(module: TrainedModule) -> Metrics:
     """Parameters, and bytes by part: measured after the last step, by formula, and if every weight were trained."""
-    measured, formula = module.memory, expected(module.model, module.optim)
-    everything = expected(module.model, module.optim, train_all=True)
+    measured, formula = module.memory, expected(module.model, module.optim, decay_groups)
+    everything = expected(module.model, module.optim, decay_groups, train_all=True)
     assert measured is not None
     counts = {"parameters": measured.parameters, "trainable_parameters": measured.trainable_parameters}
     sizes = {

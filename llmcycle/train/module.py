@@ -10,12 +10,15 @@ from typing import Any
 import pytorch_lightning as pl
 from peft import PeftConfig
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel
 
 from llmcycle.model import Memory, adapt, measure
+from llmcycle.train.optimizer_state import by_index, by_name
+from llmcycle.train.sharding import gather, shard, skeleton
 
 STEPS_ARGUMENTS = ("num_training_steps", "total_steps", "T_max")  # what schedules call the length of a run
 STATE = "llmcycle"  # where a checkpoint keeps what this module has counted
@@ -54,11 +57,22 @@ class TrainedModule(pl.LightningModule):
         self.tokens: Tensor | int = 0
         self.memory: Memory | None = None
         self.strict_loading = False  # a checkpoint holds what is trained, not a frozen base
+        self.skeleton: list[Any] = []  # of a sharded model; in a list, so that it is no part of this module
         self._norm: Tensor | None = None
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar to minimise, and further values to log by name."""
         raise NotImplementedError(f"{type(self).__name__} must say what its loss is")
+
+    def configure_model(self) -> None:
+        """Lightning's hook: where the strategy has laid out a mesh of processes, each takes its share of weights."""
+        if self._device_mesh is not None and not self.skeleton:
+            self.skeleton = [skeleton(self.model)]
+            shard(self.model, self._device_mesh["data_parallel"])
+
+    def gathered(self) -> Any:
+        """The model with all of its weights, on the first process; all processes take part."""
+        return gather(self.model, *self.skeleton) if self.skeleton else self.model
 
     def configure_optimizers(self) -> Any:
         """The optimiser over decay groups, and the schedule over it."""
@@ -98,7 +112,7 @@ class TrainedModule(pl.LightningModule):
         """The 2-norm of all gradients together, before clipping; counted once a step."""
         if self._norm is None:
             self._norm = get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
-        return self._norm
+        return self._norm.full_tensor() if isinstance(self._norm, DTensor) else self._norm
 
     def configure_gradient_clipping(
         self,
@@ -107,8 +121,9 @@ class TrainedModule(pl.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Lightning's hook: clips by the norm that is logged, or as Lightning does."""
-        norm, self._norm = self.gradient_norm(), None
-        self.log("train/grad_norm", norm)
+        self.log("train/grad_norm", self.gradient_norm())
+        norm, self._norm = self._norm, None
+        assert norm is not None
         if gradient_clip_algorithm == "value":
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif gradient_clip_val:
@@ -118,10 +133,20 @@ class TrainedModule(pl.LightningModule):
         """Lightning's hook: frozen weights are left out, as they come from the stage's input again."""
         frozen = {name for name, p in self.named_parameters() if not p.requires_grad}
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k not in frozen}
+        # A sharded run counts parameters in the model's order, any other in that of the optimizer's groups.
+        names = [name for name, _ in self.named_parameters()] if self.skeleton else optimizer_names(self)
+        checkpoint["optimizer_states"] = [by_name(s, names) if s else s for s in checkpoint["optimizer_states"]]
         checkpoint[STATE] = {"losses": [float(loss) for loss in self.losses], "tokens": int(self.tokens)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Lightning's hook.
+        """Lightning's hook."""
+        counted = checkpoint[STATE]
+        self.losses, self.tokens = list(counted["losses"]), counted["tokens"]
+        if "state_dict" in checkpoint:  # a sharded run has its weights and its optimizer's state by now
+            self.localise(checkpoint)
+
+    def localise(self, checkpoint: dict[str, Any]) -> None:
+        """Give the optimizer's state in a checkpoint the form that this process's optimizer takes.
 
         Raises:
             ValueError: the checkpoint lacks weights that are trained here.
@@ -129,8 +154,8 @@ class TrainedModule(pl.LightningModule):
         trained = {name for name, p in self.named_parameters() if p.requires_grad}
         if missing := sorted(trained - checkpoint["state_dict"].keys()):
             raise ValueError(f"resume: the checkpoint lacks {missing[0]} and {len(missing) - 1} more weights")
-        counted = checkpoint[STATE]
-        self.losses, self.tokens = list(counted["losses"]), counted["tokens"]
+        names = optimizer_names(self)
+        checkpoint["optimizer_states"] = [by_index(state, names) for state in checkpoint["optimizer_states"]]
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Lightning's hook. AdaLoRA moves ranks to where a step's gradients say, while they are still there."""
@@ -164,6 +189,12 @@ def decay_groups(model: Any) -> list[dict[str, Any]]:
         if p.requires_grad:
             groups[kind].setdefault("params", []).append(p)
     return [{**group, "kind": kind} for kind, group in groups.items() if "params" in group]
+
+
+def optimizer_names(module: nn.Module) -> list[str]:
+    """Names of the trained parameters in the order in which the optimizer counts them."""
+    names = {id(p): name for name, p in module.named_parameters()}
+    return [names[id(p)] for group in decay_groups(module) for p in group["params"]]
 
 
 def build_schedule(schedule: Callable[..., LRScheduler], optimizer: Optimizer, steps: int) -> LRScheduler:

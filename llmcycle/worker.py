@@ -1,0 +1,55 @@
+"""One of the processes of a stage that trains in several: `llmcycle.processes` starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from pytorch_lightning import seed_everything
+
+from llmcycle.config import compose, locate, render, stages
+from llmcycle.config.allow import allow
+from llmcycle.evaluate.metric import Metric, Metrics
+from llmcycle.processes import Job
+from llmcycle.quiet import hush
+from llmcycle.run import build, call, peak_memory, reset_peak_memory
+from llmcycle.tracking import close_logger, open_logger
+
+
+def work(job: Job) -> None:
+    """What one process does: build the stage, call it, and if it is the first write down what came of it."""
+    hush()
+    for name in job.allowed:
+        allow(name)
+    root = compose(locate(job.recipe), [])
+    seed_everything(int(root.seed), workers=True, verbose=False)
+    first = os.environ["RANK"] == "0"
+    reset_peak_memory()
+    node = root.get("logger") if first else None
+    logger = open_logger(stages.plain(node) if node else None, **{**job.logger, "folder": Path(job.logger["folder"])})
+    metrics: Metrics = {}
+    try:
+        metrics = call(build(root, ""), Path(job.out), logger, Path(job.checkpoints))
+    finally:
+        close_logger(logger, metrics, job.facts if metrics else {})
+    if first:
+        metrics |= {"peak_memory": Metric(peak_memory(), unit="bytes", better="lower")}
+        Path(job.result).write_text(json.dumps({name: asdict(metric) for name, metric in metrics.items()}), "utf-8")
+
+
+def main() -> None:
+    """`python -m llmcycle.worker JOB`; a user's mistake becomes a message, said once."""
+    job = Job(**json.loads(Path(sys.argv[1]).read_text("utf-8")))
+    try:
+        work(job)
+    except ValueError as error:
+        if os.environ["RANK"] == "0":
+            print(render(error), file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
