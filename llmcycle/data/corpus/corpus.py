@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
@@ -14,13 +13,16 @@ from llmcycle.data.corpus.extents import Extent
 from llmcycle.data.corpus.filters import Filter
 from llmcycle.data.corpus.source import Given, refuse_unreadable
 from llmcycle.data.corpus.source import sources as all_sources
-from llmcycle.data.corpus.survey import Survey, survey
+from llmcycle.data.corpus.survey import Survey, plain, survey
 from llmcycle.data.corpus.text import digest, fraction
 from llmcycle.data.encode import Row
 
 
 class Corpus:
     """Rows {"text", "source"} of several sources, built when first asked for.
+
+    Filters and the holdout cost a first pass over all documents. Without both (`~data.filters data.holdout=0`) a stream begins
+    at once, whatever the corpus's size, and the report has no counts.
 
     Args:
         sources: name to a path, or to a mapping of `llmcycle.data.corpus.source.Source`'s settings. A weight says how
@@ -46,6 +48,7 @@ class Corpus:
             raise ValueError("data.validation_limit: at least 1; for no validation rows set `data.holdout=0`")
         self.sources, self.filters = all_sources(sources), dict(filters or {})
         self.holdout, self.validation_limit, self.seed = holdout, validation_limit, seed
+        self.surveyed = bool(self.filters) or holdout > 0
 
     @staticmethod
     def preflight(**arguments: Any) -> None:
@@ -80,12 +83,12 @@ class Corpus:
     def report(self) -> dict[str, Any]:
         """Plain values: `sources` (documents and characters read, removed, for validation and for training, share of
         an epoch), `filters` (removed by source and by reason, with examples) and `validation`."""
-        return self.survey.report
+        return self.survey.report if self.surveyed else plain(self.sources)
 
     @property
     def validation(self) -> list[Row]:
         """Rows to score on, each once whatever its source's weight."""
-        return self.survey.validation
+        return self.survey.validation if self.surveyed else []
 
     @cached_property
     def train(self) -> list[Row]:
@@ -93,13 +96,15 @@ class Corpus:
         keyed: list[tuple[float, int, Row]] = []
         for place, extent in enumerate(self.extents):
             for text in self.documents(place):
-                row, hashed = {"text": text, "source": sys.intern(extent.source.name)}, digest(text)
+                row, hashed = {"text": text, "source": extent.source.name}, digest(text)
                 for copy in range(copies(extent.source.weight, fraction("share", self.seed, hashed))):
                     keyed.append((fraction("order", self.seed, copy, hashed), len(keyed), row))
         return [row for _, _, row in sorted(keyed, key=lambda one: one[:2])]
 
     def documents(self, place: int) -> Iterator[str]:
         """Texts to train on in the extent at `place`."""
+        if not self.surveyed:
+            return pieces.read(self.extents[place])
         kept = self.survey.kept[place]
         return (text for text, keep in zip(read_again(self.extents[place], len(kept)), kept, strict=True) if keep)
 
@@ -117,7 +122,7 @@ class Corpus:
     def fingerprint(self) -> str:
         """Digest of what a stream's order depends on: names and sizes of files, weights, what is left out, the seed."""
         told = [(e.path.rpartition("/")[2], e.start, e.stop, e.source.name, e.source.weight) for e in self.extents]
-        counts = [int(kept.sum()) for kept in self.survey.kept]
+        counts = [int(kept.sum()) for kept in self.survey.kept] if self.surveyed else []
         return sha256(repr((told, counts, self.seed)).encode()).hexdigest()[:16]
 
 

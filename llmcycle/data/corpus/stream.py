@@ -164,6 +164,8 @@ class StreamedBatches(pl.LightningDataModule):
         self.lanes = Lanes(rows, lanes, ceil(buffer / lanes), seed)
         if not isinstance(tokenizer, PreTrainedTokenizerBase):
             tokenizer = tokenizer.train(rows.sample(sample))
+        if next(rows.sample(1), None) is None:
+            raise ValueError("data: the corpus holds no document to train on")
         self.tokenizer = choose_pad(tokenizer)
         self.train = self.stream(rank=0, world=1)
         self.validation = encode.encode(rows.validation, self.tokenizer) if rows.validation else []

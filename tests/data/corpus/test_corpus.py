@@ -128,3 +128,16 @@ def test_a_right_recipe_passes(books: str, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     given = ["data=corpus_web", "batches=streamed", "samples=general", "data.sources={a: {path: 'b*.txt', weight: 2}}"]
     check(compose(locate("pretrain"), given))
+    root = compose(locate("pretrain"), [*given, "~data.filters", "data.holdout=0"])
+    check(root)
+    assert "filters" not in root.data
+
+
+def test_without_filters_and_holdout_nothing_is_read_beforehand(books: str, web: str) -> None:
+    corpus = Corpus({"books": books, "web": {"path": web, "text": "body", "weight": 2}}, holdout=0)
+    assert next(corpus.sample(1))
+    assert corpus.validation == []
+    assert corpus.report["sources"]["web"] == {"path": web, "weight": 2}
+    assert corpus.fingerprint
+    assert "survey" not in vars(corpus)
+    assert len(corpus.train) == 400 + 2 * 300

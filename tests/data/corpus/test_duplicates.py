@@ -24,11 +24,11 @@ def text(random: Random) -> str:
 
 
 def substituted(found: list[str], random: Random) -> list[str]:
-    return [random.choice(VOCABULARY) if random.random() < 0.03 else word for word in found]
+    return [random.choice(VOCABULARY) if random.random() < 0.05 else word for word in found]
 
 
 def deleted(found: list[str], random: Random) -> list[str]:
-    return [word for word in found if random.random() > 0.03]
+    return [word for word in found if random.random() > 0.05]
 
 
 def framed(found: list[str], random: Random) -> list[str]:
@@ -75,7 +75,7 @@ def test_the_estimate_is_the_jaccard_similarity() -> None:
     for edit in EDITS:
         one = text(random).split()
         pair = [" ".join(one), " ".join(edit(one, random))]
-        first, second = (set(ngrams(words(each), 5).tolist()) for each in pair)
+        first, second = (set(ngrams(words(each), 3).tolist()) for each in pair)
         estimate = filter.sketch(pair[0]).jaccard(filter.sketch(pair[1]))
         assert estimate == pytest.approx(len(first & second) / len(first | second), abs=0.12)
 
