@@ -21,8 +21,8 @@ from llmcycle.data.encode import Row
 class Corpus:
     """Rows {"text", "source"} of several sources, built when first asked for.
 
-    Filters and the holdout cost a first pass over all documents. Without both (`~data.filters data.holdout=0`) a stream begins
-    at once, whatever the corpus's size, and the report has no counts.
+    Filters and the holdout cost a first pass over all documents. Without both (`~data.filters data.holdout=0`) a stream
+    begins at once, whatever the corpus's size, and the report has no counts.
 
     Args:
         sources: name to a path, or to a mapping of `llmcycle.data.corpus.source.Source`'s settings. A weight says how

@@ -103,6 +103,25 @@ def test_globs_folders_and_their_absence(tmp_path: Path) -> None:
         Source("a", str(tmp_path / "*.csv")).files("k")
 
 
+def test_a_data_set_of_the_hub_is_read_by_its_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def load(*names: Any, **options: Any) -> Any:
+        asked.append((names, options))
+        return Dataset.from_dict({"text": [f"document {i}" for i in range(50)]}).to_iterable_dataset(num_shards=3)
+
+    monkeypatch.setattr("datasets.load_dataset", load)
+    found = extents.extents([Source("a", "owner/name", subset="en", split="all")])
+    assert len(found) == 3
+    assert [one for extent in found for one in extents.read(extent)] == [f"document {i}" for i in range(50)]
+    assert asked[0] == (("owner/name", "en"), {"split": "all", "streaming": True})
+
+
+def test_a_data_set_that_the_hub_does_not_give_is_named() -> None:
+    with pytest.raises(ValueError, match=r"data\.sources\.a: owner/nothing is neither a file here nor a data set"):
+        extents.extents([Source("a", "owner/nothing")])
+
+
 @pytest.mark.parametrize(
     ("name", "content"), [("a.jsonl", b'{"text": "x"}\n{oops\n'), ("a.txt", b"\xff\xfe"), ("a.jsonl.gz", b"no gzip")]
 )
