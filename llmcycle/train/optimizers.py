@@ -14,6 +14,7 @@ import torchao.optim
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.adamw import adamw
+from torchao.optim.subclass_8bit import OptimState8bit
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic in Jordan's Muon, steep at zero
 HIDDEN = "hidden"  # `kind` of a group whose matrices Muon is for: neither embeddings nor output layer
@@ -115,6 +116,18 @@ class AdamW8bit(torchao.optim.AdamW8bit):
         with torch.compiler.set_stance(stance):
             return super().step(closure)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Quantised moments as plain tensors: torch loads no others to a device of the reader's choosing."""
+        state = super().state_dict()
+        kept = {p: {name: _plain(value) for name, value in values.items()} for p, values in state["state"].items()}
+        return {**state, "state": kept}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes what `state_dict` gave."""
+        states = state_dict["state"].items()
+        quantised = {p: {name: _quantised(value) for name, value in values.items()} for p, values in states}
+        super().load_state_dict({**state_dict, "state": quantised})
+
 
 def orthogonalise(matrix: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
     """U f(S) V^T of [..., M, N] = U S V^T, in `dtype`; f brings every singular value near 1 (0.7 to 1.2 in 5 steps).
@@ -137,3 +150,13 @@ def _parts(group: dict[str, Any]) -> list[dict[str, Any]]:
     for p in group["params"]:
         parts[p.ndim >= 2 and group.get("kind", HIDDEN) == HIDDEN].append(p)
     return [{**group, "params": chosen, "muon": muon} for muon, chosen in parts.items() if chosen]
+
+
+def _plain(value: Any) -> Any:
+    if not isinstance(value, OptimState8bit):
+        return value
+    return {"codes": value.codes, "scale": value.scale, "qmap": value.qmap, "signed": value.signed}
+
+
+def _quantised(value: Any) -> Any:
+    return OptimState8bit(**value) if isinstance(value, dict) else value
