@@ -177,7 +177,7 @@ def hand_over(recipe: Path, rest: list[str], arguments: list[str]) -> int:
     """Let `hydra.main` take the run, under the command line that it understands."""
     import hydra
 
-    from llmcycle.config.compose import VERSION_BASE, register, split
+    from llmcycle.config.compose import VERSION_BASE, register, split, take_outputs
 
     register()
     folder, name = split(recipe)
@@ -188,7 +188,10 @@ def hand_over(recipe: Path, rest: list[str], arguments: list[str]) -> int:
 
         outcomes.append(execute(config, arguments))  # type: ignore[arg-type]
 
-    sys.argv = [sys.argv[0], *rest]
+    overrides, outputs = take_outputs(rest)
+    sys.argv = [sys.argv[0], *overrides]
+    if outputs is not None:
+        os.environ["LLMCYCLE_OUTPUTS"] = outputs  # conf/base.yaml reads it; it reaches the processes of a launcher too
     hydra.main(version_base=VERSION_BASE, config_path=str(folder), config_name=name)(task)()
     if outcomes and outcomes[0].sweep:
         from llmcycle.report import print_sweep

@@ -58,6 +58,7 @@ def model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, so that a run's `outputs` stay out of the repository."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LLMCYCLE_OUTPUTS", "outputs")
     return tmp_path
 
 

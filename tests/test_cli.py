@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from toy import command
+from toy import artifacts, command
 
 from llmcycle.cli import parse
 
@@ -120,3 +120,12 @@ def test_lineage_and_gc(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert text.index("third") < text.index("second") < text.index("first") < text.index("rows.txt")
     assert command("gc", "--dry-run") == 0
     assert "0 would be removed" in capsys.readouterr().out
+
+
+def test_outputs_may_be_moved_though_a_folder_of_that_name_is_there(toys: Path) -> None:
+    """Beside a recipe, a folder is a group of options to Hydra."""
+    (toys / "outputs").mkdir()
+    (toys / "mine.yaml").write_text((toys / "recipes" / "first.yaml").read_text())
+    assert command("./mine.yaml", "data.train=rows.txt", "outputs=elsewhere") == 0
+    assert len(artifacts(toys / "elsewhere" / "artifacts")) == 1
+    assert not list((toys / "outputs").iterdir())

@@ -27,6 +27,7 @@ from .hints import absent, first_line, translate
 from .paths import shipped
 
 VERSION_BASE = "1.3"
+OUTPUTS = "outputs="
 
 
 class ShippedSearchPath(SearchPathPlugin):
@@ -71,8 +72,21 @@ def compose(recipe: Path, overrides: Sequence[str] = ()) -> DictConfig:
     Raises:
         ConfigError: an override, a key of a file, an option or the YAML itself is wrong.
     """
+    rest, outputs = take_outputs(overrides)
     with session(recipe) as name:
-        return composed(name, recipe, overrides)
+        config = composed(name, recipe, rest)
+    if outputs is not None:
+        config.outputs = outputs
+    return config
+
+
+def take_outputs(overrides: Sequence[str]) -> tuple[list[str], str | None]:
+    """The overrides without `outputs=FOLDER`, and that folder.
+
+    Hydra would take it for a group as soon as a folder of this name stands beside the recipe, as it does after a run.
+    """
+    given = [one.partition("=")[2] for one in overrides if one.startswith(OUTPUTS)]
+    return [one for one in overrides if not one.startswith(OUTPUTS)], given[-1] if given else None
 
 
 def composed(name: str, recipe: Path, overrides: Sequence[str]) -> DictConfig:
