@@ -93,6 +93,8 @@ def limit_steps(trainer: pl.Trainer, batches: Batches) -> None:
     epochs = trainer.max_epochs
     if epochs is None or epochs < 0:
         return
+    if not hasattr(batches.train, "__len__"):
+        raise ValueError("trainer.max_epochs: a streamed corpus has no end; set `trainer.max_steps` alone")
     steps = math.ceil(epochs * len(batches.train) / batches.batch_size / trainer.accumulate_grad_batches)
     trainer.fit_loop.epoch_loop.max_steps = min(steps, trainer.max_steps) if trainer.max_steps >= 0 else steps
     trainer.fit_loop.max_epochs = -1

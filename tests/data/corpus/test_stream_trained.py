@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerFast
 from llmcycle.data.corpus import Corpus
 from llmcycle.data.corpus.stream import StreamedBatches
 from llmcycle.data.encode import Packed
+from llmcycle.train.fit import limit_steps
 
 
 def batches(folder: Path, tokenizer: Any, workers: int = 0) -> StreamedBatches:
@@ -59,7 +60,7 @@ def trainer(steps: int, folder: Path, accumulate: int) -> pl.Trainer:
     )
 
 
-@pytest.mark.parametrize(("workers", "accumulate"), [(0, 1), (2, 1), (0, 2)])
+@pytest.mark.parametrize(("workers", "accumulate"), [(0, 1), (2, 2)])
 def test_a_resumed_run_is_fed_what_the_whole_one_is(
     tmp_path: Path, tokenizer: PreTrainedTokenizerFast, workers: int, accumulate: int
 ) -> None:
@@ -82,6 +83,11 @@ def test_without_a_number_of_steps_it_would_never_end(tmp_path: Path, tokenizer:
         trainer(-1, tmp_path, 1).fit(Recorder(), datamodule=batches(tmp_path, tokenizer))
 
 
+def test_epochs_of_a_stream_are_refused(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    with pytest.raises(ValueError, match=r"trainer\.max_epochs: a streamed corpus has no end"):
+        limit_steps(pl.Trainer(max_epochs=2, accelerator="cpu", logger=False), batches(tmp_path, tokenizer))  # type: ignore[arg-type]
+
+
 def process(rank: int, folder: Path) -> None:
     """One of two processes: consumes 6 batches, tells the state, and what comes next."""
     distributed.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
@@ -95,7 +101,6 @@ def process(rank: int, folder: Path) -> None:
     distributed.destroy_process_group()
 
 
-@pytest.mark.slow
 def test_the_state_of_two_processes_is_that_of_one(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     one = batches(tmp_path, tokenizer)
     running = iter(one.train_dataloader())
