@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -32,9 +36,27 @@ def losses(outputs: str) -> list[float]:
     return [float(row[column]) for row in rows if row[column]]
 
 
+def stopped(outputs: str, *overrides: str) -> Path:
+    """The newest checkpoint of a run that was told to stop once it had saved."""
+    words = ["pretrain", *SIZE, f"outputs={outputs}", *overrides]
+    run = subprocess.Popen([sys.executable, "-m", "llmcycle.cli", *words], stderr=subprocess.PIPE, text=True)
+    saved = Path(outputs) / "artifacts" / ".unfinished"
+    while not list(saved.glob("*/step-*/checkpoint.json")):
+        time.sleep(0.02)
+        assert run.poll() is None, run.stderr.read()
+    run.send_signal(signal.SIGTERM)
+    assert run.wait() == 143
+    assert not artifacts(Path(outputs) / "artifacts")
+    return max(saved.glob("*/step-*"))
+
+
 def close(one: Path, other: Path) -> bool:
     a, b = load_file(one / "model.safetensors"), load_file(other / "model.safetensors")
     return all(torch.allclose(a[name], b[name], atol=1e-4) for name in a)
+
+
+def same(one: Path, other: Path) -> bool:
+    return (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
 
 
 @pytest.mark.slow
@@ -51,3 +73,22 @@ def test_two_processes_are_one(here: Path, trainer: str) -> None:
     metrics = json.loads((shared / "artifact.json").read_text())["metrics"]
     assert metrics["optimizer_steps"]["value"] == 50
     assert metrics["validation_loss"]["value"] < metrics["validation_loss"]["before"]
+
+
+@pytest.mark.slow
+def test_two_processes_that_were_stopped_go_on_exactly(here: Path) -> None:
+    options = ("trainer=ddp", "trainer.max_steps=40", "trainer.precision=32-true")
+    whole = pretrain("whole", *options)
+    at = stopped("cut", *options)
+    assert int(at.name.partition("-")[2]) < 40
+    assert same(whole, pretrain("cut", *options))
+    assert not (Path("cut") / "artifacts" / ".unfinished" / whole.name.rpartition("-")[2]).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("first", "then"), [("ddp", "tiny"), ("tiny", "fsdp2")])
+def test_another_number_of_processes_takes_a_checkpoint_over(here: Path, first: str, then: str) -> None:
+    options = ("trainer.max_steps=40", "trainer.precision=32-true")
+    whole = pretrain("whole", "trainer=tiny", *options)
+    at = stopped("cut", f"trainer={first}", *options)
+    assert close(whole, pretrain("cut", f"trainer={then}", f"resume={at}", *options))
