@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
+from itertools import zip_longest
 from typing import Any
 
 from llmcycle.data.corpus import extents as pieces
@@ -101,12 +102,24 @@ class Corpus:
                     keyed.append((fraction("order", self.seed, copy, hashed), len(keyed), row))
         return [row for _, _, row in sorted(keyed, key=lambda one: one[:2])]
 
-    def documents(self, place: int) -> Iterator[str]:
-        """Texts to train on in the extent at `place`."""
+    def documents(self, place: int, part: int = 0, of: int = 1) -> Iterator[str]:
+        """Texts to train on in the extent at `place`: among every `of`-th record of it, from the `part`-th on.
+
+        Raises:
+            ValueError: the file has changed since the first pass.
+        """
+        extent = self.extents[place]
+        texts = pieces.read(extent, part, of)
         if not self.surveyed:
-            return pieces.read(self.extents[place])
-        kept = self.survey.kept[place]
-        return (text for text, keep in zip(read_again(self.extents[place], len(kept)), kept, strict=True) if keep)
+            return (text for text in texts if text.strip())
+        return self._chosen(texts, self.survey.kept[place][part::of], extent)
+
+    def _chosen(self, texts: Iterator[str], kept: Iterable[bool], extent: Extent) -> Iterator[str]:
+        for text, keep in zip_longest(texts, kept):
+            if text is None or keep is None:
+                raise ValueError(f"{pieces.where(extent.source)}: {extent.path} has changed meanwhile; start again")
+            if keep:
+                yield text
 
     def sample(self, characters: int) -> Iterator[str]:
         """Training texts of about so many characters, from all over the corpus: what a tokenizer is trained on."""
@@ -130,18 +143,3 @@ def copies(weight: float, drawn: float) -> int:
     """How many times a document is shown in an epoch; `drawn` in [0, 1) decides on the part that is not whole."""
     whole = int(weight)
     return whole + (drawn < weight - whole)
-
-
-def read_again(extent: Extent, count: int) -> Iterator[str]:
-    """The documents of an extent, of which the first pass found `count`.
-
-    Raises:
-        ValueError: the file has changed since.
-    """
-    found = 0
-    for found, text in enumerate(pieces.read(extent), start=1):
-        if found > count:
-            break
-        yield text
-    if found != count:
-        raise ValueError(f"{pieces.where(extent.source)}: {extent.path} has changed while it was read; start again")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,20 +47,19 @@ def where(source: Source) -> str:
     return f"data.sources.{source.name}"
 
 
-def read(extent: Extent) -> Iterator[str]:
-    """Texts of the documents that begin in an extent, in order; blank ones are left out.
+def read(extent: Extent, part: int = 0, of: int = 1) -> Iterator[str]:
+    """Texts of every `of`-th record that begins in an extent, from the `part`-th on; some may be blank.
 
     Raises:
         ValueError: the file can't be read, or lacks the column.
     """
     source = extent.source
     try:
-        rows = _rows(extent)
+        rows = _rows(extent, part, of)
         if _is_text(extent.path) and source.local:
-            texts: Iterator[str] = (row["text"] for row in rows)
+            yield from (row["text"] for row in rows)
         else:
-            texts = (source.text_of(row, where(source)) for row in rows)
-        yield from (text for text in texts if text.strip())
+            yield from (source.text_of(row, where(source)) for row in rows)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         place = f" after byte {extent.start}" if extent.stop else ""
         raise ValueError(f"{where(source)}: {extent.path}{place} can't be read: {error}") from error
@@ -85,23 +85,31 @@ def _splits(source: Source, path: str) -> bool:
     """Whether documents of this file can be found from any byte on."""
     if path.lower().endswith(PACKED):
         return False
-    return Path(path).suffix.lower() == ".jsonl" or (_is_text(path) and source.unit in ("line", "paragraph"))
+    return Path(path).suffix.lower() == ".jsonl" or _by_lines(source, path)
+
+
+def _by_lines(source: Source, path: str) -> bool:
+    return _is_text(path) and source.unit in ("line", "paragraph")
 
 
 def _is_text(path: str) -> bool:
     return kind(path) == "text"
 
 
-def _rows(extent: Extent) -> Iterator[Row]:
+def _rows(extent: Extent, part: int, of: int) -> Iterator[Row]:
+    source, path = extent.source, extent.path
+    if source.local and (_by_lines(source, path) or ".jsonl" in Path(path).suffixes):
+        return _of_records(extent, part, of)
+    return islice(_all_rows(extent), part, None, of)
+
+
+def _all_rows(extent: Extent) -> Iterator[Row]:
     source, path = extent.source, extent.path
     if not source.local:
         shards = stream_hub(path, where(source), source.subset, source.split)
         return iter(shards.shard(num_shards=extent.stop, index=extent.start))
     if path.lower().endswith(".parquet"):
         return _of_groups(extent)
-    lines = _is_text(path) and source.unit in ("line", "paragraph")
-    if lines or ".jsonl" in Path(path).suffixes:
-        return _of_records(extent, "paragraph" if lines and source.unit == "paragraph" else "line")
     return iterate_file(path, where(source), source.unit)
 
 
@@ -120,15 +128,14 @@ def _of_groups(extent: Extent) -> Iterator[Row]:
             yield from batch.to_pylist()
 
 
-def _of_records(extent: Extent, unit: str) -> Iterator[Row]:
-    """Rows of text or JSON lines; a compressed file is read from its beginning."""
+def _of_records(extent: Extent, part: int, of: int) -> Iterator[Row]:
+    """Rows of text or JSON lines, of which only those that are asked for are parsed; blank lines of JSON are none."""
     text = _is_text(extent.path)
     with _open(extent.path) as file:
-        for record in paragraphs(file, extent) if unit == "paragraph" else lines(file, extent):
-            if text:
-                yield {"text": record.decode()}
-            elif record.strip():
-                yield parse(record)
+        cut = paragraphs if text and extent.source.unit == "paragraph" else lines
+        records = (record for record in cut(file, extent) if text or record.strip())
+        for record in islice(records, part, None, of):
+            yield {"text": record.decode()} if text else parse(record)
 
 
 def _open(path: str) -> Any:

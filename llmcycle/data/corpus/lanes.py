@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 from math import ceil
 from random import Random
 from typing import NamedTuple
@@ -18,7 +18,6 @@ from llmcycle.data.corpus.corpus import Corpus
 from llmcycle.data.corpus.text import fraction
 
 TOGETHER = 4  # extents that a lane has open
-PORTIONS = 4  # portions of extents for each lane, at least, so that each has something in every epoch
 
 
 class Place(NamedTuple):
@@ -32,7 +31,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """Every `of`-th document of an extent from the `part`-th on; of those, the share that a weight asks for."""
+    """Every `of`-th record of an extent from the `part`-th on; of those, the share that a weight asks for."""
 
     extent: int
     part: int
@@ -68,7 +67,7 @@ class Lanes:
     def portions(self, epoch: int) -> list[Portion]:
         """All portions of an epoch, shuffled: each document is in as many of them as its source's weight says."""
         extents = self.corpus.extents
-        of = max(1, ceil(PORTIONS * self.count / max(1, len(extents))))
+        of = ceil(self.count / max(1, len(extents)))  # a part for each lane where there are fewer extents than lanes
         found = [
             Portion(place, part, of, copy, min(1.0, extent.source.weight - copy))
             for place, extent in enumerate(extents)
@@ -89,7 +88,7 @@ class Lanes:
                 yield start._replace(window=number, document=document), texts[document]
 
     def _texts(self, portion: Portion, epoch: int) -> Iterator[str]:
-        texts = islice(self.corpus.documents(portion.extent), portion.part, None, portion.of)
+        texts = self.corpus.documents(portion.extent, portion.part, portion.of)
         if portion.share == 1:
             return texts
         drawn = (self.seed, epoch, portion.extent, portion.part, portion.copy)

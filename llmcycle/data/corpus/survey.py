@@ -52,7 +52,7 @@ class Removed:
 @dataclass(frozen=True)
 class Survey:
     """Args:
-    kept: of each extent, which of its documents are trained on.
+    kept: of each extent, which of its records are trained on.
     validation: rows {"text", "source"}, ordered by the hash that chose them.
     report: plain values, see `Corpus.report`.
     """
@@ -80,7 +80,9 @@ class Surveyor:
         self._seen = 0
 
     def look(self, source: str, text: str) -> bool:
-        """Whether this document is trained on."""
+        """Whether this document is trained on; a blank one is none."""
+        if not text.strip():
+            return False
         self._seen += 1
         tally = self.tallies.setdefault(source, Tally())
         tally.add("read", text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,6 +25,11 @@ def text(random: Random, ends: str) -> str:
     return "".join(line + random.choice((ends, ends, ends + ends)) for line in lines) + random.choice(("", "end"))
 
 
+def read(extent: extents.Extent) -> Iterator[str]:
+    """Its documents: the records that are not blank."""
+    return (one for one in extents.read(extent) if one.strip())
+
+
 def cut(path: Path, size: int, **settings: Any) -> list[extents.Extent]:
     total = path.stat().st_size
     whole = Source("a", str(path), **settings)
@@ -39,7 +45,7 @@ def test_text_may_be_cut_anywhere(tmp_path: Path, unit: Any, ends: str) -> None:
         # Those of `datasets` as a whole; it keeps line ends that the extents leave out.
         expected = [row["text"].strip("\r\n") for row in read_files(str(path), "data", unit)]
         for size in (1, 7, 20, 33, 10_000):
-            found = [one for extent in cut(path, size, unit=unit) for one in extents.read(extent)]
+            found = [one for extent in cut(path, size, unit=unit) for one in read(extent)]
             assert [one.replace("\r\n", "\n") for one in found] == [one for one in expected if one.strip()], (
                 seed,
                 size,
@@ -52,7 +58,7 @@ def test_json_lines_may_be_cut_anywhere(tmp_path: Path) -> None:
     lines = [json.dumps({"text": one, "n": i}, ensure_ascii=i % 2 == 0) for i, one in enumerate(expected)]
     path.write_text("\n\n".join(lines))
     for size in (1, 10, 100, 10_000):
-        assert [one for extent in cut(path, size) for one in extents.read(extent)] == expected
+        assert [one for extent in cut(path, size) for one in read(extent)] == expected
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.csv", "a.tsv", "a.parquet", "a.jsonl", "a.jsonl.gz", "a.txt.gz", "a.md"])
@@ -70,8 +76,25 @@ def test_every_format_gives_the_same_documents(tmp_path: Path, name: str) -> Non
     else:
         path.write_bytes(gzip.compress(body) if name.endswith("gz") else body)
     found = extents.extents([Source("a", str(path))])
-    assert [one for extent in found for one in extents.read(extent)] == expected
+    assert [one for extent in found for one in read(extent)] == expected
     assert len(found) == {"a.parquet": 8, "a.jsonl": 3}.get(name, len(found))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.txt", "a.csv", "a.parquet"])
+def test_an_extent_may_be_read_in_parts(tmp_path: Path, name: str) -> None:
+    path, expected = tmp_path / name, [f"document {i}" for i in range(50)]
+    if "json" in name:
+        body = "\n\n".join(json.dumps({"text": one}) for one in expected).encode()
+        path.write_bytes(gzip.compress(body) if name.endswith("gz") else body)
+    elif "parquet" in name:
+        Dataset.from_dict({"text": expected}).to_parquet(str(path))
+    else:
+        path.write_text("\n".join([*(["text"] if "csv" in name else []), *expected]))
+    extent = extents.Extent(Source("a", str(path)), str(path), 0, 1 if "parquet" in name else 0)
+    for of in (1, 3, 60):
+        assert [list(extents.read(extent, part, of)) for part in range(of)] == [
+            expected[part::of] for part in range(of)
+        ]
 
 
 def test_units_of_text(tmp_path: Path) -> None:
@@ -79,19 +102,19 @@ def test_units_of_text(tmp_path: Path) -> None:
     units: dict[Any, list[str]] = {"document": ["one\ntwo\n\nthree\n"], 5: ["one\nt", "wo\n\nt", "hree\n"]}
     for unit, expected in units.items():
         found = extents.extents([Source("a", str(tmp_path / "a.txt"), unit=unit)])
-        assert [one for extent in found for one in extents.read(extent)] == expected
+        assert [one for extent in found for one in read(extent)] == expected
 
 
 def test_columns_may_be_put_together(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({"title": "T", "body": "B"}) + "\n" + json.dumps({"title": None, "body": "C"}) + "\n")
     together = extents.extents([Source("a", str(path), text="{title}: {body}")])
-    assert next(extents.read(together[0])) == "T: B"
+    assert next(read(together[0])) == "T: B"
     with pytest.raises(ValueError, match=r"data\.sources\.a\.text: row 0 .* no value in column `title`"):
-        list(extents.read(together[0]))
-    assert list(extents.read(extents.extents([Source("a", str(path), text="title")])[0])) == ["T"]
+        list(read(together[0]))
+    assert list(read(extents.extents([Source("a", str(path), text="title")])[0])) == ["T"]
     with pytest.raises(ValueError, match=r"data\.sources\.a\.text: .*no column `bdy`; did you mean `body`"):
-        list(extents.read(extents.extents([Source("a", str(path), text="bdy")])[0]))
+        list(read(extents.extents([Source("a", str(path), text="bdy")])[0]))
 
 
 def test_globs_folders_and_their_absence(tmp_path: Path) -> None:
@@ -113,7 +136,7 @@ def test_a_data_set_of_the_hub_is_read_by_its_shards(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("datasets.load_dataset", load)
     found = extents.extents([Source("a", "owner/name", subset="en", split="all")])
     assert len(found) == 3
-    assert [one for extent in found for one in extents.read(extent)] == [f"document {i}" for i in range(50)]
+    assert [one for extent in found for one in read(extent)] == [f"document {i}" for i in range(50)]
     assert asked[0] == (("owner/name", "en"), {"split": "all", "streaming": True})
 
 
@@ -129,13 +152,13 @@ def test_a_broken_file_is_named(tmp_path: Path, name: str, content: bytes) -> No
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(ValueError, match=rf"data\.sources\.a: .*{name}.* can't be read"):
-        [list(extents.read(extent)) for extent in extents.extents([Source("a", str(path))])]
+        [list(read(extent)) for extent in extents.extents([Source("a", str(path))])]
 
 
 def test_half_of_a_surrogate_pair_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "a\\ud834"}\n{"text": "\\ud834\\udd1e"}\n')
-    assert list(extents.read(extents.Extent(Source("a", str(path)), str(path)))) == ["a\ufffd", "𝄞"]
+    assert list(read(extents.Extent(Source("a", str(path)), str(path)))) == ["a\ufffd", "𝄞"]
 
 
 @pytest.mark.parametrize(

@@ -213,7 +213,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     assert corpus.survey.kept
     path = Path(files["sources"]["a"])
     path.write_text("gone")
-    with pytest.raises(ValueError, match=r"a: .* has changed"):
+    with pytest.raises(ValueError, match=r"a: .* has changed meanwhile"):
         list(stream(None, tokenizer, corpus=corpus))
 
 
