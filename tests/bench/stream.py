@@ -91,7 +91,7 @@ def measure(path: Path, workers: int) -> dict[str, float]:
         data = batches(path, workers, ByteLevelBPE(8192))
         ready = time.perf_counter()
         tokens, states, seen = 0, dict[int, str](), list[str]()
-        total = path.stat().st_size / 4 / LENGTH / BATCH  # about so many batches an epoch
+        total = path.stat().st_size / 6 / LENGTH / BATCH  # about so many batches an epoch
         for number, digest in enumerate(digests(data)):
             seen.append(digest)
             tokens += BATCH * LENGTH
