@@ -26,7 +26,9 @@ def stage(out: Path, *overrides: str) -> Metrics:
     return metrics
 
 
-@pytest.mark.parametrize("model", [BERT, MODERN], ids=["bert", "modernbert"])
+@pytest.mark.parametrize(
+    "model", [pytest.param(BERT, id="bert"), pytest.param(MODERN, id="modernbert", marks=pytest.mark.slow)]
+)
 def test_it_learns_and_is_handed_on(model: list[str], here: Path) -> None:
     metrics = stage(here / "out", *model, "trainer.max_steps=20", "optim.lr=1e-2")
     assert next(iter(metrics)) == "masked_loss"
