@@ -14,6 +14,8 @@ from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
+    BertConfig,
+    BertForMaskedLM,
     LlamaConfig,
     LlamaForCausalLM,
     LlamaForSequenceClassification,
@@ -33,6 +35,21 @@ def test_scratch_is_fp32_and_seeded(model: LlamaForCausalLM) -> None:
 
     assert draw() == draw() != digest(model)
     assert scratch(model.config).dtype == torch.float32
+
+
+def test_scratch_clears_the_token_ids_of_another_vocabulary() -> None:
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = scratch(BertConfig(vocab_size=9, **sizes), masked=True)
+    assert isinstance(model, BertForMaskedLM)
+    assert model.config.pad_token_id is None
+    assert model.get_input_embeddings().padding_idx is None, "token 0 learns"
+
+
+def test_scratch_refuses_another_size_than_stated(model: LlamaForCausalLM) -> None:
+    count = model.num_parameters()
+    assert scratch(model.config, parameters=round(count / 1.019)).num_parameters() == count
+    with pytest.raises(ValueError, match=rf"this configuration has {count} parameters"):
+        scratch(model.config, parameters=round(count / 1.021))
 
 
 def test_weights(model: LlamaForCausalLM, base: Path) -> None:
