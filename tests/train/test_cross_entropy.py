@@ -67,6 +67,17 @@ def test_sums_are_divided_by_a_given_count() -> None:
     assert half.item() == pytest.approx(mean.item() / 2)
 
 
+@pytest.mark.parametrize("z_loss", [0.0, 0.1])
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_validation_needs_no_gradient(mode: Any, z_loss: float) -> None:
+    hidden, head, labels = given()
+    wanted, _ = head_cross_entropy(hidden, head, labels, 7, z_loss)
+    with mode():
+        found, _ = head_cross_entropy(hidden, head, labels, 7, z_loss)
+    assert found.item() == pytest.approx(wanted.item(), rel=1e-6)
+    assert not found.requires_grad
+
+
 def test_a_batch_without_labels_has_no_loss_and_no_gradient() -> None:
     hidden, head, labels = given()
     for chunk in (None, 7):
