@@ -67,7 +67,7 @@ def content(data: Any) -> Iterator[tuple[str, Path]]:
         return
     places = [(key, data.get(key)) for key in CONTENT] + list(_named(data.get("sources"), "sources"))
     for name, each in (data.get("filters") or {}).items():
-        places += _named(each.get("against"), f"filters.{name}.against")
+        places += _named((each or {}).get("against"), f"filters.{name}.against")
     for key, value in places:
         if isinstance(value, str) and (Path(value).expanduser().exists() or glob.glob(value, recursive=True)):
             yield key, Path(value).expanduser()

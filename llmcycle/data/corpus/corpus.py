@@ -12,7 +12,7 @@ from llmcycle.data.corpus import extents as pieces
 from llmcycle.data.corpus.contamination import Decontaminate
 from llmcycle.data.corpus.extents import Extent
 from llmcycle.data.corpus.filters import Filter
-from llmcycle.data.corpus.source import Given, refuse_unreadable
+from llmcycle.data.corpus.source import Given, given, refuse_unreadable
 from llmcycle.data.corpus.source import sources as all_sources
 from llmcycle.data.corpus.survey import Survey, plain, survey
 from llmcycle.data.corpus.text import digest, fraction
@@ -28,7 +28,8 @@ class Corpus:
     Args:
         sources: name to a path, or to a mapping of `llmcycle.data.corpus.source.Source`'s settings. A weight says how
             many times an epoch goes through a source; so nothing is dropped, and nothing waits for another source.
-        filters: by name, asked in this order; each document that one of them objects to is left out.
+        filters: by name, asked in this order; each document that one of them objects to is left out. Like a source,
+            one that is null is none, so that a recipe can take it back.
         holdout: share of the documents for validation. The hash of a document's normal form (Unicode, case, white
             space) decides, so it stays on its side whatever else changes.
         validation_limit: validation documents at most, those with the smallest hashes.
@@ -37,8 +38,8 @@ class Corpus:
 
     def __init__(
         self,
-        sources: Mapping[str, Given],
-        filters: Mapping[str, Filter] | None = None,
+        sources: Mapping[str, Given | None],
+        filters: Mapping[str, Filter | None] | None = None,
         holdout: float = 0.01,
         validation_limit: int = 1000,
         seed: int = 0,
@@ -47,18 +48,18 @@ class Corpus:
             raise ValueError(f"data.holdout={holdout}: it is a share of the documents, 0 or more and below 1")
         if validation_limit < 1:
             raise ValueError("data.validation_limit: at least 1; for no validation rows set `data.holdout=0`")
-        self.sources, self.filters = all_sources(sources), dict(filters or {})
+        self.sources, self.filters = all_sources(sources), given(filters)
         self.holdout, self.validation_limit, self.seed = holdout, validation_limit, seed
         self.surveyed = bool(self.filters) or holdout > 0
 
     @staticmethod
     def preflight(**arguments: Any) -> None:
         """Refuse, before anything runs, sources that are wrong, missing, empty or without their text."""
-        given = arguments.get("sources")
-        all_sources(given or {})
-        for name, one in (given or {}).items():
+        sources = arguments.get("sources") or {}
+        all_sources(sources)
+        for name, one in given(sources).items():
             refuse_unreadable(str(name), one, "data.sources")
-        for node in (arguments.get("filters") or {}).values():
+        for node in given(arguments.get("filters")).values():
             if "against" in node:
                 Decontaminate.preflight(node["against"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from rapidfuzz import process
 
@@ -14,6 +14,7 @@ from llmcycle.data.encode import Row
 from llmcycle.data.sources import Unit, first_row, is_local, local_files, read_files, read_hub
 
 Given = str | Mapping[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -91,15 +92,21 @@ def source(name: str, given: Given, key: str = "data.sources") -> Source:
     return found
 
 
-def sources(given: Mapping[str, Given]) -> list[Source]:
+def given(parts: Mapping[str, T | None] | None) -> dict[str, T]:
+    """Those that are not null."""
+    return {name: part for name, part in (parts or {}).items() if part is not None}
+
+
+def sources(named: Mapping[str, Given | None]) -> list[Source]:
     """All sources of a corpus.
 
     Raises:
         ValueError: there is none, or one is wrong.
     """
-    if not isinstance(given, Mapping) or not given:
+    present: dict[str, Given] = given(named) if isinstance(named, Mapping) else {}
+    if not present:
         raise ValueError("data.sources: name at least one, as in `data.sources={books: books.txt}`")
-    return [source(str(name), one) for name, one in given.items()]
+    return [source(str(name), one) for name, one in present.items()]
 
 
 def refuse_unreadable(name: str, given: Given | Any, key: str) -> None:

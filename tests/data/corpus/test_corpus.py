@@ -131,6 +131,13 @@ def test_a_right_recipe_passes(books: str, tmp_path: Path, monkeypatch: pytest.M
     root = compose(locate("pretrain"), [*given, "~data.filters", "data.holdout=0"])
     check(root)
     assert "filters" not in root.data
+    check(compose(locate("pretrain"), [*given, "data.filters.quality=null", "+data.sources.b=null"]))
+
+
+def test_a_part_that_is_null_is_none(books: str) -> None:
+    corpus = Corpus({"books": books, "web": None}, {"length": None, "exact": Exact()})
+    assert [source.name for source in corpus.sources] == ["books"]
+    assert list(corpus.filters) == ["exact"]
 
 
 def test_without_filters_and_holdout_nothing_is_read_beforehand(books: str, web: str) -> None:
