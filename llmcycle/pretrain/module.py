@@ -64,7 +64,16 @@ class NextToken(TrainedModule):
 
     def inputs(self, batch: dict[str, Tensor]) -> dict[str, Any]:
         """What the model's layers are given of a batch."""
-        return {**{name: value for name, value in batch.items() if name not in TARGETS}, "use_cache": False}
+        given = {name: value for name, value in batch.items() if name not in TARGETS}
+        return {**given, "use_cache": False, **({"output_router_logits": True} if self.balanced else {})}
+
+    @property
+    def balanced(self) -> bool:
+        """Whether this is a mixture of experts with a load-balancing loss.
+
+        It is asked for here, since transformers cannot generate with a configuration that always asks for it.
+        """
+        return bool(getattr(self.model.config, "router_aux_loss_coef", 0.0))
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """`batch` is that of `llmcycle.data.encode.Packed`. With a z-loss, its nats a token are logged apart."""

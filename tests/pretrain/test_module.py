@@ -36,7 +36,7 @@ def llama(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
 
 def mixtral(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     torch.manual_seed(0)
-    experts = {"num_local_experts": 4, "num_key_value_heads": 2, "output_router_logits": True}
+    experts = {"num_local_experts": 4, "num_key_value_heads": 2}
     return MixtralForCausalLM(MixtralConfig(vocab_size=len(tokenizer), router_aux_loss_coef=0.5, **SIZES, **experts))
 
 
@@ -118,6 +118,18 @@ def test_the_z_loss_adds_to_the_loss_and_is_logged_apart(model: LlamaForCausalLM
     assert values["nats"].item() == pytest.approx(model(input_ids=ids, labels=ids).loss.item(), rel=1e-5)
     expected = values["nats"] + 0.5 * logits.logsumexp(-1).square().mean()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_experts_are_balanced_while_training_alone(tokenizer: PreTrainedTokenizerFast) -> None:
+    model = mixtral(tokenizer)
+    ids = torch.arange(20).reshape(2, 10)
+    module = NextToken(model, partial(torch.optim.SGD, lr=0.1), get_constant_schedule)
+    found, _ = module.loss({"input_ids": ids, "labels": ids})
+    output = model(input_ids=ids, labels=ids, output_router_logits=True)
+    assert found.item() == pytest.approx(output.loss.item(), rel=1e-6)
+    assert output.aux_loss > 0
+    assert model(input_ids=ids, labels=ids).loss < found
+    assert model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=3).shape == (2, 13)
 
 
 def test_an_empty_chunk_is_refused(model: LlamaForCausalLM) -> None:
