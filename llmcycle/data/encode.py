@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from llmcycle.data.chat import IGNORE, encode_document, encode_prompt, encode_prompt_completion
+from llmcycle.data.chat import IGNORE, encode_prompt, encode_prompt_completion
+from llmcycle.data.tokenise import encode_documents
 
 Row = dict[str, Any]
 Example = dict[str, Any]  # lists of token ids, `index` (the row's place), and per encoder the names below
@@ -126,7 +127,7 @@ class Packed:
 
     def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:
         """One example a packed row: `input_ids`, `labels` (-100 on each piece's first token), `position_ids`."""
-        documents = [encode_document(tokenizer, _column(rows, i, "text")[0]) for i in range(len(rows))]
+        documents = encode_documents(tokenizer, [_column(rows, i, "text")[0] for i in range(len(rows))])
         bins = pack([piece for document in documents for piece in split(document, self.max_length)], self.max_length)
         return [_packed_example(pieces, index) for index, pieces in enumerate(bins)]
 

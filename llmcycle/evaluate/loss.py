@@ -22,8 +22,8 @@ class HeldOutLoss:
 
     Of {"text"} rows each document is scored from its start, every token and the end token; of {"prompt", "completion"}
     rows (or `answer`, or `chosen`) the completion and its end token. Bytes are those of the text in UTF-8. Where the
-    rows know their exact `entropy` (in nats), `loss_over_entropy` comes first, 1 being the best that can be expected,
-    and `entropy` in nats a token last.
+    rows name several sources, `bits_per_byte/SOURCE` follows for each; where they know their exact `entropy` (in nats),
+    `loss_over_entropy` comes first, 1 being the best that can be expected, and `entropy` in nats a token last.
 
     Args:
         rows: those of `validation` are scored.
@@ -46,6 +46,7 @@ class HeldOutLoss:
             "held_out_loss": ratio(nats, tokens, "nats/token"),
             "bits_per_byte": ratio([n / log(2) for n in nats], sizes, "bits/byte"),
         }
+        scores |= by_source([row.get("source") for row in rows], scores["bits_per_byte"])
         entropy: list[float] | None = getattr(self.rows, "entropy", None)
         if entropy is None:
             return scores
@@ -74,6 +75,19 @@ class HeldOutLoss:
             return len(reference(row).encode())
         kept: str = tokenizer.decode([label for label in labels if label != IGNORE], skip_special_tokens=True)
         return len(kept.encode())
+
+
+def by_source(sources: list[str | None], bits: Scores) -> dict[str, Scores]:
+    """`bits_per_byte/SOURCE` for each of several sources of a corpus; nothing for rows that name less than two."""
+    assert bits.weights is not None
+    names = sorted({name for name in sources if name is not None})
+    places = {name: [i for i, source in enumerate(sources) if source == name] for name in names}
+    return {
+        f"bits_per_byte/{name}": Scores(
+            [bits.values[i] for i in rows], bits.better, bits.unit, [bits.weights[i] for i in rows]
+        )
+        for name, rows in (places.items() if len(names) > 1 else ())
+    }
 
 
 def ratio(totals: list[float], weights: list[float], unit: str) -> Scores:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
-from transformers import GenerationConfig
+from transformers import AutoTokenizer, GenerationConfig
 
 from llmcycle.data.batches import Batches
 from llmcycle.data.chat import Prompt
 from llmcycle.evaluate import Evaluator, Metrics
 from llmcycle.evaluate.loss import HeldOutLoss
 from llmcycle.pretrain.module import NextToken
+from llmcycle.pretrain.tokenizer_report import report
 from llmcycle.train import fit
 
 SAMPLES, SAMPLE_WORDS = 8, 4  # prompts made from held-out documents where a recipe gives none, and words of each
@@ -27,6 +29,7 @@ def pretrain(
     samples: Sequence[Prompt] | None = None,
     generate: GenerationConfig | None = None,
     resume: str = "auto",
+    reference: str | None = None,
     *,
     out: Path,
     logger: Logger | None,
@@ -34,13 +37,17 @@ def pretrain(
 ) -> Metrics:
     """`llmcycle.train.fit`, with the loss on the data's validation documents first.
 
-    Without `samples` the model continues the beginnings of held-out documents.
+    Without `samples` the model continues the beginnings of held-out documents. What a corpus has left out of its
+    sources is told in `corpus.json`.
+
+    Args:
+        reference: a pretrained tokenizer, by folder or Hub name, to set beside this one on the held-out documents.
     """
     _adopt_tokens(module, batches)
     rows = batches.rows
     held_out = {"held_out": HeldOutLoss(rows, batches.encode.max_length)} if rows.validation else {}
     prompts = samples or [" ".join(row["text"].split()[:SAMPLE_WORDS]) for row in rows.validation[:SAMPLES]]
-    return fit(
+    metrics = fit(
         module,
         batches,
         trainer,
@@ -52,6 +59,13 @@ def pretrain(
         logger=logger,
         checkpoints=checkpoints,
     )
+    if not trainer.is_global_zero:
+        return metrics
+    if found := getattr(rows, "report", None):
+        (out / "corpus.json").write_text(json.dumps(found, indent=2), "utf-8")
+    other = AutoTokenizer.from_pretrained(reference) if reference else None
+    texts = [row["text"] for row in rows.validation]
+    return {**metrics, **(report(batches.tokenizer, texts, other) if any(texts) else {})}
 
 
 def _adopt_tokens(module: NextToken, batches: Batches) -> None:

@@ -102,7 +102,7 @@ class Checkpoints(pl.Callback):
         if trainer.is_global_zero:
             checkpoint.begin(root, step)
         trainer.strategy.barrier("checkpoint begun")
-        trainer.save_checkpoint(folder / STATE)
+        trainer.save_checkpoint(folder / STATE, weights_only=False)
         (folder / random_file(trainer.global_rank)).write_text(json.dumps(random_state.capture()), "utf-8")
         trainer.strategy.barrier("checkpoint written")
         facts = {"world_size": trainer.world_size, "batches": consumed(trainer)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from llmcycle.train.bad_steps import BadSteps
 from llmcycle.train.checkpoint import Checkpoint
 from llmcycle.train.checkpoints import Checkpoints
 from llmcycle.train.module import TrainedModule, decay_groups, mean_loss
+from llmcycle.train.throughput import flops_per_token, peak_flops, product_dtype
 
 
 def fit(
@@ -56,12 +56,12 @@ def fit(
     device, first = trainer.strategy.root_device, trainer.is_global_zero
     before = evaluate(evaluators or {}, module.model.to(device).eval(), batches.tokenizer) if first else {}
     loss_before = validation_loss(module, batches, device) if first else None
-    seconds = train(module, batches, trainer, logger, prepare(trainer, checkpoints, resume))
+    train(module, batches, trainer, logger, prepare(trainer, checkpoints, resume))
     module.model = module.gathered()
     if not first:
         return {}  # the other processes were there for training only
     loss = validation_metrics(loss_before, validation_loss(module, batches, device))
-    cost = {**loss, **training_metrics(module, trainer, seconds), **memory_metrics(module)}  # now: a merge uses it up
+    cost = {**loss, **training_metrics(module, trainer), **memory_metrics(module)}  # now: a merge uses it up
     probe = {name: tensor.to(device) for name, tensor in batches.probe().items()}
     model, facts = hand_off(module.model.to(device), batches.tokenizer, out, probe)
     after = evaluate(evaluators or {}, model, batches.tokenizer)
@@ -79,13 +79,11 @@ def prepare(trainer: pl.Trainer, root: Path | None, resume: str) -> Checkpoint |
 
 def train(
     module: TrainedModule, batches: Batches, trainer: pl.Trainer, logger: Logger | None, found: Checkpoint | None
-) -> float:
-    """Run the trainer from a checkpoint or from the start; seconds that it took."""
+) -> None:
+    """Run the trainer from a checkpoint or from the start."""
     trainer.loggers = [logger] if logger else []
     limit_steps(trainer, batches)
-    start = time.perf_counter()
     trainer.fit(module, datamodule=batches, ckpt_path=str(found.state) if found else None, weights_only=True)
-    return time.perf_counter() - start
 
 
 def limit_steps(trainer: pl.Trainer, batches: Batches) -> None:
@@ -115,16 +113,25 @@ def validation_metrics(before: float | None, after: float | None) -> Metrics:
     return {} if after is None else {"validation_loss": Metric(after, before, better="lower")}
 
 
-def training_metrics(module: TrainedModule, trainer: pl.Trainer, seconds: float) -> Metrics:
+def training_metrics(module: TrainedModule, trainer: pl.Trainer) -> Metrics:
     """What training did. The loss is the mean of the last tenth of the batches, before it that of the first tenth."""
     tenth = max(1, len(module.losses) // 10)
     return {
         "train_loss": Metric(mean_loss(module.losses[-tenth:]), mean_loss(module.losses[:tenth]), better="lower"),
         "optimizer_steps": Metric(trainer.global_step),
-        "seconds": Metric(seconds, unit="s"),
-        "tokens_per_second": Metric(float(module.tokens) / seconds, better="higher", unit="tokens/s"),
+        "seconds": Metric(module.pace.seconds, unit="s"),
+        "tokens_per_second": Metric(module.pace.tokens_per_second, better="higher", unit="tokens/s"),
+        "mfu": Metric(utilisation(module, trainer), better="higher"),
         **bad_step_metrics(trainer),
     }
+
+
+def utilisation(module: TrainedModule, trainer: pl.Trainer) -> float:
+    """Model FLOPs utilisation: arithmetic that training needed over what the machine's own matrix products could do."""
+    pace = module.pace
+    length = float(pace.tokens) / max(pace.rows, 1)
+    peak = peak_flops(module.device, product_dtype(trainer.precision)) * trainer.world_size
+    return pace.tokens_per_second * flops_per_token(module.model, length) / peak
 
 
 def bad_step_metrics(trainer: pl.Trainer) -> Metrics:

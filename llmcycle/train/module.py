@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -19,9 +21,31 @@ from transformers import PreTrainedModel
 from llmcycle.model import Memory, adapt, measure
 from llmcycle.train.optimizer_state import by_index, by_name
 from llmcycle.train.sharding import gather, shard, skeleton
+from llmcycle.train.throughput import synchronise
 
 STEPS_ARGUMENTS = ("num_training_steps", "total_steps", "T_max")  # what schedules call the length of a run
 STATE = "llmcycle"  # where a checkpoint keeps what this module has counted
+
+
+@dataclass
+class Pace:
+    """What one process has done since it began to train.
+
+    Args:
+        started: on the clock of `time.perf_counter`.
+        seconds: until the end of training.
+        tokens, rows: that all processes together have read, padding not counted.
+    """
+
+    started: float = 0.0
+    seconds: float = 0.0
+    tokens: Tensor | int = 0
+    rows: int = 0
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Up to now, or over the whole of a run that has ended."""
+        return float(self.tokens) / max(self.seconds or time.perf_counter() - self.started, 1e-9)
 
 
 class TrainedModule(pl.LightningModule):
@@ -37,6 +61,7 @@ class TrainedModule(pl.LightningModule):
     Attributes:
         losses: the training loss of every batch so far; on a GPU as tensors, because reading one would make it wait.
         tokens: tokens that the model has read in training, padding not counted.
+        pace: of this process's part of the run: see `Pace`.
         memory: bytes of weights, gradients and optimiser state at the end of training; None before.
         comparable: whether the loss of a fixed batch means the same before and after training.
     """
@@ -55,6 +80,7 @@ class TrainedModule(pl.LightningModule):
         self.optim, self.schedule = optim, schedule
         self.losses: list[Tensor | float] = []
         self.tokens: Tensor | int = 0
+        self.pace = Pace()
         self.memory: Memory | None = None
         self.strict_loading = False  # a checkpoint holds what is trained, not a frozen base
         self.skeleton: list[Any] = []  # of a sharded model; in a list, so that it is no part of this module
@@ -90,7 +116,9 @@ class TrainedModule(pl.LightningModule):
         whole = self.over_processes(loss.detach())
         # A tensor kept from each step pins the heap that glibc would use again: 1.5 MB a step on a CPU (measured).
         self.losses.append(whole.item() if whole.device.type == "cpu" else whole)
-        self.tokens = self.tokens + count_tokens(batch) * self.trainer.world_size
+        read = count_tokens(batch) * self.trainer.world_size
+        self.tokens, self.pace.tokens = self.tokens + read, self.pace.tokens + read
+        self.pace.rows += len(batch["input_ids"]) * self.trainer.world_size
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         values = {"loss": whole, "lr": rate, **values}
         self.log_dict({f"train/{name}": value for name, value in values.items()})
@@ -163,8 +191,14 @@ class TrainedModule(pl.LightningModule):
         if allocate is not None:
             allocate(self.global_step)
 
+    def on_train_start(self) -> None:
+        """Lightning's hook: what went before, setting up or a resumed run's earlier part, has no share in the pace."""
+        self.pace = Pace(started=time.perf_counter())
+
     def on_train_end(self) -> None:
-        """Counted here because gradients and state are still there."""
+        """Lightning's hook. Memory is counted here because gradients and state are still there."""
+        synchronise(self.device)
+        self.pace.seconds = time.perf_counter() - self.pace.started
         self.memory = measure(self.model, self.trainer.optimizers[0])
 
 

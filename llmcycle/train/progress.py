@@ -42,10 +42,10 @@ class Progress(ProgressBar):
         self._start = time.perf_counter()
         self._first = self._printed = trainer.global_step
 
-    def on_train_batch_end(self, trainer: pl.Trainer, _module: pl.LightningModule, outputs: Any, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         """Lightning's hook."""
         if self.enabled and self._due(trainer.global_step, int(trainer.estimated_stepping_batches)):
-            self._write(self.line(trainer, outputs))
+            self._write(self.line(trainer, module, outputs))
 
     def on_train_end(self, *_: Any) -> None:
         """Lightning's hook: leaves the terminal's line empty for what comes next."""
@@ -57,14 +57,19 @@ class Progress(ProgressBar):
         """Lightning's hook."""
         self.on_train_end()
 
-    def line(self, trainer: pl.Trainer, outputs: Any) -> str:
-        """E.g. `pretrain 120/900 steps, 9.8 steps/s, 0:01:20 left, loss 1.234`."""
+    def line(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any) -> str:
+        """E.g. `pretrain 120/900 steps, 9.8 steps/s, 10.0k tokens/s, 0:01:20 left, loss 1.23, norm 0.8, lr 3e-03`."""
         step, total = trainer.global_step, int(trainer.estimated_stepping_batches)
         rate = (step - self._first) / (time.perf_counter() - self._start)
         left = timedelta(seconds=round((total - step) / rate)) if rate else "unknown time"
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         tail = "" if loss is None else f", loss {float(loss) * trainer.accumulate_grad_batches:.3f}"
-        return f"{self.title} {step}/{total} steps, {rate:.1f} steps/s, {left} left{tail}"
+        pace = getattr(module, "pace", None)
+        tokens = f", {pace.tokens_per_second / 1000:.1f}k tokens/s" if pace else ""
+        values = trainer.callback_metrics
+        norm = f", norm {float(values['train/grad_norm']):.2g}" if "train/grad_norm" in values else ""
+        lr = f", lr {float(values['train/lr']):.1e}" if "train/lr" in values else ""
+        return f"{self.title} {step}/{total} steps, {rate:.1f} steps/s{tokens}, {left} left{tail}{norm}{lr}"
 
     def _due(self, step: int, total: int) -> bool:
         if self.stream.isatty():

@@ -85,3 +85,12 @@ def test_exact_entropy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFa
     assert scores["loss_over_entropy"].mean == pytest.approx((4 + 2) / 3, abs=1e-5)
     assert scores["entropy"].mean == pytest.approx(3 * log(len(tokenizer)) / 6)
     assert scores["entropy"].better == "neutral"
+
+
+def test_sources_are_scored_apart(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+    rows = [{"text": text, "source": source} for text, source in zip(TEXTS, "aab", strict=True)]
+    scores = HeldOutLoss(SimpleNamespace(validation=rows))(model, tokenizer)
+    (alone,) = HeldOutLoss(SimpleNamespace(validation=rows[2:]))(model, tokenizer)["bits_per_byte"].values
+    assert list(scores) == ["held_out_loss", "bits_per_byte", "bits_per_byte/a", "bits_per_byte/b"]
+    assert scores["bits_per_byte/b"].values == pytest.approx([alone])
+    assert scores["bits_per_byte/a"].weights == [float(len(text.encode())) for text in TEXTS[:2]]

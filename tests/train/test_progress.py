@@ -18,11 +18,17 @@ class Terminal(io.StringIO):
 
 def drive(stream: io.StringIO, steps: int) -> str:
     bar = Progress("pretrain", stream)
-    trainer = SimpleNamespace(global_step=0, estimated_stepping_batches=steps, accumulate_grad_batches=1)
+    trainer = SimpleNamespace(
+        global_step=0,
+        estimated_stepping_batches=steps,
+        accumulate_grad_batches=1,
+        callback_metrics={"train/grad_norm": torch.tensor(0.8), "train/lr": torch.tensor(3e-3)},
+    )
+    module = SimpleNamespace(pace=SimpleNamespace(tokens_per_second=12_345.0))
     bar.on_train_start(trainer)
     for step in range(1, steps + 1):
         trainer.global_step = step
-        bar.on_train_batch_end(trainer, None, {"loss": torch.tensor(1.25)}, None, step)
+        bar.on_train_batch_end(trainer, module, {"loss": torch.tensor(1.25)}, None, step)
     bar.on_train_end()
     return stream.getvalue()
 
@@ -32,7 +38,8 @@ def test_piped_it_is_a_few_plain_lines() -> None:
     assert [line.split()[1] for line in lines] == ["250/1000", "500/1000", "750/1000", "1000/1000"]
     assert lines[0].startswith("pretrain 250/1000 steps, ")
     assert "steps/s" in lines[0]
-    assert " left, loss 1.250" in lines[0]
+    assert " steps/s, 12.3k tokens/s, " in lines[0]
+    assert lines[0].endswith(" left, loss 1.250, norm 0.8, lr 3.0e-03")
     assert len(drive(io.StringIO(), 1).splitlines()) == 1
 
 
