@@ -12,6 +12,7 @@ from llmcycle.evaluate.evaluator import Scores
 from llmcycle.evaluate.text_match import TextMatch
 
 REFERENCE_COLUMNS = ("answer", "completion", "chosen")
+WRITTEN_COLUMNS = ("completion", "chosen", "answer")  # the text that a model learns to write, with its working
 
 
 class ExactMatch:
@@ -44,13 +45,13 @@ class ExactMatch:
         return {"exact_match": Scores([float(value) for value in correct])}
 
 
-def reference(row: dict[str, Any]) -> str:
-    """The right answer of a row: its `answer`, `completion` or `chosen`, the last message's text if it is a chat.
+def reference(row: dict[str, Any], columns: tuple[str, ...] = REFERENCE_COLUMNS) -> str:
+    """The right answer of a row: the first of `columns` that it has, the last message's text if it is a chat.
 
     Raises:
         ValueError: the row has none of them.
     """
-    for column in REFERENCE_COLUMNS:
+    for column in columns:
         if column in row:
             value = row[column]
             return str(value if not isinstance(value, list) else value[-1]["content"])

@@ -12,7 +12,7 @@ from llmcycle.data.chat import IGNORE, encode_document, encode_prompt_completion
 from llmcycle.data.encode import split
 from llmcycle.engine import Scored, score_sequences
 from llmcycle.evaluate.evaluator import Scores
-from llmcycle.evaluate.exact_match import reference
+from llmcycle.evaluate.exact_match import WRITTEN_COLUMNS, reference
 
 Sequence = tuple[list[int], list[int]]  # input_ids and labels of equal length
 
@@ -21,7 +21,7 @@ class HeldOutLoss:
     """`held_out_loss` in nats a token and `bits_per_byte`, each total over total, with one value a row.
 
     Of {"text"} rows each document is scored from its start, every token and the end token; of {"prompt", "completion"}
-    rows (or `answer`, or `chosen`) the completion and its end token. Bytes are those of the text in UTF-8. Where the
+    rows (or `chosen`, or `answer`) the completion and its end token. Bytes are those of the text in UTF-8. Where the
     rows name several sources, `bits_per_byte/SOURCE` follows for each; where they know their exact `entropy` (in nats),
     `loss_over_entropy` comes first, 1 being the best that can be expected, and `entropy` in nats a token last.
 
@@ -58,7 +58,7 @@ class HeldOutLoss:
         if "text" in row:
             parts = split(encode_document(tokenizer, row["text"]), self.max_length)
             return [(ids, [IGNORE, *ids[1:]]) for ids in parts]
-        encoded = encode_prompt_completion(tokenizer, row["prompt"], reference(row), self.max_length)
+        encoded = encode_prompt_completion(tokenizer, row["prompt"], reference(row, WRITTEN_COLUMNS), self.max_length)
         return [(encoded["input_ids"], encoded["labels"])]
 
     def _score(self, model: PreTrainedModel, pieces: list[list[Sequence]]) -> list[Scored]:
@@ -72,7 +72,7 @@ class HeldOutLoss:
             return len(row["text"].encode())
         ids, labels = pieces[0]
         if len(ids) < self.max_length:
-            return len(reference(row).encode())
+            return len(reference(row, WRITTEN_COLUMNS).encode())
         kept: str = tokenizer.decode([label for label in labels if label != IGNORE], skip_special_tokens=True)
         return len(kept.encode())
 

@@ -101,8 +101,17 @@ class TrainedModule(pl.LightningModule):
         return gather(self.model, *self.skeleton) if self.skeleton else self.model
 
     def configure_optimizers(self) -> Any:
-        """The optimiser over decay groups, and the schedule over it."""
+        """The optimiser over decay groups, and the schedule over it.
+
+        Raises:
+            ValueError: a fused optimiser under fp16: it takes scaled gradients, whose norm can't be judged or clipped.
+        """
         optimizer = self.optim(decay_groups(self.model))
+        if self.trainer.precision == "16-mixed" and getattr(optimizer, "_step_supports_amp_scaling", False):
+            raise ValueError(
+                "optim.fused: a fused optimizer takes gradients that fp16 has scaled, whose norm can be neither judged "
+                "nor clipped; set optim.fused=false, or trainer.precision=bf16-mixed"
+            )
         steps = int(self.trainer.estimated_stepping_batches)
         return [optimizer], [{"scheduler": build_schedule(self.schedule, optimizer, steps), "interval": "step"}]
 

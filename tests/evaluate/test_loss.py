@@ -40,7 +40,10 @@ def test_uniform_model(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFa
 
 
 def test_completions_only(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    rows = [{"prompt": "Colour?", "completion": " red"}, {"prompt": "Size?", "chosen": " tiny", "rejected": " x"}]
+    rows = [
+        {"prompt": "Colour?", "completion": " red", "answer": "r"},
+        {"prompt": "Size?", "chosen": " tiny", "rejected": " x"},
+    ]
     scores = HeldOutLoss(SimpleNamespace(validation=rows))(model, tokenizer)
     encoded = [encode_prompt_completion(tokenizer, *pair, 99) for pair in (("Colour?", " red"), ("Size?", " tiny"))]
     expected = [library_loss(model, e["input_ids"], e["labels"]) for e in encoded]

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import peft
@@ -173,3 +174,10 @@ def test_dropout_is_on_while_training_and_off_in_what_is_handed_on(
     fit(module, batches, trainer(max_steps=1), {"weights": evaluator}, out=tmp_path, logger=None)
     assert modes == [False, True, False], "off for the loss on held-out rows before and after"
     assert not evaluator.seen[1].training
+
+
+def test_a_fused_optimiser_is_refused_under_fp16(model: LlamaForCausalLM) -> None:
+    module = Supervised(model, partial(torch.optim.AdamW, lr=1e-3, fused=True), get_constant_schedule)
+    module._trainer = SimpleNamespace(precision="16-mixed", estimated_stepping_batches=1)
+    with pytest.raises(ValueError, match=r"optim\.fused.*set optim\.fused=false, or trainer\.precision=bf16-mixed"):
+        module.configure_optimizers()
