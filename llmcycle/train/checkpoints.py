@@ -75,6 +75,8 @@ class Checkpoints(pl.Callback):
         if due and (self.last is None or self.last.step != step) and self.good(trainer):
             self.save(trainer)
         if signal:
+            if trainer.is_global_zero:
+                print(f"stopped after step {step}; the same command goes on from there", file=sys.stderr)
             raise Interrupted(128 + signal)
 
     def good(self, trainer: pl.Trainer) -> bool:

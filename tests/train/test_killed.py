@@ -36,9 +36,11 @@ def test_a_signal_saves_and_leaves_with_its_code(tmp_path: Path, number: signal.
     child = started(tmp_path, 0.2)
     os.kill(child, number)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == code
-    assert "finishing the step and saving" in (tmp_path / "log.txt").read_text()
+    said = (tmp_path / "log.txt").read_text()
     found = checkpoint.newest(tmp_path / "checkpoints", print)
     assert found is not None
+    assert "finishing the step and saving" in said
+    assert f"stopped after step {found.step}; the same command goes on from there" in said
     assert not list((tmp_path / "checkpoints").glob(".partial-*"))
 
 
