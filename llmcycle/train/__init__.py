@@ -5,5 +5,6 @@ from llmcycle.train.checkpoints import Checkpoints
 from llmcycle.train.fit import fit
 from llmcycle.train.module import TrainedModule
 from llmcycle.train.progress import Progress
+from llmcycle.train.text_samples import TextSamples
 
-__all__ = ["BadSteps", "Checkpoints", "Progress", "TrainedModule", "fit"]
+__all__ = ["BadSteps", "Checkpoints", "Progress", "TextSamples", "TrainedModule", "fit"]

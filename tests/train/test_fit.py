@@ -13,6 +13,7 @@ import peft
 import pytest
 import pytorch_lightning as pl
 import torch
+from conftest import random_llama
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedTokenizerFast, get_constant_schedule
@@ -20,7 +21,7 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedToken
 from llmcycle.data.batches import Batches
 from llmcycle.data.encode import Completion
 from llmcycle.evaluate import Scores
-from llmcycle.train import BadSteps, TrainedModule, fit
+from llmcycle.train import BadSteps, TextSamples, TrainedModule, fit
 
 ADAMW = partial(torch.optim.AdamW, lr=1e-2)
 STEPS = 12
@@ -181,3 +182,14 @@ def test_a_fused_optimiser_is_refused_under_fp16(model: LlamaForCausalLM) -> Non
     module._trainer = SimpleNamespace(precision="16-mixed", estimated_stepping_batches=1)
     with pytest.raises(ValueError, match=r"optim\.fused.*set optim\.fused=false, or trainer\.precision=bf16-mixed"):
         module.configure_optimizers()
+
+
+def test_what_the_model_writes_meanwhile_is_kept(model: LlamaForCausalLM, batches: Batches, tmp_path: Path) -> None:
+    logger = CSVLogger(tmp_path / "logs", name="", version="")
+    plain = run(random_llama(len(batches.tokenizer)), batches, tmp_path / "plain", max_steps=8)
+    watching = [TextSamples(["1", "2"], every_n_steps=4)]
+    watched = random_llama(len(batches.tokenizer))
+    metrics = run(watched, batches, tmp_path / "out", logger=logger, max_steps=8, callbacks=watching)
+    lines = [json.loads(line) for line in (tmp_path / "logs" / "samples.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["prompt"]) for line in lines] == [(4, "1"), (4, "2"), (8, "1"), (8, "2")]
+    assert metrics["train_loss"] == plain["train_loss"], "watching changes nothing"
