@@ -30,4 +30,4 @@ def test_the_verifier_reads_no_reward_model(here: Path, capsys: pytest.CaptureFi
     (here / "model").mkdir()
     swap = ("reinforce", "reward=storefront", "inputs.reward=model", "inputs.model=model")
     assert command("check", *swap) != 0
-    assert "inputs.reward: nothing reads this input" in capsys.readouterr().err
+    assert "inputs.reward: nothing in this recipe reads this input" in capsys.readouterr().err

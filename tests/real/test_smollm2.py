@@ -147,5 +147,5 @@ def test_int8_is_a_quarter_of_fp32_and_nearly_as_good(smollm2: Path, maths: list
     artifact = last_artifact("compress")
     assert 0.25 < artifact.metrics["linear_bytes_ratio"]["value"] < 0.26
     loss = artifact.metrics["held_out_loss"]
-    assert loss["value"] == pytest.approx(loss["before"], rel=0.02)
+    assert loss["value"] == pytest.approx(loss["before"], rel=0.05)
     assert json.loads((artifact.folder / "config.json").read_text())["quantization_config"]["quant_method"] == "torchao"
