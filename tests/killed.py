@@ -29,11 +29,12 @@ def digest(trained: TrainedModule) -> str:
 
 
 def train(folder: Path, slow_save: float = 0.0, steps: int = STEPS) -> str:
-    """The digest of a run that saves every second step and says in a file when it does."""
+    """The digest of a run that saves every second step and puts a dot in a file when it does."""
 
     def dawdle(path: Path) -> None:
-        (folder / SAVING).touch()
-        time.sleep(slow_save)
+        with (folder / SAVING).open("a") as said:
+            said.write(".")
+        time.sleep(max(slow_save, 0.02))
         flush(path)
 
     flush = checkpoint.sync_all
@@ -63,8 +64,14 @@ def forked(work: Callable[[], None], log: Path) -> int:
         os._exit(code)
 
 
+def saved(folder: Path) -> int:
+    """How many saves the run in `folder` has begun."""
+    path = folder / SAVING
+    return path.stat().st_size if path.exists() else 0
+
+
 def attempt(folder: Path, draw: Random, in_save: bool) -> bool:
-    """Start a run and kill it, in a save if asked; whether it had reached its end before that."""
+    """Start a run and kill it after some saves, in the last one if asked; whether it had ended before that."""
     folder.mkdir(exist_ok=True)
     (folder / SAVING).unlink(missing_ok=True)
 
@@ -72,13 +79,12 @@ def attempt(folder: Path, draw: Random, in_save: bool) -> bool:
         (folder / RESULT).write_text(train(folder, 0.3 if in_save else 0.0))
 
     child = forked(work, folder / "log.txt")
-    deadline = time.monotonic() + draw.uniform(0.3, 1.5)
-    while not (in_save and (folder / SAVING).exists()) and (in_save or time.monotonic() < deadline):
+    saves = draw.randint(1, 3)
+    while saved(folder) < saves:
         if os.waitpid(child, os.WNOHANG)[0]:
             return True
-        time.sleep(0.01)
-    if in_save:
-        time.sleep(draw.uniform(0, 0.3))
+        time.sleep(0.001)
+    time.sleep(draw.uniform(0, 0.25 if in_save else 0.05))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return False
