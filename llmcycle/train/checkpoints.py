@@ -37,11 +37,11 @@ class Checkpoints(pl.Callback):
         self.signals = Signals()
         self._random: dict[str, Any] | None = None
 
-    def open(self, root: Path, resume: str) -> Checkpoint | None:
+    def open(self, root: Path, resume: str, *, quiet: bool = False) -> Checkpoint | None:
         """Say where checkpoints are, and find the one to go on from: see `llmcycle.train.checkpoint.choose`."""
         self.root = root
-        self.last = checkpoint.choose(resume, root, lambda reason: print(reason, file=sys.stderr))
-        if self.last is not None:
+        self.last = checkpoint.choose(resume, root, lambda reason: None if quiet else print(reason, file=sys.stderr))
+        if self.last is not None and not quiet:
             print(f"going on from step {self.last.step}: {self.last.folder}", file=sys.stderr)
         return self.last
 
@@ -76,7 +76,8 @@ class Checkpoints(pl.Callback):
             self.save(trainer)
         if signal:
             if trainer.is_global_zero:
-                print(f"stopped after step {step}; the same command goes on from there", file=sys.stderr)
+                saved = f"the same command goes on from step {self.last.step}" if self.last else "nothing was saved"
+                print(f"stopped after step {step}; {saved}", file=sys.stderr)
             raise Interrupted(128 + signal)
 
     def good(self, trainer: pl.Trainer) -> bool:

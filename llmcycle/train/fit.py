@@ -74,7 +74,7 @@ def prepare(trainer: pl.Trainer, root: Path | None, resume: str) -> Checkpoint |
     """Tell the callback that saves where to, put it last, and find what to go on from."""
     trainer.callbacks.sort(key=lambda callback: isinstance(callback, Checkpoints))  # type: ignore[attr-defined]
     saving = [callback for callback in trainer.callbacks if isinstance(callback, Checkpoints)]  # type: ignore[attr-defined]
-    return saving[0].open(root, resume) if saving and root else None
+    return saving[0].open(root, resume, quiet=not trainer.is_global_zero) if saving and root else None
 
 
 def train(

@@ -40,7 +40,7 @@ def test_a_signal_saves_and_leaves_with_its_code(tmp_path: Path, number: signal.
     found = checkpoint.newest(tmp_path / "checkpoints", print)
     assert found is not None
     assert "finishing the step and saving" in said
-    assert f"stopped after step {found.step}; the same command goes on from there" in said
+    assert f"stopped after step {found.step}; the same command goes on from step {found.step}" in said
     assert not list((tmp_path / "checkpoints").glob(".partial-*"))
 
 
