@@ -38,7 +38,7 @@ from llmcycle.train import BadSteps, Checkpoints, Progress
 from llmcycle.train.fit import prepare
 from llmcycle.train.throughput import flops_per_token, peak_flops, product_dtype
 
-WIDTH, LAYERS, VOCABULARY, LENGTH, BATCH = 256, 6, 4096, 256, 12
+WIDTH, LAYERS, VOCABULARY, LENGTH, BATCH = 256, 6, 4096, 256, 4
 LR, BETAS, DECAY, CLIP, WARMUP = 1e-3, (0.9, 0.95), 0.01, 1.0, 10
 Clock = list[float]  # when each step ended
 
