@@ -96,7 +96,7 @@ def killed(folder: Path, seed: int, kills: int) -> tuple[int, int, str]:
     """Kill a run up to `kills` times, every second time in a save; then let it end. Kills, those in saves, digest."""
     draw, done, saving = Random(seed), 0, 0
     for number in range(kills):
-        in_save = number % 2 == 1
+        in_save = (number + seed) % 2 == 1
         if attempt(folder, draw, in_save):
             break
         done, saving = done + 1, saving + in_save
