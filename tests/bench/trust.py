@@ -31,6 +31,7 @@ from llmcycle.train.fit import bad_step_metrics, validation_loss
 
 Row = tuple[str, int, int, str]  # what, how many held, of how many, remark
 CPU = torch.device("cpu")
+LONG = 24  # steps of a run that is interrupted at 20 places
 
 
 def resume(folder: Path) -> Iterator[Row]:
@@ -38,12 +39,12 @@ def resume(folder: Path) -> Iterator[Row]:
     for workers, accumulate, packed in product((0, 2), (1, 4), (True, False)):
         feed = (byte_tokenizer(), workers, packed)
         place = folder / f"{workers}-{accumulate}-{packed}"
-        whole, held = run(place / "whole", batches(*feed), accumulate), 0
-        points = sorted(Random(0).sample(range(STEPS * accumulate), min(20, STEPS * accumulate)))
+        whole, held = run(place / "whole", batches(*feed), accumulate, max_steps=LONG), 0
+        points = sorted(Random(0).sample(range(LONG * accumulate), 20))
         for point in points:
             with contextlib.suppress(Stopped):
-                run(place / str(point), batches(*feed), accumulate, point)
-            held += same(run(place / str(point), batches(*feed), accumulate), whole)
+                run(place / str(point), batches(*feed), accumulate, point, max_steps=LONG)
+            held += same(run(place / str(point), batches(*feed), accumulate, max_steps=LONG), whole)
         yield (
             f"resume: {workers} workers, accumulation {accumulate}, {'packed' if packed else 'padded'}",
             held,
