@@ -14,11 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 2**20  # bytes
 BODY_SECONDS = 30  # for the whole body to arrive
+DRAINED = 8 * MAX_BODY  # bytes of a body that are read at most
 OPEN = {"/health"}  # needs no key: it tells nothing but that the process lives
 
 
 class Guard:
-    """ASGI middleware that refuses a request before anything reads its body.
+    """ASGI middleware that refuses a request before any route sees it.
 
     Args:
         api_key: what clients send as `Authorization: Bearer KEY`; None lets everyone in.
@@ -35,13 +36,12 @@ class Guard:
             await self.app(scope, receive, send)
             return
         refusal = self.refusal(scope["path"], Headers(scope=scope))
-        if refusal is None:
-            try:
-                receive = replay(await read(receive), receive)
-            except TooLarge:
-                refusal = error(413, f"the body is larger than {MAX_BODY} bytes")
-            except TimeoutError:
-                refusal = error(408, f"the body did not arrive within {BODY_SECONDS} seconds")
+        try:
+            receive = replay(await read(receive), receive)
+        except TooLarge:
+            refusal = refusal or error(413, f"the body is larger than {MAX_BODY} bytes")
+        except TimeoutError:
+            refusal = refusal or error(408, f"the body did not arrive within {BODY_SECONDS} seconds")
         await (refusal or self.app)(scope, receive, send)
 
     def refusal(self, path: str, headers: Headers) -> JSONResponse | None:
@@ -67,17 +67,23 @@ class TooLarge(Exception):
 
 
 async def read(receive: Receive) -> list[Message]:
-    """The messages of one body. Raises TooLarge, or TimeoutError."""
+    """The messages of one body. Raises TooLarge, or TimeoutError.
+
+    A body that is too large, or refused for another reason, is still read, up to DRAINED bytes, and dropped: a
+    connection closed over unread bytes is reset, and its client would see a broken pipe in place of the answer.
+    """
     messages, size = [], 0
     async with asyncio.timeout(BODY_SECONDS):
         while True:
             message = await receive()
-            messages.append(message)
             size += len(message.get("body", b""))
-            if size > MAX_BODY:
-                raise TooLarge
-            if not message.get("more_body"):
-                return messages
+            if size <= MAX_BODY:
+                messages.append(message)
+            if size > DRAINED or not message.get("more_body"):
+                break
+    if size > MAX_BODY:
+        raise TooLarge
+    return messages
 
 
 def replay(messages: list[Message], receive: Receive) -> Receive:
