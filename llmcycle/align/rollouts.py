@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from llmcycle.data.chat import IGNORE
-from llmcycle.data.encode import pad
+from llmcycle.data.padding import pad
 from llmcycle.engine.generation import evaluation_mode, quiet, resolve_config
 
 

@@ -11,8 +11,11 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.chat import IGNORE, choose_pad
-from llmcycle.data.encode import Encoder, Example, Row, pad
+from llmcycle.data.encode import Encoder, Example, Row
 from llmcycle.data.loader import Order, TrainingLoader
+from llmcycle.data.packing import collate_packed
+from llmcycle.data.packing import pack as pack_rows
+from llmcycle.data.padding import pad
 
 
 class Rows(Protocol):
@@ -37,6 +40,7 @@ class Batches(pl.LightningDataModule):
         batch_size: training rows of a batch, over all processes together.
         eval_batch_size: validation rows of a batch.
         workers: processes that collate training batches; 0 for none.
+        pack: several training examples share a row of `encode.max_length` tokens, each read as if it were alone.
 
     Attributes:
         rows: the data option, with its rows as they came.
@@ -56,6 +60,7 @@ class Batches(pl.LightningDataModule):
         eval_batch_size: int,
         seed: int,
         workers: int = 0,
+        pack: bool = False,
     ) -> None:
         super().__init__()
         self.position = 0  # training batches that an interrupted run has used up
@@ -67,18 +72,27 @@ class Batches(pl.LightningDataModule):
             tokenizer = tokenizer.train(text for row in rows.train for text in _texts(row))
         self.tokenizer = choose_pad(tokenizer)
         self.train: list[Example] = self._encode(rows.train, "train")
+        self.packed = pack
+        if pack:
+            self.train = pack_rows(self.train, encode.max_length)
         self.validation: list[Example] = self._encode(rows.validation, "validation") if rows.validation else []
 
     def collate(self, examples: list[Example]) -> dict[str, Tensor]:
         """One batch, padded with the tokenizer's pad token."""
         return self.encode.collate(examples, cast(int, self.tokenizer.pad_token_id))
 
+    def collate_train(self, examples: list[Example]) -> dict[str, Tensor]:
+        """One training batch, whose rows may be packed."""
+        return (
+            collate_packed(examples, cast(int, self.tokenizer.pad_token_id)) if self.packed else self.collate(examples)
+        )
+
     def train_dataloader(self) -> TrainingLoader:
         """Shuffled by `seed` alone, without end, from where a resumed run had got to."""
         trainer = self.trainer
         parts = (trainer.global_rank, trainer.world_size, trainer.accumulate_grad_batches) if trainer else (0, 1, 1)
         order = Order(len(self.train), self.batch_size, self.seed)
-        return TrainingLoader(self.train, self.collate, order, self.position, *parts, self.workers)
+        return TrainingLoader(self.train, self.collate_train, order, self.position, *parts, self.workers)
 
     def state_dict(self) -> dict[str, Any]:
         """Lightning's hook: batches that training has used up."""

@@ -10,6 +10,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.chat import IGNORE, encode_prompt, encode_prompt_completion
+from llmcycle.data.packing import collate_packed, pack
+from llmcycle.data.padding import pad
 from llmcycle.data.tokenise import encode_documents
 
 Row = dict[str, Any]
@@ -23,14 +25,6 @@ class Encoder(Protocol):
 
     def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]: ...
     def collate(self, examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]: ...
-
-
-def pad(sequences: Sequence[Sequence[int]], value: int, left: bool = False) -> Tensor:
-    """(B, T) int64: every sequence filled up with `value` to the longest one."""
-    longest = max(len(s) for s in sequences)
-    fill = [[value] * (longest - len(s)) for s in sequences]
-    rows = [f + list(s) if left else list(s) + f for s, f in zip(sequences, fill, strict=True)]
-    return torch.tensor(rows, dtype=torch.long)
 
 
 def _column(rows: Sequence[Row], index: int, *names: str) -> list[Any]:
@@ -128,18 +122,12 @@ class Packed:
     def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:
         """One example a packed row: `input_ids`, `labels` (-100 on each piece's first token), `position_ids`."""
         documents = encode_documents(tokenizer, [_column(rows, i, "text")[0] for i in range(len(rows))])
-        bins = pack([piece for document in documents for piece in split(document, self.max_length)], self.max_length)
-        return [_packed_example(pieces, index) for index, pieces in enumerate(bins)]
+        pieces = [piece for document in documents for piece in split(document, self.max_length)]
+        return pack([{"input_ids": piece, "labels": piece} for piece in pieces], self.max_length)
 
     def collate(self, examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]:
         """`input_ids`, `labels`, `position_ids`: (B, T), padded on the right; padding counts as one more document."""
-        longest = max(len(e["input_ids"]) for e in examples)
-        positions = [[*e["position_ids"], *range(longest - len(e["position_ids"]))] for e in examples]
-        return {
-            "input_ids": pad([e["input_ids"] for e in examples], pad_token_id),
-            "labels": pad([e["labels"] for e in examples], IGNORE),
-            "position_ids": torch.tensor(positions, dtype=torch.long),
-        }
+        return collate_packed(examples, pad_token_id)
 
 
 def split(ids: list[int], max_length: int) -> list[list[int]]:
@@ -147,26 +135,3 @@ def split(ids: list[int], max_length: int) -> list[list[int]]:
     if len(ids) <= max_length:
         return [ids]
     return [ids[i : i + max_length] for i in range(0, len(ids) - 1, max_length - 1)]
-
-
-def pack(pieces: Sequence[list[int]], max_length: int) -> list[list[list[int]]]:
-    """Best-fit decreasing: the longest piece first, each into the fullest row that still has room for it.
-
-    Returns rows of pieces, in an order that does not depend on anything but the pieces.
-    """
-    by_room: list[list[list[list[int]]]] = [[] for _ in range(max_length + 1)]
-    for piece in sorted(pieces, key=len, reverse=True):
-        room = next((r for r in range(len(piece), max_length + 1) if by_room[r]), max_length)
-        row = by_room[room].pop() if by_room[room] else []
-        row.append(piece)
-        by_room[room - len(piece)].append(row)
-    return [row for rows in by_room for row in rows]
-
-
-def _packed_example(pieces: Sequence[list[int]], index: int) -> Example:
-    return {
-        "input_ids": [i for piece in pieces for i in piece],
-        "labels": [label for piece in pieces for label in (IGNORE, *piece[1:])],
-        "position_ids": [position for piece in pieces for position in range(len(piece))],
-        "index": index,
-    }

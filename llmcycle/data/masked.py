@@ -10,7 +10,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.chat import IGNORE
-from llmcycle.data.encode import Example, Packed, Row, pad
+from llmcycle.data.encode import Example, Packed, Row
+from llmcycle.data.padding import pad
 
 
 class Masked:

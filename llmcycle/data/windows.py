@@ -10,7 +10,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.chat import IGNORE, encode_document
-from llmcycle.data.encode import Example, Row, pad
+from llmcycle.data.encode import Example, Row
+from llmcycle.data.padding import pad
 from llmcycle.data.sources import first_row, read_files
 
 

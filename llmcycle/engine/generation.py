@@ -13,7 +13,7 @@ import transformers
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from llmcycle.data.chat import Prompt, encode_prompt
-from llmcycle.data.encode import pad
+from llmcycle.data.padding import pad
 from llmcycle.model import may_be_padded
 
 MAX_NEW_TOKENS = 32

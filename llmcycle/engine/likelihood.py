@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from llmcycle.data.chat import IGNORE
-from llmcycle.data.encode import pad
+from llmcycle.data.padding import pad
 from llmcycle.engine.generation import evaluation_mode
 from llmcycle.model import token_logits
 

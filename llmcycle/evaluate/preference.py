@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from llmcycle.data.batches import Rows
 from llmcycle.data.chat import encode_prompt_completion
-from llmcycle.data.encode import pad
+from llmcycle.data.padding import pad
 from llmcycle.engine import evaluation_mode, score_sequences
 from llmcycle.evaluate.evaluator import Scores
 

@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from peft import PeftConfig
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
@@ -212,10 +213,13 @@ class TrainedModule(pl.LightningModule):
 
 
 def count_tokens(batch: dict[str, Tensor]) -> Tensor | int:
-    """Tokens of a batch that are not padding: by its mask, else by its labels, else all."""
+    """Tokens of a batch that are not padding: by its mask, else up to each row's last label, else all."""
     if "attention_mask" in batch:
         return batch["attention_mask"].sum()
-    return (batch["labels"] >= 0).sum() if "labels" in batch else batch["input_ids"].numel()
+    if "labels" not in batch:
+        return batch["input_ids"].numel()
+    places = torch.arange(1, batch["labels"].shape[1] + 1, device=batch["labels"].device)
+    return (places * (batch["labels"] >= 0)).max(1).values.sum()
 
 
 def decay_groups(model: Any) -> list[dict[str, Any]]:

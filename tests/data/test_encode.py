@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from random import Random
-
 import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llmcycle.data.chat import IGNORE, encode_document
-from llmcycle.data.encode import Completion, Packed, Preference, Prompts, pack, pad, split
+from llmcycle.data.encode import Completion, Packed, Preference, Prompts
+from llmcycle.data.padding import pad
 
 
 def test_pad_fills_on_either_side() -> None:
     assert pad([[1, 2], [3]], 0).tolist() == [[1, 2], [3, 0]]
     assert pad([[1, 2], [3]], 0, left=True).tolist() == [[1, 2], [0, 3]]
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_packing_loses_no_token_and_overfills_no_row(seed: int) -> None:
-    rng = Random(seed)
-    documents = [[rng.randrange(1000) for _ in range(rng.randint(2, 40))] for _ in range(50)]
-    length = rng.randint(4, 24)
-    pieces = [piece for document in documents for piece in split(document, length)]
-    rows = pack(pieces, length)
-    assert all(sum(map(len, row)) <= length for row in rows)
-    assert Counter(map(tuple, pieces)) == Counter(tuple(piece) for row in rows for piece in row)
-    predicted = Counter(token for row in rows for piece in row for token in piece[1:])
-    assert predicted == Counter(token for document in documents for token in document[1:])
-
-
-def test_packing_is_best_fit_decreasing() -> None:
-    rows = pack([[n] * n for n in (3, 7, 2, 5, 4, 1)], 8)
-    assert sorted(sorted(map(len, row)) for row in rows) == [[1, 7], [2, 4], [3, 5]]
 
 
 def test_a_packed_row_is_read_as_its_documents_alone(

@@ -17,7 +17,8 @@ from llmcycle.data.chat import choose_pad
 from llmcycle.data.corpus.blocks import Position, blocks
 from llmcycle.data.corpus.corpus import Corpus
 from llmcycle.data.corpus.lanes import Lanes
-from llmcycle.data.encode import Example, Packed, pad
+from llmcycle.data.encode import Example, Packed
+from llmcycle.data.padding import pad
 from llmcycle.data.tokenise import key
 
 Positions = list[Position]  # of every lane
