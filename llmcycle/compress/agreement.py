@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from llmcycle.data.chat import encode_text
 from llmcycle.engine.generation import encode_prompts
-from llmcycle.evaluate.evaluator import Scores
+from llmcycle.evaluate.scores import Scores
 
 
 @dataclass(frozen=True)

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from llmcycle.evaluate.interval import is_binary, mean_interval, paired_interval, weighted_mean
-from llmcycle.evaluate.metric import Better, Metric, Metrics
+from llmcycle.evaluate.metric import Metrics
+from llmcycle.evaluate.scores import Scores, change
 
 if TYPE_CHECKING:  # the terminal table and the report read metrics without loading a model
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-
-@dataclass(frozen=True)
-class Scores:
-    """One value a row, in `unit`. The score is their mean, weighted by `weights` (e.g. tokens a row) where given."""
-
-    values: list[float]
-    better: Better = "higher"
-    unit: str = ""
-    weights: list[float] | None = None
-
-    @property
-    def mean(self) -> float:
-        """The score; raises ValueError if there are no rows."""
-        if not self.values:
-            raise ValueError("values: no rows to score; the data set is empty or a limit is 0")
-        return weighted_mean(self.values, self.weights)
 
 
 class Evaluator(Protocol):
@@ -41,9 +24,21 @@ class Evaluator(Protocol):
 def compare(before: Mapping[str, Scores] | None, after: Mapping[str, Scores]) -> Metrics:
     """One metric for each score of `after`, with a paired interval where `before` has it too.
 
-    Raises ValueError if a score stands on a different number of rows before and after.
+    Raises ValueError if a score stands on other rows before than after.
     """
-    return {name: _metric(before.get(name) if before else None, scores) for name, scores in after.items()}
+    for name, scores in after.items():
+        if before and name in before:
+            refuse_others(name, before[name], scores)
+    return {name: change(before.get(name) if before else None, scores) for name, scores in after.items()}
+
+
+def refuse_others(name: str, before: Scores, after: Scores) -> None:
+    """ValueError unless both stand on the same rows."""
+    if len(before.values) != len(after.values):
+        counts = f"{len(before.values)} rows before and {len(after.values)} after"
+        raise ValueError(f"scores: {name} stands on {counts}; an evaluator must keep its rows")
+    if before.rows != after.rows:
+        raise ValueError(f"scores: {name} stands on other rows before than after; an evaluator must keep its rows")
 
 
 def evaluate(
@@ -61,18 +56,16 @@ def evaluate(
     return scores
 
 
-def _metric(before: Scores | None, after: Scores) -> Metric:
-    n = len(after.values)
-    if before is None:
-        interval = mean_interval(after.values, after.weights) if _has_interval(after) else None
-        return Metric(after.mean, None, interval, after.better, after.unit, n)
-    if len(before.values) != n:
-        raise ValueError(f"scores: {len(before.values)} rows before and {n} after; an evaluator must keep its rows")
-    # Rows cut into other tokens than before (a new tokenizer) have no common weights, hence no paired interval.
-    paired = before.weights == after.weights and _has_interval(after)
-    interval = paired_interval(before.values, after.values, after.weights) if paired else None
-    return Metric(after.mean, before.mean, interval, after.better, after.unit, n)
+def limited(name: str, evaluator: Any, count: int | None) -> Evaluator:
+    """The evaluator on its first `count` rows alone; None for all that it has.
 
-
-def _has_interval(scores: Scores) -> bool:
-    return len(scores.values) > 1 or (scores.weights is None and is_binary(scores.values))
+    Raises:
+        ValueError: it has no `limit` to be given.
+    """
+    if count is None:
+        return evaluator  # type: ignore[no-any-return]
+    if not hasattr(evaluator, "limit"):
+        raise ValueError(f"evaluate.{name}: it has no `limit` on its rows; set callbacks.judge.rows=null")
+    fewer = copy.copy(evaluator)
+    fewer.limit = count if evaluator.limit is None else min(count, evaluator.limit)
+    return fewer  # type: ignore[no-any-return]

@@ -8,7 +8,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from llmcycle.data.batches import Rows
 from llmcycle.engine import generate
-from llmcycle.evaluate.evaluator import Scores
+from llmcycle.evaluate.scores import Scores, row_id
 from llmcycle.evaluate.text_match import TextMatch
 
 REFERENCE_COLUMNS = ("answer", "completion", "chosen")
@@ -42,7 +42,8 @@ class ExactMatch:
         rows = self.rows.validation[: self.limit]
         answers = generate(model, tokenizer, [row["prompt"] for row in rows], self.config, self.batch_size)
         correct = [self.match(answer, reference(row)) for answer, row in zip(answers, rows, strict=True)]
-        return {"exact_match": Scores([float(value) for value in correct])}
+        ids = [row_id(row["prompt"], reference(row)) for row in rows]
+        return {"exact_match": Scores([float(value) for value in correct], rows=ids)}
 
 
 def reference(row: dict[str, Any], columns: tuple[str, ...] = REFERENCE_COLUMNS) -> str:

@@ -9,7 +9,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from llmcycle.data.storefront import Questions, World
 from llmcycle.engine import generate
-from llmcycle.evaluate.evaluator import Scores
+from llmcycle.evaluate.scores import Scores, row_id
 from llmcycle.evaluate.text_match import TextMatch
 
 
@@ -23,10 +23,13 @@ class HHH:
         count: prompts, a third of each kind.
         seed: draws the prompts.
         max_new_tokens: of each greedy answer.
+        limit: ask the first so many of them only.
     """
 
-    def __init__(self, world: World, count: int = 300, seed: int = 0, max_new_tokens: int = 48) -> None:
-        self.world, self.rows = world, Questions(world, count=count, seed=seed)
+    def __init__(
+        self, world: World, count: int = 300, seed: int = 0, max_new_tokens: int = 48, limit: int | None = None
+    ) -> None:
+        self.world, self.rows, self.limit = world, Questions(world, count=count, seed=seed), limit
         self.config = GenerationConfig(max_new_tokens=max_new_tokens)
 
     @staticmethod
@@ -36,17 +39,17 @@ class HHH:
 
     def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Scores]:
         """See the class."""
-        rows = self.rows.validation
+        rows = self.rows.validation[: self.limit]
         answers = generate(model, tokenizer, [row["prompt"] for row in rows], self.config)
         verdicts = [self.world.verify(row["prompt"], answer) for row, answer in zip(rows, answers, strict=True)]
+        ids = [row_id(row["prompt"], row["answer"]) for row in rows]
         match = TextMatch()
-        known = [
-            match(answer, row["answer"]) for row, answer in zip(rows, answers, strict=True) if row["kind"] == "known"
-        ]
+        exact = [match(answer, row["answer"]) for row, answer in zip(rows, answers, strict=True)]
+        known = [place for place, row in enumerate(rows) if row["kind"] == "known"]
         return {
-            "bad": Scores([float(not (v.honest and v.harmless)) for v in verdicts], better="lower"),
-            "helpful": Scores([float(v.helpful) for v in verdicts]),
-            "honest": Scores([float(v.honest) for v in verdicts]),
-            "harmless": Scores([float(v.harmless) for v in verdicts]),
-            "exact_match_known": Scores([float(value) for value in known]),
+            "bad": Scores([float(not (v.honest and v.harmless)) for v in verdicts], better="lower", rows=ids),
+            "helpful": Scores([float(v.helpful) for v in verdicts], rows=ids),
+            "honest": Scores([float(v.honest) for v in verdicts], rows=ids),
+            "harmless": Scores([float(v.harmless) for v in verdicts], rows=ids),
+            **({"exact_match_known": Scores(list(map(float, exact)), rows=ids).take(known)} if known else {}),
         }

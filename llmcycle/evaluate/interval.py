@@ -25,16 +25,20 @@ def mean_interval(values: Sequence[float], weights: Sequence[float] | None = Non
         raise ValueError("values: an interval needs at least one row; the data set is empty")
     if weights is None and is_binary(values):
         return wilson(round(sum(values)), len(values))
-    return _t_interval(values, weights)
+    return _t_around(weighted_mean(values, weights), _shares(values, weights))
 
 
 def paired_interval(
-    before: Sequence[float], after: Sequence[float], weights: Sequence[float] | None = None
+    before: Sequence[float],
+    after: Sequence[float],
+    weights: Sequence[float] | None = None,
+    weights_before: Sequence[float] | None = None,
 ) -> Interval:
-    """95 % interval of the mean of `after - before` over the same rows.
+    """95 % interval of the mean of `after` less that of `before`, over the same rows.
 
     Bonett and Price's adjusted Wald interval for 0/1 values (doi:10.3102/1076998611411915), which does not collapse
-    when all rows agree; else Student's t on the differences, weighted as in `mean_interval`.
+    when all rows agree; else Student's t on what each row adds to the difference of the two means, weighted as in
+    `mean_interval`: the ratio of totals is linearised, so rows may weigh otherwise before, as with a new tokenizer.
 
     Raises:
         ValueError: `before` and `after` differ in length, or too few rows.
@@ -43,11 +47,14 @@ def paired_interval(
         raise ValueError(f"before and after: paired rows are needed, not {len(before)} and {len(after)}")
     if not before:
         raise ValueError("values: an interval needs at least one row; the data set is empty")
-    if weights is None and is_binary(before) and is_binary(after):
+    plain = weights is None and weights_before is None
+    if plain and is_binary(before) and is_binary(after):
         gained = sum(1 for x, y in zip(before, after, strict=True) if x < y)
         lost = sum(1 for x, y in zip(before, after, strict=True) if x > y)
         return bonett_price(gained, lost, len(before))
-    return _t_interval([y - x for x, y in zip(before, after, strict=True)], weights)
+    change = weighted_mean(after, weights) - weighted_mean(before, weights_before)
+    pairs = zip(_shares(before, weights_before), _shares(after, weights), strict=True)
+    return _t_around(change, [y - x for x, y in pairs])
 
 
 def wilson(successes: int, n: int) -> Interval:
@@ -77,15 +84,19 @@ def weighted_mean(values: Sequence[float], weights: Sequence[float] | None = Non
     return fmean(values, weights)
 
 
-def _t_interval(values: Sequence[float], weights: Sequence[float] | None) -> Interval:
-    n = len(values)
+def _shares(values: Sequence[float], weights: Sequence[float] | None) -> list[float]:
+    """What each row adds to the weighted mean's deviation from its expectation, times the number of rows."""
+    mean = weighted_mean(values, weights)
+    scale = [1.0] * len(values) if weights is None else [weight / fmean(weights) for weight in weights]
+    return [w * (value - mean) for w, value in zip(scale, values, strict=True)]
+
+
+def _t_around(centre: float, shares: Sequence[float]) -> Interval:
+    n = len(shares)
     if n < 2:
         raise ValueError("values: an interval needs at least two rows; raise the number of rows")
-    mean = weighted_mean(values, weights)
-    scale = [1.0] * n if weights is None else [weight / fmean(weights) for weight in weights]
-    squares = sum((w * (value - mean)) ** 2 for w, value in zip(scale, values, strict=True))
-    half = t_quantile(n - 1) * sqrt(squares / (n - 1) / n)
-    return mean - half, mean + half
+    half = t_quantile(n - 1) * sqrt(sum(share * share for share in shares) / (n - 1) / n)
+    return centre - half, centre + half
 
 
 def t_quantile(degrees: int) -> float:

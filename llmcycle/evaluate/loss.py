@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log
 from typing import Any
 
@@ -11,8 +12,8 @@ from llmcycle.data.batches import Rows
 from llmcycle.data.chat import IGNORE, encode_document, encode_prompt_completion
 from llmcycle.data.encode import split
 from llmcycle.engine import Scored, score_sequences
-from llmcycle.evaluate.evaluator import Scores
 from llmcycle.evaluate.exact_match import WRITTEN_COLUMNS, reference
+from llmcycle.evaluate.scores import Scores, row_id
 
 Sequence = tuple[list[int], list[int]]  # input_ids and labels of equal length
 
@@ -42,17 +43,17 @@ class HeldOutLoss:
         scored = self._score(model, pieces)
         nats, tokens = [-row.logprob for row in scored], [float(row.tokens) for row in scored]
         sizes = [float(self._bytes(*pair, tokenizer)) for pair in zip(rows, pieces, strict=True)]
+        ids = [row_id(*contents(row)) for row in rows]
         scores = {
-            "held_out_loss": ratio(nats, tokens, "nats/token"),
-            "bits_per_byte": ratio([n / log(2) for n in nats], sizes, "bits/byte"),
+            "held_out_loss": ratio(nats, tokens, "nats/token", ids),
+            "bits_per_byte": ratio([n / log(2) for n in nats], sizes, "bits/byte", ids),
         }
         scores |= by_source([row.get("source") for row in rows], scores["bits_per_byte"])
         entropy: list[float] | None = getattr(self.rows, "entropy", None)
         if entropy is None:
             return scores
-        exact = ratio(entropy[: self.limit], tokens, "nats/token")
-        bound = Scores(exact.values, "neutral", exact.unit, exact.weights)
-        return {"loss_over_entropy": ratio(nats, entropy[: self.limit], "x entropy"), **scores, "entropy": bound}
+        bound = replace(ratio(entropy[: self.limit], tokens, "nats/token", ids), better="neutral")
+        return {"loss_over_entropy": ratio(nats, entropy[: self.limit], "x entropy", ids), **scores, "entropy": bound}
 
     def _encode(self, row: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> list[Sequence]:
         if "text" in row:
@@ -79,18 +80,17 @@ class HeldOutLoss:
 
 def by_source(sources: list[str | None], bits: Scores) -> dict[str, Scores]:
     """`bits_per_byte/SOURCE` for each of several sources of a corpus; nothing for rows that name less than two."""
-    assert bits.weights is not None
     names = sorted({name for name in sources if name is not None})
     places = {name: [i for i, source in enumerate(sources) if source == name] for name in names}
-    return {
-        f"bits_per_byte/{name}": Scores(
-            [bits.values[i] for i in rows], bits.better, bits.unit, [bits.weights[i] for i in rows]
-        )
-        for name, rows in (places.items() if len(names) > 1 else ())
-    }
+    return {f"bits_per_byte/{name}": bits.take(rows) for name, rows in (places.items() if len(names) > 1 else ())}
 
 
-def ratio(totals: list[float], weights: list[float], unit: str) -> Scores:
+def contents(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What is scored of a row: its document, or its prompt and completion."""
+    return (row["text"],) if "text" in row else (row["prompt"], reference(row, WRITTEN_COLUMNS))
+
+
+def ratio(totals: list[float], weights: list[float], unit: str, rows: list[str] | None = None) -> Scores:
     """sum(totals) / sum(weights), lower being better, one value a row; a row without weight counts nothing."""
     values = [total / weight if weight else 0.0 for total, weight in zip(totals, weights, strict=True)]
-    return Scores(values, "lower", unit, weights)
+    return Scores(values, "lower", unit, weights, rows)

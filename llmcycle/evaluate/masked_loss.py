@@ -10,8 +10,8 @@ from llmcycle.data.batches import Rows
 from llmcycle.data.chat import IGNORE
 from llmcycle.data.masked import Masked
 from llmcycle.engine.generation import evaluation_mode
-from llmcycle.evaluate.evaluator import Scores
 from llmcycle.evaluate.loss import ratio
+from llmcycle.evaluate.scores import Scores, row_id
 from llmcycle.model.document_mask import document_mask
 
 
@@ -21,16 +21,17 @@ class MaskedLoss:
     The same tokens are hidden whenever it is called, by the encoder's seed.
 
     Args:
+        limit: score the first so many documents only.
         batch_size: packed rows at once.
     """
 
-    def __init__(self, rows: Rows, encode: Masked, batch_size: int = 64) -> None:
-        self.rows, self.encode, self.batch_size = rows, encode, batch_size
+    def __init__(self, rows: Rows, encode: Masked, limit: int | None = None, batch_size: int = 64) -> None:
+        self.rows, self.encode, self.limit, self.batch_size = rows, encode, limit, batch_size
 
     @torch.no_grad()
     def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Scores]:
         """See the class."""
-        examples = self.encode.encode(self.rows.validation, tokenizer)
+        examples = self.encode.encode(self.rows.validation[: self.limit], tokenizer)
         nats, right, counts = list[float](), list[float](), list[float]()
         with evaluation_mode(model):
             for first in range(0, len(examples), self.batch_size):
@@ -45,4 +46,6 @@ class MaskedLoss:
                 right += (logits_BTV.argmax(-1) == labels_BT).sum(1).tolist()
                 counts += (labels_BT != IGNORE).sum(1).tolist()
         shares = [n / count if count else 0.0 for n, count in zip(right, counts, strict=True)]
-        return {"masked_loss": ratio(nats, counts, "nats/token"), "masked_accuracy": Scores(shares, weights=counts)}
+        digests = [row_id(example["input_ids"]) for example in examples]
+        loss = ratio(nats, counts, "nats/token", digests)
+        return {"masked_loss": loss, "masked_accuracy": Scores(shares, weights=counts, rows=digests)}

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from llmcycle.data.batches import Rows
 from llmcycle.engine import completion_logprobs
-from llmcycle.evaluate.evaluator import Scores
+from llmcycle.evaluate.scores import Scores, row_id
 
 
 class MultipleChoice:
@@ -47,7 +47,8 @@ class MultipleChoice:
         for scores, (options, label) in zip(logprobs, parsed, strict=True):
             plain.append(float(best(scores) == label))
             normalised.append(float(best(normalise(scores, options)) == label))
-        return {"accuracy": Scores(plain), "accuracy_normalised": Scores(normalised)}
+        ids = [row_id(row.get("prompt"), *pair) for row, pair in zip(rows, parsed, strict=True)]
+        return {"accuracy": Scores(plain, rows=ids), "accuracy_normalised": Scores(normalised, rows=ids)}
 
 
 def choice_logprobs(

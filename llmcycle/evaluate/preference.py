@@ -11,7 +11,7 @@ from llmcycle.data.batches import Rows
 from llmcycle.data.chat import encode_prompt_completion
 from llmcycle.data.padding import pad
 from llmcycle.engine import evaluation_mode, score_sequences
-from llmcycle.evaluate.evaluator import Scores
+from llmcycle.evaluate.scores import Scores, row_id
 
 
 class PreferenceAccuracy:
@@ -38,7 +38,8 @@ class PreferenceAccuracy:
         rejected = [self._encode(row, "rejected", tokenizer) for row in rows]
         scores = self._score(model, chosen + rejected)
         pairs = zip(scores[: len(rows)], scores[len(rows) :], strict=True)
-        return {"preference_accuracy": Scores([float(high > low) for high, low in pairs])}
+        ids = [row_id(row["prompt"], row["chosen"], row["rejected"]) for row in rows]
+        return {"preference_accuracy": Scores([float(high > low) for high, low in pairs], rows=ids)}
 
     def _encode(
         self, row: dict[str, Any], side: str, tokenizer: PreTrainedTokenizerBase

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from llmcycle.evaluate import Scores, compare, evaluate, paired_interval
+from llmcycle.evaluate import Scores, compare, evaluate, paired_interval, row_id
 
 
 def test_weighted_mean_is_the_ratio_of_totals() -> None:
@@ -25,10 +25,12 @@ def test_compare_pairs_rows() -> None:
     assert metrics["new"].interval is not None
 
 
-def test_other_weights_give_no_paired_interval() -> None:
-    metric = compare({"loss": Scores([1.0, 2.0], weights=[1, 1])}, {"loss": Scores([1.0, 2.0], weights=[1, 2])})["loss"]
-    assert metric.before == 1.5
-    assert metric.interval is None
+def test_rows_that_weigh_otherwise_are_paired_all_the_same() -> None:
+    """A new tokenizer cuts the rows into other tokens."""
+    before, after = Scores([1.0, 2.0, 3.0], weights=[1, 1, 1]), Scores([1.0, 2.0, 2.5], weights=[1, 2, 1])
+    metric = compare({"loss": before}, {"loss": after})["loss"]
+    assert metric.before == 2.0
+    assert metric.interval == paired_interval(before.values, after.values, after.weights, before.weights)
 
 
 def test_single_row_has_no_interval() -> None:
@@ -38,6 +40,8 @@ def test_single_row_has_no_interval() -> None:
 def test_changed_rows_refused() -> None:
     with pytest.raises(ValueError, match="2 rows before and 1 after"):
         compare({"a": Scores([1.0, 0.0])}, {"a": Scores([1.0])})
+    with pytest.raises(ValueError, match="a stands on other rows before than after"):
+        compare({"a": Scores([1.0], rows=[row_id("x")])}, {"a": Scores([1.0], rows=[row_id("y")])})
 
 
 def test_empty_scores_refused() -> None:

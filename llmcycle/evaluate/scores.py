@@ -1,0 +1,107 @@
+"""One value a row, known by the row's digest, so that two models that answered the same rows can be compared later."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from llmcycle.evaluate.interval import Interval, is_binary, mean_interval, paired_interval, weighted_mean
+from llmcycle.evaluate.metric import Better, Metric
+
+FILE = "scores.jsonl"
+DIGITS = 16  # hex digits of a row's digest: two of a million rows share one with a probability of 3e-8
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One value a row, in `unit`. The score is their mean, weighted by `weights` (e.g. tokens a row) where given.
+
+    Args:
+        rows: `row_id` of each row; None for rows that nobody can find again.
+    """
+
+    values: list[float]
+    better: Better = "higher"
+    unit: str = ""
+    weights: list[float] | None = None
+    rows: list[str] | None = None
+
+    @property
+    def mean(self) -> float:
+        """The score; raises ValueError if there are no rows."""
+        if not self.values:
+            raise ValueError("values: no rows to score; the data set is empty or a limit is 0")
+        return weighted_mean(self.values, self.weights)
+
+    def take(self, places: Sequence[int]) -> Scores:
+        """The scores of some rows alone, by their places."""
+        weights = None if self.weights is None else [self.weights[i] for i in places]
+        rows = None if self.rows is None else [self.rows[i] for i in places]
+        return replace(self, values=[self.values[i] for i in places], weights=weights, rows=rows)
+
+
+def row_id(*parts: Any) -> str:
+    """What a row is known by: the first digits of the sha256 of everything in it that an evaluator reads."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def write_scores(out: Path, scores: Mapping[str, Scores]) -> None:
+    """`out`/scores.jsonl: a line for each metric, {"metric", "better", "unit", "rows", "values", "weights"}."""
+    lines = [json.dumps({"metric": name, **asdict(each)}) + "\n" for name, each in scores.items() if each.rows]
+    (out / FILE).write_text("".join(lines), "utf-8")
+
+
+def read_scores(folder: Path) -> dict[str, Scores]:
+    """What `write_scores` left in a folder, by metric; nothing where it has left nothing."""
+    path = folder / FILE
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    return {str(found.pop("metric")): Scores(**found) for found in map(json.loads, lines)}
+
+
+def without(scores: Mapping[str, Scores], rows: Collection[str]) -> dict[str, Scores]:
+    """The scores without those of some rows; one that would have none left stays away."""
+    kept = {name: _without(each, rows) for name, each in scores.items()}
+    return {name: each for name, each in kept.items() if each.values}
+
+
+def pair(before: Scores, after: Scores) -> Metric | None:
+    """The metric over the rows that both have, with the paired interval of its change; None if they share no row.
+
+    A row that is there several times is paired by its occurrence.
+    """
+    place = {key: i for i, key in enumerate(_occurrences(before.rows or ()))}
+    common = [(place[key], i) for i, key in enumerate(_occurrences(after.rows or ())) if key in place]
+    if not common:
+        return None
+    return change(before.take([i for i, _ in common]), after.take([i for _, i in common]))
+
+
+def change(before: Scores | None, after: Scores) -> Metric:
+    """The metric with the interval of its change, or of itself if there is nothing `before`; rows are in one order."""
+    n = len(after.values)
+    value, enough = after.mean, n > 1 or (after.weights is None and is_binary(after.values))
+    if before is None:
+        interval = mean_interval(after.values, after.weights) if enough else None
+        return Metric(value, None, interval, after.better, after.unit, n)
+    return Metric(value, before.mean, _paired(before, after) if enough else None, after.better, after.unit, n)
+
+
+def _paired(before: Scores, after: Scores) -> Interval:
+    return paired_interval(before.values, after.values, after.weights, before.weights)
+
+
+def _without(scores: Scores, rows: Collection[str]) -> Scores:
+    return scores.take([i for i, row in enumerate(scores.rows) if row not in rows]) if scores.rows else scores
+
+
+def _occurrences(rows: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """Each row and how often it was there before."""
+    seen: dict[str, int] = {}
+    for row in rows:
+        yield row, seen.get(row, 0)
+        seen[row] = seen.get(row, 0) + 1
