@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
+from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 IGNORE = -100  # the label that transformers' and torch's cross-entropy skip
 BOS, PAD, USER, ASSISTANT, END = "<|endoftext|>", "<|pad|>", "<|user|>", "<|assistant|>", "<|end|>"
 
-Message = dict[str, str]
+SPARE = re.compile(r"pad\b|pad_|reserved|unused")  # in tokens that no text needs
+Message = dict[str, Any]  # `role` and `content`; of the assistant perhaps `tool_calls`
 Prompt = str | Sequence[Message]
+Tools = Sequence[dict[str, Any]] | None  # JSON schemas of the functions that the assistant may call
 
 # For tokenizers that hold the three markers: ours, which put a blank before every text, so that the first word of an
 # answer is the same token as that word inside a sentence of the corpus. The words beside the markers, whose embeddings
@@ -36,14 +40,19 @@ def as_messages(prompt: Prompt) -> list[Message]:
     return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
 
 
-def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> str:
+def as_answer(completion: str | Sequence[Message]) -> list[Message]:
+    """A string is one turn of the assistant; a list of messages stays as it is."""
+    return [{"role": "assistant", "content": completion}] if isinstance(completion, str) else list(completion)
+
+
+def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, tools: Tools = None) -> str:
     """The text that the model continues: through the chat template, up to the answer's first character, or as it is.
 
     Raises:
-        ValueError: a list of messages for a tokenizer without a chat template.
+        ValueError: a list of messages for a tokenizer without a chat template, or messages that its template refuses.
     """
     if tokenizer.chat_template:
-        return _apply(tokenizer, as_messages(prompt), add_generation_prompt=True)
+        return render(tokenizer, as_messages(prompt), tools, add_generation_prompt=True)
     if isinstance(prompt, str):
         return prompt
     raise ValueError(
@@ -52,7 +61,9 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> str:
     )
 
 
-def render_completion(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, completion: str | Sequence[Message]) -> str:
+def render_completion(
+    tokenizer: PreTrainedTokenizerBase, prompt: Prompt, completion: str | Sequence[Message], tools: Tools = None
+) -> str:
     """What follows `render_prompt`, up to and including the token that ends an answer.
 
     Raises:
@@ -60,9 +71,8 @@ def render_completion(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, comple
     """
     if not tokenizer.chat_template:
         return _content(completion) + str(tokenizer.eos_token or "")
-    head = render_prompt(tokenizer, prompt)
-    answer = {"role": "assistant", "content": _content(completion)}
-    whole = _apply(tokenizer, [*as_messages(prompt), answer], add_generation_prompt=False)
+    head = render_prompt(tokenizer, prompt, tools)
+    whole = render(tokenizer, [*as_messages(prompt), *as_answer(completion)], tools)
     if not whole.startswith(head):
         raise ValueError(
             "this tokenizer's chat template renders an answered prompt differently from the prompt itself, "
@@ -76,15 +86,19 @@ def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[int]:
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, tools: Tools = None) -> list[int]:
     """Token ids of `render_prompt`, with exactly one leading BOS where the tokenizer uses one."""
-    ids = encode_text(tokenizer, render_prompt(tokenizer, prompt))
+    ids = encode_text(tokenizer, render_prompt(tokenizer, prompt, tools))
     head = _leading_ids(tokenizer)
     return ids if tokenizer.chat_template or ids[: len(head)] == head else head + ids
 
 
 def encode_prompt_completion(
-    tokenizer: PreTrainedTokenizerBase, prompt: Prompt, completion: str | Sequence[Message], max_length: int
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: Prompt,
+    completion: str | Sequence[Message],
+    max_length: int | None = None,
+    tools: Tools = None,
 ) -> dict[str, list[int]]:
     """One training sequence; the loss falls on the completion and on the token that ends it.
 
@@ -93,8 +107,8 @@ def encode_prompt_completion(
     Returns:
         `input_ids`, `attention_mask` and `labels` (-100 on the prompt), each cut at `max_length` tokens.
     """
-    head = encode_prompt(tokenizer, prompt)
-    tail = encode_text(tokenizer, render_completion(tokenizer, prompt, completion))
+    head = encode_prompt(tokenizer, prompt, tools)
+    tail = encode_text(tokenizer, render_completion(tokenizer, prompt, completion, tools))
     ids = (head + tail)[:max_length]
     labels = ([IGNORE] * len(head) + tail)[:max_length]
     return {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": labels}
@@ -127,16 +141,40 @@ def chat_tokenizer(pretrained_model_name_or_path: str) -> PreTrainedTokenizerBas
 def choose_pad(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
     """Makes sure that there is a pad token and, where the vocabulary allows it, that it is not the end token.
 
-    Code that finds padding by its id would otherwise take a trained end token for padding.
+    Code that finds padding by its id would otherwise take a trained end token for padding. In its place comes the
+    unknown token, one that the vocabulary calls padding or keeps in reserve, or the one that begins a text.
     """
-    if tokenizer.pad_token is None or tokenizer.pad_token == tokenizer.eos_token:
-        unk = getattr(tokenizer, "unk_token", None)
-        tokenizer.pad_token = unk if unk not in (None, tokenizer.eos_token) else tokenizer.eos_token
+    end = tokenizer.eos_token
+    if tokenizer.pad_token is None or tokenizer.pad_token == end:
+        added = [token for token in tokenizer.get_added_vocab() if SPARE.search(token.lower())]
+        added.sort(key=lambda token: ("pad" not in token.lower(), token))
+        others = (getattr(tokenizer, "unk_token", None), *added, tokenizer.bos_token)
+        tokenizer.pad_token = next((token for token in others if token not in (None, end)), end)
     return tokenizer
 
 
-def _apply(tokenizer: PreTrainedTokenizerBase, messages: list[Message], add_generation_prompt: bool) -> str:
-    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt))
+def render(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Sequence[Message],
+    tools: Tools = None,
+    add_generation_prompt: bool = False,
+) -> str:
+    """Messages through the chat template.
+
+    Raises:
+        ValueError: the template refuses them, as some do a system turn or two turns of one role.
+    """
+    try:
+        return str(
+            tokenizer.apply_chat_template(
+                list(messages),
+                tools=list(tools) if tools else None,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+            )
+        )
+    except (TemplateError, TypeError, KeyError) as error:
+        raise ValueError(f"this tokenizer's chat template refuses the messages: {error}") from error
 
 
 def _content(completion: str | Sequence[Message]) -> str:
