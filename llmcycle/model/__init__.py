@@ -2,13 +2,17 @@
 
 from .adapters import adapt, may_be_padded, mergeable
 from .digest import digest
-from .handoff import HandOff, hand_off, save, verify
+from .handoff import HandOff, hand_off, merge, save, verify
 from .load import load, scratch
 from .memory import Memory, expected, measure
-from .observe import token_logits
+from .methods import LoraFAConfig, LoraPlusConfig
+from .observe import observe, token_logits
+from .stated import state
 
 __all__ = [
     "HandOff",
+    "LoraFAConfig",
+    "LoraPlusConfig",
     "Memory",
     "adapt",
     "digest",
@@ -17,9 +21,12 @@ __all__ = [
     "load",
     "may_be_padded",
     "measure",
+    "merge",
     "mergeable",
+    "observe",
     "save",
     "scratch",
+    "state",
     "token_logits",
     "verify",
 ]

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from peft import PeftConfig, PeftModel, PeftType, get_peft_model
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from peft import PeftConfig, PeftModel, PeftType, TaskType, get_peft_model
+from peft.tuners.adalora import AdaLoraModel
+from peft.tuners.lora import LoraModel
 from peft.tuners.tuners_utils import BaseTuner
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from .calibrate import DATA_DRIVEN, calibrated
+from .methods import complete_inputs, freeze_method, refuse_unfit
+from .quantised import is_quantised, mergeable_base
 
-def adapt(model: PreTrainedModel, peft: PeftConfig | None) -> PreTrainedModel | PeftModel:
+Batches = Callable[[], Iterable[Mapping[str, Tensor]]]
+PROBE = 4  # tokens of the trial that a fresh adapter is given
+
+
+def adapt(
+    model: PreTrainedModel, peft: PeftConfig | None, batches: Batches | None = None
+) -> PreTrainedModel | PeftModel:
     """The model with a fresh, trainable adapter; the model itself, all of it trainable, when `peft` is None.
 
+    Args:
+        batches: gives training batches to a method that starts from what the data does to the model (`needs_data`).
+
     Raises:
-        ValueError: the model already carries an adapter (one that could not be merged by the stage before).
+        ValueError: the model already carries an adapter (one that could not be merged by the stage before), the method
+            does not work on this architecture, or all of a quantised model is to be trained.
     """
     if isinstance(model, PeftModel):
         kind = model.active_peft_config.peft_type.value
@@ -21,8 +40,21 @@ def adapt(model: PreTrainedModel, peft: PeftConfig | None) -> PreTrainedModel | 
             "give the model below it, or repeat the stage before with a method that merges, such as peft=lora"
         )
     if peft is None:
+        if is_quantised(model):
+            raise ValueError("peft=none: rounded weights cannot be trained; choose an adapter, such as peft=lora")
         return model.requires_grad_(True)
-    return get_peft_model(model, peft)
+    if not model.can_generate() and peft.task_type == TaskType.CAUSAL_LM:
+        peft.task_type = TaskType.SEQ_CLS  # a reward model's head is new, so it is trained and saved as well
+    try:
+        adapted = _fitted(model, peft, batches)
+    except (ValueError, TypeError, RuntimeError, AttributeError, KeyError, AssertionError, IndexError) as error:
+        raise _refusal(model, peft, error) from error
+    return adapted
+
+
+def needs_data(peft: PeftConfig | None) -> bool:
+    """Whether the method starts from what training batches do to the model: EVA, CorDA, LoRA-GA."""
+    return peft is not None and getattr(peft, "init_lora_weights", None) in DATA_DRIVEN
 
 
 def base_parameters(model: nn.Module) -> list[nn.Parameter]:
@@ -39,12 +71,88 @@ def may_be_padded(model: nn.Module) -> bool:
     Not where peft puts virtual tokens before the padding: it drops the position ids, so text and prompt move apart.
     """
     config = model.active_peft_config if isinstance(model, PeftModel) else None
-    return config is None or not config.is_prompt_learning or config.peft_type == PeftType.PREFIX_TUNING
+    return (
+        config is None
+        or not config.is_prompt_learning
+        or config.peft_type
+        in (
+            PeftType.PREFIX_TUNING,
+            PeftType.CARTRIDGE,
+        )
+    )
 
 
 def mergeable(model: nn.Module) -> bool:
-    """Whether the adapter can become part of the weights: not for prompts, nor onto quantised weights."""
+    """Whether the adapter can become part of the weights: not for prompts, nor onto weights that stay rounded."""
     if not isinstance(model, PeftModel) or not isinstance(model.base_model, BaseTuner):
         return False
-    quantized = getattr(model.get_base_model(), "hf_quantizer", None) is not None
-    return not quantized and hasattr(model.base_model, "merge_and_unload")
+    return mergeable_base(model.get_base_model()) and hasattr(model.base_model, "merge_and_unload")
+
+
+def regularisation(model: nn.Module) -> Tensor | float:
+    """What the method adds to the loss beside what peft adds itself: KaSA's penalties (arXiv:2412.06071, eq. 9-12)."""
+    tuner = getattr(model, "base_model", None)
+    return tuner._get_kasa_loss() if isinstance(tuner, LoraModel) and not isinstance(tuner, AdaLoraModel) else 0.0
+
+
+def allocate(model: nn.Module, step: int) -> None:
+    """After a step, while its gradients are still there: AdaLoRA moves ranks to where they say (arXiv:2303.10512)."""
+    tuner = getattr(model, "base_model", None)
+    if isinstance(tuner, AdaLoraModel):
+        tuner.update_and_allocate(step)
+
+
+def allocation(model: nn.Module) -> dict[str, Any]:
+    """What AdaLoRA has gathered over the steps, for a checkpoint; empty for all other methods."""
+    tuner = getattr(model, "base_model", None)
+    if not isinstance(tuner, AdaLoraModel):
+        return {}
+    allocator = tuner.rankallocator
+    gathered = {name: dict(getattr(allocator, name)) for name in ("ipt", "exp_avg_ipt", "exp_avg_unc")}
+    return {**gathered, "rank_pattern": tuner.peft_config[tuner.trainable_adapter_name].rank_pattern or {}}
+
+
+def restore_allocation(model: nn.Module, saved: Mapping[str, Any]) -> None:
+    """Takes what `allocation` gave."""
+    tuner = getattr(model, "base_model", None)
+    if isinstance(tuner, AdaLoraModel) and saved:
+        for name in ("ipt", "exp_avg_ipt", "exp_avg_unc"):
+            setattr(tuner.rankallocator, name, dict(saved[name]))
+        tuner.peft_config[tuner.trainable_adapter_name].rank_pattern = saved["rank_pattern"]
+
+
+def _fitted(model: PreTrainedModel, peft: PeftConfig, batches: Batches | None) -> PeftModel:
+    adapted = calibrated(model, peft, batches) if needs_data(peft) else get_peft_model(model, peft)
+    refuse_unfit(adapted)
+    complete_inputs(adapted)
+    freeze_method(adapted)
+    if not any(p.requires_grad for p in adapted.parameters()):
+        raise ValueError("it would train nothing")
+    _try(adapted)
+    return adapted
+
+
+def _try(model: PeftModel) -> None:
+    """One short row, forwards and backwards: some methods say only then that they do not fit an architecture.
+
+    Left out where it would be slow: 16-bit weights on a CPU, which may have no units for them.
+    """
+    device = next(model.parameters()).device
+    if device.type == "cpu" and model.dtype != torch.float32:
+        return
+    ids = torch.arange(PROBE, device=device)[None]
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.enable_grad():
+        out = model.eval()(input_ids=ids, attention_mask=torch.ones_like(ids))
+        out.logits.float().pow(2).mean().backward()
+    model.zero_grad(set_to_none=True)
+
+
+def _refusal(model: PreTrainedModel, peft: PeftConfig, error: Exception) -> ValueError:
+    """Why this method and this model do not go together, and which layers there are to name."""
+    kind, family = peft.peft_type.value, model.config.model_type
+    layers = {name.rpartition(".")[2] for name, m in model.named_modules() if getattr(m, "weight", None) is not None}
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return ValueError(
+        f"peft: {kind} does not work on this {family} model: {reason}; "
+        f"name other layers by peft.target_modules (it has {', '.join(sorted(layers))}), or choose peft=lora"
+    )
