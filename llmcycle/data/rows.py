@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
+from llmcycle.data import shapes
 from llmcycle.data.columns import TEXTS, Columns, map_columns
 from llmcycle.data.encode import Row
 from llmcycle.data.holdout import hold_out
@@ -24,8 +25,13 @@ class Table:
         limit, validation_limit: rows at most, the first ones.
         max_characters: longer rows (all their text together) are left out.
         subset, split, validation_split: names on the Hub. The splits are not read when `train` is a file.
+        shape: the form of conversations, a name in `llmcycle.data.shapes.SHAPES`; "auto" recognises it by the columns,
+            "none" leaves rows as they are.
         unit: what one row of a text file is: "document" (the file), "paragraph", "line", or a number of characters.
         transform: turns each mapped row into its final form; the shipped ones are in llmcycle/data/transforms.py.
+
+    Attributes:
+        recognised: of each part that was read, the form its rows had; None for no conversations.
     """
 
     def __init__(
@@ -42,16 +48,18 @@ class Table:
         validation_split: str | None = None,
         unit: Unit = "line",
         transform: Callable[[Row], Row] | None = None,
+        shape: str = "auto",
     ) -> None:
         self.train_source, self.validation_source = train, validation
         self.columns, self.transform, self.unit = columns or {}, transform, unit
         self.holdout, self.limits = holdout, {"train": limit, "validation": validation_limit}
         self.max_characters = max_characters
         self.subset, self.split, self.validation_split = subset, split, validation_split
+        self.shape, self.recognised = shape, dict[str, str | None]()
 
     @staticmethod
     def preflight(**arguments: Any) -> None:
-        """Refuse, before anything runs, local files that are missing, empty or without a column that is asked for.
+        """Refuse, before anything runs, local files that are missing, empty, without a column or of another form.
 
         Args:
             arguments: the option's own keys; what is on the Hub is only seen when the stage runs.
@@ -63,7 +71,8 @@ class Table:
                 row = first_row(source, f"data.{part}", arguments.get("unit", "line"))
                 if row is None:
                     raise ValueError(f"data.{part}: {source} holds no row")
-                map_columns([row], columns, source)
+                mapped = map_columns([row], columns, source)
+                shapes.convert(mapped, shapes.resolve(arguments.get("shape", "auto"), mapped[0]), f"data.{part}")
 
     @property
     def train(self) -> list[Row]:
@@ -97,7 +106,9 @@ class Table:
         rows = read_files(source, key, self.unit) if local else read_hub(source, key, self.subset, split)
         if not rows:
             raise ValueError(f"{key}: {source} holds no row")
-        return self._short(self._transformed(map_columns(rows, self.columns, source), key), key)
+        mapped = map_columns(rows, self.columns, source)
+        self.recognised[part] = shapes.resolve(self.shape, mapped[0])
+        return self._short(self._transformed(shapes.convert(mapped, self.recognised[part], key), key), key)
 
     def _transformed(self, rows: list[Row], key: str) -> list[Row]:
         if self.transform is None:

@@ -30,20 +30,6 @@ def hh_dialogues(row: Row) -> Row:
     return {"prompt": chosen[:part], "chosen": chosen[part]["content"], "rejected": rejected[part]["content"]}
 
 
-def last_turn(row: Row) -> Row:
-    """A conversation in `messages`: the assistant's last message is the completion, all before it the prompt.
-
-    Raises:
-        ValueError: the assistant answers nothing in it.
-    """
-    messages = row["messages"]
-    last = max((i for i, message in enumerate(messages) if message["role"] == "assistant"), default=0)
-    if last == 0:
-        raise ValueError("`messages` has no message of the assistant that answers something")
-    rest = {name: value for name, value in row.items() if name != "messages"}
-    return {**rest, "prompt": messages[:last], "completion": messages[last]["content"]}
-
-
 def lettered_options(row: Row) -> Row:
     """Multiple choice in one text: `options` "A. ...\\nB. ..." and `answer`, one of them, to `choices` and `label`.
 

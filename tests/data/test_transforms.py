@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmcycle.data.transforms import final_answer, hh_dialogues, last_turn, lettered_options
+from llmcycle.data.transforms import final_answer, hh_dialogues, lettered_options
 
 
 def test_gsm8k() -> None:
@@ -38,14 +38,6 @@ def test_hh_rlhf_dialogues_that_part_early() -> None:
 def test_hh_rlhf_refuses_what_is_no_pair(other: str) -> None:
     with pytest.raises(ValueError, match="dialogue"):
         hh_dialogues({"chosen": "\n\nHuman: Hi\n\nAssistant: Hello", "rejected": other})
-
-
-def test_conversations() -> None:
-    user, said = {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}
-    assert last_turn({"messages": [user, said], "id": 1}) == {"prompt": [user], "completion": "A", "id": 1}
-    assert last_turn({"messages": [user, said, user]})["completion"] == "A"
-    with pytest.raises(ValueError, match="assistant"):
-        last_turn({"messages": [said, user]})
 
 
 def test_multiple_choice() -> None:
