@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -28,7 +28,10 @@ class Supervised(TrainedModule):
     Args:
         loss_chunk: labelled tokens whose logits exist at once; None for all. For large vocabularies.
         gradient_checkpointing: activations are computed again for the gradient instead of being kept.
+        frozen: patterns on names of parameters that are not trained: see `llmcycle.model.freeze`.
     """
+
+    calibrates = True
 
     def __init__(
         self,
@@ -38,8 +41,9 @@ class Supervised(TrainedModule):
         peft: PeftConfig | None = None,
         loss_chunk: int | None = None,
         gradient_checkpointing: bool = False,
+        frozen: Sequence[str] = (),
     ) -> None:
-        super().__init__(model, optim, schedule, peft)
+        super().__init__(model, optim, schedule, peft, frozen)
         if loss_chunk is not None and loss_chunk < 1:
             raise ValueError(f"module.loss_chunk={loss_chunk}: at least one token's logits are needed, or null for all")
         self.loss_chunk = loss_chunk

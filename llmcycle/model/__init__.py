@@ -1,11 +1,21 @@
 """Models as every stage needs them: load, adapt, digest, hand on verified, count bytes."""
 
-from .adapters import adapt, may_be_padded, mergeable
+from .adapters import (
+    adapt,
+    allocate,
+    allocation,
+    may_be_padded,
+    mergeable,
+    needs_data,
+    regularisation,
+    restore_allocation,
+)
 from .digest import digest
+from .freeze import freeze
 from .handoff import HandOff, hand_off, merge, save, verify
 from .load import load, scratch
 from .memory import Memory, expected, measure
-from .methods import LoraFAConfig, LoraPlusConfig
+from .methods import LoraFAConfig, LoraPlusConfig, lr_ratios
 from .observe import observe, token_logits
 from .stated import state
 
@@ -15,15 +25,22 @@ __all__ = [
     "LoraPlusConfig",
     "Memory",
     "adapt",
+    "allocate",
+    "allocation",
     "digest",
     "expected",
+    "freeze",
     "hand_off",
     "load",
+    "lr_ratios",
     "may_be_padded",
     "measure",
     "merge",
     "mergeable",
+    "needs_data",
     "observe",
+    "regularisation",
+    "restore_allocation",
     "save",
     "scratch",
     "state",

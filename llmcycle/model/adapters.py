@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -45,11 +45,11 @@ def adapt(
         return model.requires_grad_(True)
     if not model.can_generate() and peft.task_type == TaskType.CAUSAL_LM:
         peft.task_type = TaskType.SEQ_CLS  # a reward model's head is new, so it is trained and saved as well
+    layers = sorted({name.rpartition(".")[2] for name, m in model.named_modules() if hasattr(m, "weight")})
     try:
-        adapted = _fitted(model, peft, batches)
+        return _fitted(model, peft, batches)
     except (ValueError, TypeError, RuntimeError, AttributeError, KeyError, AssertionError, IndexError) as error:
-        raise _refusal(model, peft, error) from error
-    return adapted
+        raise _refusal(model, peft, layers, error) from error
 
 
 def needs_data(peft: PeftConfig | None) -> bool:
@@ -147,12 +147,11 @@ def _try(model: PeftModel) -> None:
     model.zero_grad(set_to_none=True)
 
 
-def _refusal(model: PreTrainedModel, peft: PeftConfig, error: Exception) -> ValueError:
+def _refusal(model: PreTrainedModel, peft: PeftConfig, layers: Sequence[str], error: Exception) -> ValueError:
     """Why this method and this model do not go together, and which layers there are to name."""
     kind, family = peft.peft_type.value, model.config.model_type
-    layers = {name.rpartition(".")[2] for name, m in model.named_modules() if getattr(m, "weight", None) is not None}
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return ValueError(
-        f"peft: {kind} does not work on this {family} model: {reason}; "
-        f"name other layers by peft.target_modules (it has {', '.join(sorted(layers))}), or choose peft=lora"
+        f"peft: {kind} does not work on this {family} model: {reason.rstrip('.')}; "
+        f"name other layers by peft.target_modules (it has {', '.join(layers)}), or choose peft=lora"
     )

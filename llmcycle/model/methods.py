@@ -1,4 +1,4 @@
-"""Methods that are peft's LoRA trained in another way: what they need of the optimiser stands in their configuration."""
+"""Methods that are peft's LoRA trained in another way, and what other methods need that peft leaves to its caller."""
 
 from __future__ import annotations
 

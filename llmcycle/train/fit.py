@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -23,6 +24,8 @@ from llmcycle.train.checkpoint import Checkpoint
 from llmcycle.train.checkpoints import Checkpoints
 from llmcycle.train.module import TrainedModule, decay_groups, mean_loss
 from llmcycle.train.throughput import flops_per_token, peak_flops, product_dtype
+
+CALIBRATION = 16  # training batches that an adapter may start from (EVA, CorDA, LoRA-GA)
 
 
 def fit(
@@ -54,6 +57,7 @@ def fit(
         ValueError: the loss stays no number, a checkpoint can't be written, or what was reloaded is another model.
     """
     device, first = trainer.strategy.root_device, trainer.is_global_zero
+    module.calibrate(lambda: islice(batches.train_dataloader(), CALIBRATION))
     before = evaluate(evaluators or {}, module.model.to(device).eval(), batches.tokenizer) if first else {}
     loss_before = validation_loss(module, batches, device) if first else None
     train(module, batches, trainer, logger, prepare(trainer, checkpoints, resume))

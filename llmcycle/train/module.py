@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -19,12 +19,25 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel
 
-from llmcycle.model import Memory, adapt, measure
+from llmcycle.model import (
+    Memory,
+    adapt,
+    allocate,
+    allocation,
+    freeze,
+    lr_ratios,
+    measure,
+    needs_data,
+    regularisation,
+    restore_allocation,
+)
 from llmcycle.train.optimizer_state import by_index, by_name
 from llmcycle.train.sharding import gather, shard, skeleton
 from llmcycle.train.throughput import synchronise
 
 STEPS_ARGUMENTS = ("num_training_steps", "total_steps", "T_max")  # what schedules call the length of a run
+HIDDEN, HEAD, PLAIN = range(3)  # kinds of parameters, in the order of the optimizer's groups
+KINDS: tuple[dict[str, Any], ...] = ({"kind": "hidden"}, {"kind": "head"}, {"kind": "plain", "weight_decay": 0.0})
 STATE = "llmcycle"  # where a checkpoint keeps what this module has counted
 
 
@@ -58,6 +71,7 @@ class TrainedModule(pl.LightningModule):
         schedule: makes the learning-rate schedule from the optimiser, stepped once an optimiser step. The length of
             the run comes from the trainer unless YAML sets it; a warm-up below 1 is a share of that length.
         peft: an adapter to put on the model; it alone is trained then.
+        frozen: patterns on names of parameters that are not trained: see `llmcycle.model.freeze`.
 
     Attributes:
         losses: the training loss of every batch so far; on a GPU as tensors, because reading one would make it wait.
@@ -65,9 +79,11 @@ class TrainedModule(pl.LightningModule):
         pace: of this process's part of the run: see `Pace`.
         memory: bytes of weights, gradients and optimiser state at the end of training; None before.
         comparable: whether the loss of a fixed batch means the same before and after training.
+        calibrates: whether its batches are such that an adapter may start from them.
     """
 
     comparable = True
+    calibrates = False
 
     def __init__(
         self,
@@ -75,9 +91,15 @@ class TrainedModule(pl.LightningModule):
         optim: Callable[..., Optimizer],
         schedule: Callable[..., LRScheduler],
         peft: PeftConfig | None = None,
+        frozen: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        self.model: Any = adapt(model, peft or None)  # an option left empty (peft=none) arrives as {}
+        peft = peft or None  # an option left empty (peft=none) arrives as {}
+        self.waiting = peft if self.calibrates and needs_data(peft) else None
+        self.model: Any = model if self.waiting else adapt(model, peft)
+        self.frozen = frozen
+        if not self.waiting:
+            freeze(self.model, frozen)
         self.optim, self.schedule = optim, schedule
         self.losses: list[Tensor | float] = []
         self.tokens: Tensor | int = 0
@@ -86,6 +108,13 @@ class TrainedModule(pl.LightningModule):
         self.strict_loading = False  # a checkpoint holds what is trained, not a frozen base
         self.skeleton: list[Any] = []  # of a sharded model; in a list, so that it is no part of this module
         self._norm: Tensor | None = None
+        self.allocated = 0  # the step after which AdaLoRA moved ranks last
+
+    def calibrate(self, batches: Callable[[], Iterable[dict[str, Tensor]]]) -> None:
+        """Put on an adapter that starts from training batches; all others are there by now."""
+        if self.waiting:
+            self.model, self.waiting = adapt(self.model, self.waiting, batches), None
+            freeze(self.model, self.frozen)
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar to minimise, and further values to log by name."""
@@ -108,6 +137,8 @@ class TrainedModule(pl.LightningModule):
             ValueError: a fused optimiser under fp16: it takes scaled gradients, whose norm can't be judged or clipped.
         """
         optimizer = self.optim(decay_groups(self.model))
+        for group in optimizer.param_groups:
+            group["lr"] *= group.get("lr_ratio", 1.0)
         if self.trainer.precision == "16-mixed" and getattr(optimizer, "_step_supports_amp_scaling", False):
             raise ValueError(
                 "optim.fused: a fused optimizer takes gradients that fp16 has scaled, whose norm can be neither judged "
@@ -132,7 +163,7 @@ class TrainedModule(pl.LightningModule):
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         values = {"loss": whole, "lr": rate, **values}
         self.log_dict({f"train/{name}": value for name, value in values.items()})
-        return loss
+        return loss + regularisation(self.model)
 
     def validation_step(self, batch: dict[str, Tensor], *_: Any) -> None:
         """Lightning's hook; off unless the trainer's `limit_val_batches` is raised."""
@@ -174,12 +205,14 @@ class TrainedModule(pl.LightningModule):
         # A sharded run counts parameters in the model's order, any other in that of the optimizer's groups.
         names = [name for name, _ in self.named_parameters()] if self.skeleton else optimizer_names(self)
         checkpoint["optimizer_states"] = [by_name(s, names) if s else s for s in checkpoint["optimizer_states"]]
-        checkpoint[STATE] = {"losses": [float(loss) for loss in self.losses], "tokens": int(self.tokens)}
+        counted = {"losses": [float(loss) for loss in self.losses], "tokens": int(self.tokens)}
+        checkpoint[STATE] = {**counted, "allocation": allocation(self.model)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning's hook."""
         counted = checkpoint[STATE]
         self.losses, self.tokens = list(counted["losses"]), counted["tokens"]
+        restore_allocation(self.model, counted["allocation"])
         if "state_dict" in checkpoint:  # a sharded run has its weights and its optimizer's state by now
             self.localise(checkpoint)
 
@@ -196,10 +229,10 @@ class TrainedModule(pl.LightningModule):
         checkpoint["optimizer_states"] = [by_index(state, names) for state in checkpoint["optimizer_states"]]
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Lightning's hook. AdaLoRA moves ranks to where a step's gradients say, while they are still there."""
-        allocate = getattr(self.model.base_model, "update_and_allocate", None)
-        if allocate is not None:
-            allocate(self.global_step)
+        """Lightning's hook, at which a step's gradients are still there."""
+        if self.global_step != self.allocated:  # not between the batches that one step gathers
+            self.allocated = self.global_step
+            allocate(self.model, self.global_step)
 
     def on_train_start(self) -> None:
         """Lightning's hook: what went before, setting up or a resumed run's earlier part, has no share in the pace."""
@@ -225,17 +258,21 @@ def count_tokens(batch: dict[str, Tensor]) -> Tensor | int:
 def decay_groups(model: Any) -> list[dict[str, Any]]:
     """Trainable parameters by `kind`: "hidden" matrices, the output "head" if it has a matrix of its own, and "plain".
 
-    The plain ones (norms, biases, embeddings) do not decay.
+    The plain ones (norms, biases, embeddings) do not decay. Those that learn faster (LoRA+) have a group of their own.
     """
+    ratios = lr_ratios(model)
     embeddings = {id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
     head = getattr(model, "get_output_embeddings", lambda: None)()
     heads = {id(p) for p in head.parameters()} if head else set()
-    groups: dict[str, dict[str, Any]] = {"hidden": {}, "head": {}, "plain": {"weight_decay": 0.0}}
+    groups: dict[tuple[int, float], list[nn.Parameter]] = {}
     for p in model.parameters():
-        kind = "plain" if p.ndim < 2 or id(p) in embeddings else "head" if id(p) in heads else "hidden"
+        kind = PLAIN if p.ndim < 2 or id(p) in embeddings else HEAD if id(p) in heads else HIDDEN
         if p.requires_grad:
-            groups[kind].setdefault("params", []).append(p)
-    return [{**group, "kind": kind} for kind, group in groups.items() if "params" in group]
+            groups.setdefault((kind, ratios.get(id(p), 1.0)), []).append(p)
+    return [
+        {"params": params, **KINDS[kind], **({} if ratio == 1 else {"lr_ratio": ratio})}
+        for (kind, ratio), params in sorted(groups.items())
+    ]
 
 
 def optimizer_names(module: nn.Module) -> list[str]:
