@@ -15,7 +15,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from .adapters import mergeable
 from .digest import digest
 from .load import BASE_FILE, load
-from .observe import Observation, first_difference, observe, same_greedy
+from .observe import Observation, first_difference, observe, same_embedding, same_greedy
+from .stated import Stated, state, verify_kinds, verify_numbers, verify_settings
 from .tokens import end_token_ids, verify_generation, verify_tokenizer
 
 TOLERANCE = 2e-5  # of the largest logit, in fp32: a correct LoRA merge of SmolLM2-135M moves logits by 3e-6 of it
@@ -51,66 +52,88 @@ def hand_off(
     trained = observe(model, probe)
     if not trained.logits.isfinite().all():
         raise ValueError("the trained model's logits are not finite: lower optim.lr or raise the warm-up")
-    merged = save(model, tokenizer, out)
-    reloaded, facts = verify(trained, tokenizer, out, probe)
-    return reloaded, HandOff(**facts, merged=merged)  # type: ignore[typeddict-item]
+    before = state(model)
+    plain = merge(model)
+    stated = before if plain is model else state(plain)
+    save(plain, tokenizer, out)
+    reloaded, facts = verify(trained, stated, tokenizer, out, probe)
+    verify_numbers(before, stated, "after the merge, though no adapter stands on it")
+    return reloaded, HandOff(**facts, merged=plain is not model)  # type: ignore[typeddict-item]
 
 
-def save(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, out: Path) -> bool:
-    """Write model, tokenizer and generation settings as safetensors and JSON; whether an adapter was merged into it.
-
-    An adapter that cannot be merged is written as one, with its base's path, dtype and digest in `base.json`.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    plain = _merge(model)
-    base = plain.get_base_model() if isinstance(plain, PeftModel) else plain
-    _stop_at_end(base, tokenizer)
-    if base.can_generate():
-        base.generation_config.save_pretrained(out)
-    if isinstance(plain, PeftModel):
-        _record_base(plain, base, out)
-    plain.save_pretrained(out)
-    tokenizer.save_pretrained(out)
-    return plain is not model
-
-
-def verify(
-    trained: Observation, tokenizer: PreTrainedTokenizerBase, out: Path, probe: Mapping[str, Tensor]
-) -> tuple[PreTrainedModel | PeftModel, dict[str, float | bool]]:
-    """Reload `out` as the next stage will and compare it with what was observed of the trained model.
-
-    Raises:
-        ValueError: logits further apart than 2e-5 of the largest, other greedy tokens, another tokenizer or
-            template, or generation that would not stop at the end token.
-    """
-    verify_tokenizer(tokenizer, out, probe["input_ids"])
-    reloaded = load(out, "auto").to(probe["input_ids"].device)
-    verify_generation(reloaded, tokenizer)
-    found = observe(reloaded, probe)
-    if found.logits.shape != trained.logits.shape:
-        raise ValueError(
-            f"hand-off: logits were {tuple(trained.logits.shape)} and are {tuple(found.logits.shape)} when reloaded"
-        )
-    difference = (found.logits - trained.logits).abs().max().item()
-    largest = trained.logits.abs().max().item()
-    same_tokens = same_greedy(trained, found, TOLERANCE)
-    if not (difference <= TOLERANCE * largest and same_tokens):
-        layer = first_difference(trained, found, TOLERANCE)
-        raise ValueError(
-            f"hand-off: the reloaded model is not the trained one: logits differ by {difference:.3g} (allowed "
-            f"{TOLERANCE * largest:.3g}), greedy tokens {'equal' if same_tokens else 'differ'}; the first layer that "
-            f"differs is {layer}: keep it in fp32, or leave it out of peft.target_modules"
-        )
-    return reloaded, {"max_difference": difference, "max_logit": largest, "greedy_tokens_equal": same_tokens}
-
-
-def _merge(model: PreTrainedModel | PeftModel) -> PreTrainedModel | PeftModel:
+def merge(model: PreTrainedModel | PeftModel) -> PreTrainedModel | PeftModel:
+    """The plain model that an adapter was merged into; the given one where there is none, or it cannot be merged."""
     if not mergeable(model):
         return model
     try:
         return model.merge_and_unload(safe_merge=True)
     except NotImplementedError:  # some methods say only now that they cannot merge, before they have touched a layer
         return model
+
+
+def save(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, out: Path) -> None:
+    """Write model, tokenizer and generation settings as safetensors and JSON.
+
+    A model that still has its adapter is written as one, with its base's path, dtype and digest in `base.json`.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    _stop_at_end(base, tokenizer)
+    if base.can_generate():
+        base.generation_config.save_pretrained(out)
+    if isinstance(model, PeftModel):
+        _record_base(model, base, out)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def verify(
+    trained: Observation,
+    stated: Stated,
+    tokenizer: PreTrainedTokenizerBase,
+    out: Path,
+    probe: Mapping[str, Tensor],
+    tolerance: float = TOLERANCE,
+) -> tuple[PreTrainedModel | PeftModel, dict[str, float | bool]]:
+    """Reload `out` as the next stage will, and compare it with what was observed of a model and what it stated.
+
+    Args:
+        trained: of the model before it was merged, quantised or converted (`observe`).
+        stated: of the model that was saved (`state`).
+        tolerance: of logits, as a share of the largest; 0 for bit by bit.
+
+    Raises:
+        ValueError: another tokenizer or template, generation that would not stop at the end token, other settings,
+            dtypes or shapes, logits further apart than the tolerance, other greedy tokens, or any other number.
+    """
+    verify_tokenizer(tokenizer, out, probe["input_ids"])
+    reloaded = load(out, "auto").to(probe["input_ids"].device)
+    verify_generation(reloaded, tokenizer)
+    found = state(reloaded)
+    verify_settings(stated, found)
+    verify_kinds(stated, found)
+    measured = verify_outputs(trained, observe(reloaded, probe), tolerance)
+    verify_numbers(stated, found, "when reloaded, which the rows that were compared did not reach")
+    return reloaded, measured
+
+
+def verify_outputs(trained: Observation, found: Observation, tolerance: float) -> dict[str, float | bool]:
+    """What was measured of the difference; ValueError, with the first layer that differs, where it is too large."""
+    if found.logits.shape != trained.logits.shape:
+        raise ValueError(
+            f"hand-off: logits were {tuple(trained.logits.shape)} and are {tuple(found.logits.shape)} when reloaded"
+        )
+    difference = (found.logits - trained.logits).abs().max().item()
+    largest = trained.logits.abs().max().item()
+    same_tokens = same_greedy(trained, found, tolerance)
+    if not (difference <= tolerance * largest and same_tokens and same_embedding(trained, found, tolerance)):
+        layer = first_difference(trained, found, tolerance)
+        raise ValueError(
+            f"hand-off: the reloaded model is not the trained one: logits differ by {difference:.3g} (allowed "
+            f"{tolerance * largest:.3g}), greedy tokens {'equal' if same_tokens else 'differ'}; the first layer that "
+            f"differs is {layer}: keep it in fp32, or leave it out of peft.target_modules"
+        )
+    return {"max_difference": difference, "max_logit": largest, "greedy_tokens_equal": same_tokens}
 
 
 def _stop_at_end(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ from transformers import GenerationConfig, PreTrainedModel
 
 NEW_TOKENS = 16  # greedy tokens compared for each row of the probe
 RECORD = {"return_dict_in_generate": True, "output_logits": True}
+VIEWS = 4  # random directions along which a layer's output is kept: enough to tell layers apart, at every position
+ROWS = 8192  # of an embedding, looked up at once
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,15 @@ class Observation:
         logits: at real tokens, [n, V] in fp32.
         greedy: continuations, [B, S]; empty for a model that does not generate.
         greedy_logits: from which they were chosen, [B, S, V] in fp32.
-        layers: what each layer gave at the last position, [B * D], in the order of execution.
+        layers: what each layer gave, [positions, VIEWS], in the order of execution.
+        embedding: of every token, also of those that the probe lacks, [V, VIEWS].
     """
 
     logits: Tensor
     greedy: Tensor
     greedy_logits: Tensor
     layers: dict[str, Tensor] = field(default_factory=dict)
+    embedding: Tensor = field(default_factory=lambda: torch.empty(0, VIEWS))
 
 
 def token_logits(model: nn.Module, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -53,7 +58,8 @@ def observe(model: PreTrainedModel | PeftModel, probe: Mapping[str, Tensor]) -> 
     for handle in handles:
         handle.remove()
     at_tokens = logits[attention_mask.bool()] if logits.dim() == 3 else logits
-    return Observation(at_tokens.float().cpu(), *_greedy(model, input_ids, attention_mask), layers)
+    greedy = _greedy(model, input_ids, attention_mask)
+    return Observation(at_tokens.float().cpu(), *greedy, layers, _embedding(_base(model), device))
 
 
 def same_greedy(before: Observation, after: Observation, tolerance: float) -> bool:
@@ -69,19 +75,23 @@ def same_greedy(before: Observation, after: Observation, tolerance: float) -> bo
     return True
 
 
+def same_embedding(before: Observation, after: Observation, tolerance: float) -> bool:
+    """Whether every token means the same, also those that no row of the probe holds."""
+    return _close(before.embedding, after.embedding, tolerance)
+
+
 def first_difference(before: Observation, after: Observation, tolerance: float) -> str:
     """The first layer, in the order of execution, that moved by more than `tolerance` times its largest value."""
     for name, was in before.layers.items():
-        now = after.layers.get(name)
-        if now is None:
-            continue
-        if was.shape != now.shape or not _close(was, now, tolerance):
+        if name in after.layers and not _close(was, after.layers[name], tolerance):
             return name
-    return "the output"
+    return "the output" if same_embedding(before, after, tolerance) else "the embedding of tokens beyond these rows"
 
 
 def _close(was: Tensor, now: Tensor, tolerance: float) -> bool:
-    return bool((was - now).abs().max() <= tolerance * was.abs().max())
+    if was.shape != now.shape:
+        return False
+    return was.numel() == 0 or bool((was - now).abs().max() <= tolerance * was.abs().max())
 
 
 def _base(model: nn.Module) -> Any:
@@ -93,9 +103,24 @@ def _recorder(layers: dict[str, Tensor], name: str) -> Any:
     def record(_module: nn.Module, _inputs: Any, output: Any) -> None:
         value = output[0] if isinstance(output, tuple) and output else output
         if isinstance(value, Tensor) and value.is_floating_point() and value.dim() > 1:
-            layers[name] = value[:, -1].flatten().float().cpu()  # the last position is enough to tell layers apart
+            layers[name] = _seen(value)
 
     return record
+
+
+def _embedding(base: PreTrainedModel, device: torch.device) -> Tensor:
+    layer: Any = base.get_input_embeddings()
+    return torch.cat([_seen(layer(ids.to(device))) for ids in torch.arange(layer.weight.shape[0]).split(ROWS)])
+
+
+def _seen(value: Tensor) -> Tensor:
+    """[..., D] along a few directions: [positions, VIEWS] in fp32."""
+    return (value.flatten(0, -2).float() @ _directions(value.shape[-1]).to(value.device)).cpu()
+
+
+@cache
+def _directions(width: int) -> Tensor:
+    return torch.randn(width, VIEWS, generator=torch.Generator().manual_seed(width))
 
 
 def _greedy(model: Any, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:

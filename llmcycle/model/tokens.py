@@ -27,16 +27,19 @@ def verify_tokenizer(tokenizer: PreTrainedTokenizerBase, out: Path, input_ids: T
     """Compare the tokenizer saved in `out` with the given one on the probe's own texts [B, T].
 
     Raises:
-        ValueError: vocabulary, special tokens, chat template or an encoding differ.
+        ValueError: vocabulary, special or added tokens, chat template, an encoding, a decoding or a side differ.
     """
     saved = AutoTokenizer.from_pretrained(out)
     texts = tokenizer.batch_decode(input_ids)
     facts: dict[str, Callable[[Any], Any]] = {
         "vocabulary": lambda t: t.get_vocab(),
         "special tokens": lambda t: {name: str(token) for name, token in t.special_tokens_map.items()},
+        "added tokens": lambda t: {i: (token.content, token.special) for i, token in t.added_tokens_decoder.items()},
         "chat template": lambda t: t.chat_template,
         "rendered chat": lambda t: t.apply_chat_template(CHAT, tokenize=False) if t.chat_template else None,
         "encoding": lambda t: t(texts)["input_ids"],
+        "decoding": lambda t: t.batch_decode(input_ids, skip_special_tokens=True),
+        "padding side": lambda t: (t.padding_side, t.truncation_side),
     }
     for name, fact in facts.items():
         if fact(saved) != fact(tokenizer):

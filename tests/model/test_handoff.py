@@ -1,19 +1,16 @@
-"""A hand-off passes when the reloaded model is the trained one, and names what differs when it is not."""
+"""A hand-off passes when the reloaded model is the trained one. What it must not pass: test_handoff_faults.py"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, PromptTuningConfig
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-from llmcycle.model import adapt, digest, hand_off, handoff, load, token_logits
+from llmcycle.model import adapt, digest, hand_off, load, token_logits
 
 LORA = LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", r=4, lora_alpha=16, init_lora_weights=False)
 
@@ -89,100 +86,6 @@ def test_logits_that_are_not_finite_are_refused(
     assert not (tmp_path / "out").exists()
 
 
-# Faults: each changes what a correct `save` has written, as a defect in merging or saving would.
-
-
-def edit_weights(out: Path, change: Callable[[dict[str, Tensor]], None]) -> None:
-    weights = load_file(out / "model.safetensors")
-    change(weights)
-    save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
-
-
-def edit_json(path: Path, **values: object) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-
-def not_merged(out: Path, base: Path) -> None:
-    (out / "model.safetensors").write_bytes((base / "model.safetensors").read_bytes())
-
-
-def wrong_scaling(out: Path, base: Path) -> None:
-    """The adapter of one layer merged with twice its scale."""
-    name = "model.layers.1.mlp.up_proj.weight"
-    before = load_file(base / "model.safetensors")[name]
-    edit_weights(out, lambda weights: weights.update({name: before + 2 * (weights[name] - before)}))
-
-
-def head_lost(out: Path, base: Path) -> None:
-    edit_weights(out, lambda weights: weights.__delitem__("lm_head.weight"))
-
-
-def head_tied(out: Path, base: Path) -> None:
-    edit_json(out / "config.json", tie_word_embeddings=True)
-    head_lost(out, base)
-
-
-def cast(out: Path, base: Path) -> None:
-    edit_weights(out, lambda weights: weights.update({name: w.bfloat16() for name, w in weights.items()}))
-    edit_json(out / "config.json", dtype="bfloat16")
-
-
-def one_weight(out: Path, base: Path) -> None:
-    edit_weights(out, lambda weights: weights["model.norm.weight"].__setitem__(0, 3.0))
-
-
-def other_template(out: Path, base: Path) -> None:
-    path = out / "chat_template.jinja"
-    path.write_text(path.read_text().replace("<|end|>", "<|end|>\n"))
-
-
-def no_template(out: Path, base: Path) -> None:
-    (out / "chat_template.jinja").unlink()
-
-
-def other_special_token(out: Path, base: Path) -> None:
-    edit_json(out / "tokenizer_config.json", eos_token="<|end|>")
-
-
-def no_end_token(out: Path, base: Path) -> None:
-    edit_json(out / "generation_config.json", eos_token_id=1)
-
-
-FAULTS = {
-    not_merged: r"first layer that differs is model\.layers\.0\.self_attn\.q_proj",
-    wrong_scaling: r"first layer that differs is model\.layers\.1\.mlp\.up_proj",
-    head_lost: r"lacks weights .*lm_head",
-    head_tied: r"first layer that differs is lm_head",
-    cast: r"first layer that differs is model\.embed_tokens",
-    one_weight: r"first layer that differs is model\.norm",
-    other_template: r"chat template",
-    no_template: r"chat template",
-    other_special_token: r"special tokens",
-    no_end_token: r"does not stop at the end token <\|end\|>",
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_faults_are_caught(
-    fault: Callable[[Path, Path], None],
-    lora: PeftModel,
-    base: Path,
-    chat_tokenizer: PreTrainedTokenizerBase,
-    probe: dict[str, Tensor],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def faulty(model: PeftModel, tokenizer: PreTrainedTokenizerBase, out: Path) -> bool:
-        merged = correct(model, tokenizer, out)
-        fault(out, base)
-        return merged
-
-    correct = handoff.save
-    monkeypatch.setattr(handoff, "save", faulty)
-    with pytest.raises(ValueError, match=FAULTS[fault]):
-        hand_off(lora, chat_tokenizer, tmp_path / "out", probe)
-
-
 @pytest.fixture
 def tied(base: Path, tmp_path: Path) -> Path:
     """A folder with a base model whose head is its embedding."""
@@ -209,24 +112,6 @@ def test_tied_embeddings_are_handed_on(
     assert facts["merged"]
     same = torch.equal(reloaded.get_input_embeddings().weight, reloaded.get_output_embeddings().weight)
     assert same == (saved is None)
-
-
-def test_a_tie_lost_in_the_configuration_is_caught(
-    tied: Path,
-    chat_tokenizer: PreTrainedTokenizerBase,
-    probe: dict[str, Tensor],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def untied(model: PeftModel, tokenizer: PreTrainedTokenizerBase, out: Path) -> bool:
-        merged = correct(model, tokenizer, out)
-        edit_json(out / "config.json", tie_word_embeddings=False)
-        return merged
-
-    correct = handoff.save
-    monkeypatch.setattr(handoff, "save", untied)
-    with pytest.raises(ValueError, match=r"lacks weights .*lm_head"):
-        hand_off(load(tied), chat_tokenizer, tmp_path / "out", probe)
 
 
 def test_an_adapter_inside_a_tied_embedding_is_caught(
