@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from peft import LoraConfig, PeftConfig, PromptTuningConfig
+from tiny_run import Rows
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast, get_constant_schedule
 
@@ -20,7 +21,6 @@ from llmcycle.data.encode import Completion
 from llmcycle.data.packing import apart
 from llmcycle.finetune import Supervised
 from llmcycle.finetune.proof import refuse_leaking_rows
-from tests.tiny_run import Rows
 
 LENGTH = 64  # tokens of a row
 ROWS = [{"prompt": "What is it? "[i % 5 :], "completion": "blue oak"[: 2 + i % 6]} for i in range(16)]
