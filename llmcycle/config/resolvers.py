@@ -1,4 +1,5 @@
-"""The interpolations that recipes may use beyond omegaconf's own: `${artifact:}`, `${hardware:}` and `${unique:}`."""
+"""The interpolations that recipes may use beyond omegaconf's own: `${artifact:}`, `${hardware:}`, `${rate:}`
+and `${unique:}`."""
 
 from __future__ import annotations
 
@@ -15,9 +16,11 @@ def register() -> None:
     from omegaconf import OmegaConf
 
     from .identity import artifact_folder
+    from .rates import rate
 
     OmegaConf.register_new_resolver("artifact", artifact_folder, replace=True)
     OmegaConf.register_new_resolver("hardware", hardware, replace=True)
+    OmegaConf.register_new_resolver("rate", rate, replace=True)
     OmegaConf.register_new_resolver("unique", lambda: UNIQUE, replace=True)
 
 

@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from .digest import digest
+from .methods import complete_inputs
 
 BASE_FILE = "base.json"  # which model an adapter, or a search that changed no weight, stands on, and its digest
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "cls_token_id", "sep_token_id")
@@ -110,6 +111,7 @@ def _load_adapter(folder: Path, dtype: str | torch.dtype | None, options: dict[s
             f"inputs.model: the adapter in {folder} was trained on other weights than {recorded['path']} now holds"
         )
     model = PeftModel.from_pretrained(base, str(folder))
+    complete_inputs(model)
     base.generation_config = GenerationConfig.from_pretrained(folder)
     return (model if dtype in (None, "auto") else model.to(_as_dtype(dtype))).eval()
 

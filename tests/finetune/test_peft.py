@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from conftest import byte_tokenizer, random_llama
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from peft import PeftModel
-from transformers import LlamaForCausalLM, PreTrainedTokenizerBase, get_constant_schedule
+from transformers import PreTrainedTokenizerBase, get_constant_schedule
 
 from llmcycle.config import compose, locate
+from llmcycle.config.adapters import planned
 from llmcycle.config.paths import shipped
 from llmcycle.data.batches import Batches
 from llmcycle.data.chat import set_chat_template
@@ -26,21 +28,24 @@ from llmcycle.model import digest, load
 from llmcycle.train import fit
 
 OPTIONS = sorted(path.stem for path in shipped("conf").glob("peft/*.yaml"))
-UNMERGEABLE = {"p_tuning", "prefix_tuning", "prompt_tuning"}
+NEED_BIASES = {"beft"}
 STEPS = 4
 ROWS = [{"prompt": f"What is {n}?", "completion": f"It is {n + 1}."} for n in range(8)]
 
 
-def option(name: str) -> Any:
-    """The option as the recipe builds it."""
+@cache
+def option(name: str) -> tuple[dict[str, Any], float]:
+    """The option as the recipe resolves it, and the learning rate that the recipe then takes."""
     root = compose(locate("finetune"), [f"peft={name}", f"trainer.max_steps={STEPS}", "inputs.model=unused"])
-    return instantiate(OmegaConf.to_container(root.peft, resolve=True), _convert_="all")
+    return OmegaConf.to_container(root.peft, resolve=True), root.optim.lr  # type: ignore[return-value]
 
 
-def train(base: Path, tokenizer: PreTrainedTokenizerBase, peft: Any, out: Path) -> Metrics:
+def train(base: Path, tokenizer: PreTrainedTokenizerBase, name: str, out: Path) -> Metrics:
     rows = SimpleNamespace(train=ROWS[:4], validation=[])  # one batch, so that its loss can only fall by learning
     batches = Batches(rows, Completion(64), set_chat_template(tokenizer), batch_size=4, eval_batch_size=4, seed=0)
-    module = Supervised(load(base), partial(torch.optim.AdamW, lr=1e-2), get_constant_schedule, peft)
+    config, rate = option(name)
+    peft = instantiate(config, _convert_="all")
+    module = Supervised(load(base), partial(torch.optim.AdamW, lr=rate), get_constant_schedule, peft)
     trainer = pl.Trainer(
         max_steps=STEPS,
         accelerator="cpu",
@@ -52,23 +57,27 @@ def train(base: Path, tokenizer: PreTrainedTokenizerBase, peft: Any, out: Path) 
     return fit(module, batches, trainer, out=out, logger=None)
 
 
-@pytest.fixture
-def base(model: LlamaForCausalLM, tmp_path: Path) -> Path:
-    model.save_pretrained(tmp_path / "base")
-    return tmp_path / "base"
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """Folders of a model without biases, and of one with them."""
+    folders = {biases: tmp_path_factory.mktemp("base") for biases in (False, True)}
+    for biases, folder in folders.items():
+        random_llama(len(byte_tokenizer()), attention_bias=biases).save_pretrained(folder)
+    return folders
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_option_is_trained_and_handed_on(
-    name: str, base: Path, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+    name: str, bases: dict[bool, Path], tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    metrics = train(base, tokenizer, option(name), tmp_path / "out")
+    base, stays = bases[name in NEED_BIASES], bool(planned(option(name)[0], {}))
+    metrics = train(base, tokenizer, name, tmp_path / "out")
     handed_on = load(tmp_path / "out")
     assert metrics["optimizer_steps"].value == STEPS
     assert metrics["train_loss"].value < metrics["train_loss"].before
-    assert metrics["merged"].value == (name not in UNMERGEABLE | {"none"})
-    assert isinstance(handed_on, PeftModel) == (name in UNMERGEABLE)
+    assert metrics["merged"].value == (not stays and name != "none")
+    assert isinstance(handed_on, PeftModel) == stays
     assert digest(handed_on) != digest(load(base))
     assert metrics["hand_off_difference"].value <= 2e-5
     assert 0 < metrics["trainable_parameters"].value <= metrics["parameters"].value
