@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TypedDict
 
 import torch
+from huggingface_hub.errors import HFValidationError
 from peft import PeftModel
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -47,7 +49,7 @@ def hand_off(
         ValueError: the reloaded model or tokenizer is not the one that was given; names the first layer that differs.
     """
     if mergeable(model) and model.dtype != torch.float32:
-        model.float()  # a merge in 16 bits would round the adapter away; so the merged model is kept in fp32
+        _widen(model)  # a merge in 16 bits would round the adapter away; so the merged model is kept in fp32
     _stop_at_end(model, tokenizer)
     trained = observe(model, probe)
     if not trained.logits.isfinite().all():
@@ -107,7 +109,7 @@ def verify(
             dtypes or shapes, logits further apart than the tolerance, other greedy tokens, or any other number.
     """
     verify_tokenizer(tokenizer, out, probe["input_ids"])
-    reloaded = load(out, "auto").to(probe["input_ids"].device)
+    reloaded = _reload(out).to(probe["input_ids"].device)
     verify_generation(reloaded, tokenizer)
     found = state(reloaded)
     verify_settings(stated, found)
@@ -115,6 +117,19 @@ def verify(
     measured = verify_outputs(trained, observe(reloaded, probe), tolerance)
     verify_numbers(stated, found, "when reloaded, which the rows that were compared did not reach")
     return reloaded, measured
+
+
+def _reload(out: Path) -> PreTrainedModel | PeftModel:
+    try:
+        return load(out, "auto")
+    except (
+        OSError,
+        RuntimeError,
+        SafetensorError,
+        HFValidationError,
+    ) as error:  # as the libraries say it of what is cut or not there
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"hand-off: what was saved in {out} cannot be read again: {reason}") from error
 
 
 def verify_outputs(trained: Observation, found: Observation, tolerance: float) -> dict[str, float | bool]:
@@ -134,6 +149,14 @@ def verify_outputs(trained: Observation, found: Observation, tolerance: float) -
             f"differs is {layer}: keep it in fp32, or leave it out of peft.target_modules"
         )
     return {"max_difference": difference, "max_logit": largest, "greedy_tokens_equal": same_tokens}
+
+
+def _widen(model: PreTrainedModel | PeftModel) -> None:
+    """To fp32, with the one buffer that is rounded with the weights, saved nowhere and so new when reloaded."""
+    model.float()
+    for module in model.modules():
+        if hasattr(module, "scalar_embed_scale"):  # Gemma's
+            module.embed_scale.fill_(module.scalar_embed_scale)
 
 
 def _stop_at_end(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -110,7 +110,8 @@ def _recorder(layers: dict[str, Tensor], name: str) -> Any:
 
 def _embedding(base: PreTrainedModel, device: torch.device) -> Tensor:
     layer: Any = base.get_input_embeddings()
-    return torch.cat([_seen(layer(ids.to(device))) for ids in torch.arange(layer.weight.shape[0]).split(ROWS)])
+    ids = torch.arange(layer.weight.shape[0], device=device)
+    return torch.cat([_seen(layer(ids[first : first + ROWS])) for first in range(0, len(ids), ROWS)])
 
 
 def _seen(value: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ def verify_tokenizer(tokenizer: PreTrainedTokenizerBase, out: Path, input_ids: T
     """Compare the tokenizer saved in `out` with the given one on the probe's own texts [B, T].
 
     Raises:
-        ValueError: vocabulary, special or added tokens, chat template, an encoding, a decoding or a side differ.
+        ValueError: vocabulary, special or added tokens, chat template, an encoding, a decoding or another setting differ.
     """
     saved = AutoTokenizer.from_pretrained(out)
     texts = tokenizer.batch_decode(input_ids)
@@ -39,6 +39,7 @@ def verify_tokenizer(tokenizer: PreTrainedTokenizerBase, out: Path, input_ids: T
         "rendered chat": lambda t: t.apply_chat_template(CHAT, tokenize=False) if t.chat_template else None,
         "encoding": lambda t: t(texts)["input_ids"],
         "decoding": lambda t: t.batch_decode(input_ids, skip_special_tokens=True),
+        "longest text": lambda t: t.model_max_length,
         "padding side": lambda t: (t.padding_side, t.truncation_side),
     }
     for name, fact in facts.items():
