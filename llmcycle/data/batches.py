@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import pytorch_lightning as pl
@@ -10,12 +10,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
-from llmcycle.data.chat import IGNORE, choose_pad
+from llmcycle.data.audit import Finding, audit, check_allowed, report
+from llmcycle.data.chat import choose_pad
 from llmcycle.data.encode import Encoder, Example, Row
 from llmcycle.data.loader import Order, TrainingLoader
 from llmcycle.data.packing import collate_packed
 from llmcycle.data.packing import pack as pack_rows
 from llmcycle.data.padding import pad
+from llmcycle.data.truncation import losses, tell
 
 
 class Rows(Protocol):
@@ -41,14 +43,17 @@ class Batches(pl.LightningDataModule):
         eval_batch_size: validation rows of a batch.
         workers: processes that collate training batches; 0 for none.
         pack: several training examples share a row of `encode.max_length` tokens, each read as if it were alone.
+        allow: rules of the audit that rows may break, named in `llmcycle.data.audit.RULES`.
 
     Attributes:
         rows: the data option, with its rows as they came.
         tokenizer: the given one, or the one trained on `rows.train`; it has a pad token.
         train, validation: lists of encoded examples.
+        findings: what the audit found, all of it permitted.
+        losses: what truncation took, as numbers by name: rows left out, rows cut and tokens lost of each split.
 
     Raises:
-        ValueError: there is no training row, or a row has no token left that the loss could fall on.
+        ValueError: there is no training row, or a row breaks a rule of the audit, which is not to be let pass.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Batches(pl.LightningDataModule):
         seed: int,
         workers: int = 0,
         pack: bool = False,
+        allow: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.position = 0  # training batches that an interrupted run has used up
@@ -71,11 +77,21 @@ class Batches(pl.LightningDataModule):
         if not isinstance(tokenizer, PreTrainedTokenizerBase):
             tokenizer = tokenizer.train(text for row in rows.train for text in _texts(row))
         self.tokenizer = choose_pad(tokenizer)
-        self.train: list[Example] = self._encode(rows.train, "train")
+        given = {"train": rows.train, "validation": rows.validation}
+        encoded = {split: encode.encode(part, self.tokenizer) if part else [] for split, part in given.items()}
+        self.losses = losses(given, encoded, getattr(encode, "truncation", "error"))
+        tell(self.losses)
+        self.findings = self._audited(given, encoded, check_allowed(allow))
+        self.train: list[Example] = encoded["train"]
+        self.validation: list[Example] = encoded["validation"]
         self.packed = pack
         if pack:
             self.train = pack_rows(self.train, encode.max_length)
-        self.validation: list[Example] = self._encode(rows.validation, "validation") if rows.validation else []
+
+    @staticmethod
+    def preflight(allow: Sequence[str] = (), **_: Any) -> None:
+        """Refuse, before anything runs, to let rules pass that there are not."""
+        check_allowed(allow)
 
     def collate(self, examples: list[Example]) -> dict[str, Tensor]:
         """One batch, padded with the tokenizer's pad token."""
@@ -116,10 +132,13 @@ class Batches(pl.LightningDataModule):
             "attention_mask": pad([[1] * len(i) for i in ids], 0),
         }
 
-    def _encode(self, rows: list[Row], split: str) -> list[Example]:
-        examples = self.encode.encode(rows, self.tokenizer)
-        _refuse_unlabelled(examples, split, self.encode.max_length)
-        return examples
+    def _audited(
+        self, rows: Mapping[str, list[Row]], encoded: Mapping[str, list[Example]], allow: Iterable[str]
+    ) -> tuple[Finding, ...]:
+        found = audit(self.encode, self.tokenizer, rows, encoded, allow)
+        if found.refused:
+            raise ValueError(report(found.refused))
+        return found.findings
 
     def _loader(self, examples: list[Example], **options: Any) -> DataLoader[Any]:
         collate: Callable[[list[Example]], dict[str, Tensor]] = self.collate
@@ -134,21 +153,3 @@ def _texts(row: Row) -> Iterator[str]:
             yield value
         elif isinstance(value, list):
             yield from (m["content"] for m in value if isinstance(m, dict) and "content" in m)
-
-
-def _refuse_unlabelled(examples: list[Example], split: str, max_length: int) -> None:
-    bad = [e["index"] for e in examples if not _has_label(e)]
-    if bad:
-        shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
-        raise ValueError(
-            f"data: {len(bad)} of {len(examples)} {split} rows have no token to learn from "
-            f"(row {shown}; counted from 0): "
-            f"the prompt fills all of `encode.max_length={max_length}`, or the answer is empty. "
-            "Raise `encode.max_length`, or leave long rows out with `data.max_characters`"
-        )
-
-
-def _has_label(example: Example) -> bool:
-    """Examples without labels (prompts to generate from) have nothing to check."""
-    parts = [p for p in (example, example.get("chosen"), example.get("rejected")) if p is not None and "labels" in p]
-    return all(any(label != IGNORE for label in part["labels"]) for part in parts)

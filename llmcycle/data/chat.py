@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from jinja2 import TemplateError
@@ -164,15 +165,20 @@ def render(
     Raises:
         ValueError: the template refuses them, as some do a system turn or two turns of one role.
     """
-    try:
+    with refusals():
+        given = list(tools) if tools else None
         return str(
             tokenizer.apply_chat_template(
-                list(messages),
-                tools=list(tools) if tools else None,
-                tokenize=False,
-                add_generation_prompt=add_generation_prompt,
+                list(messages), tools=given, tokenize=False, add_generation_prompt=add_generation_prompt
             )
         )
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """A chat template's own complaints become ours."""
+    try:
+        yield
     except (TemplateError, TypeError, KeyError) as error:
         raise ValueError(f"this tokenizer's chat template refuses the messages: {error}") from error
 

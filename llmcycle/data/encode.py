@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from llmcycle.data.chat import IGNORE, encode_prompt, encode_prompt_completion
+from llmcycle.data.chat import IGNORE, Message, Prompt, Tools, encode_prompt, encode_prompt_completion
 from llmcycle.data.packing import collate_packed, pack
 from llmcycle.data.padding import pad
 from llmcycle.data.tokenise import encode_documents
+from llmcycle.data.truncation import check_truncation, truncate
 
 Row = dict[str, Any]
 Example = dict[str, Any]  # lists of token ids, `index` (the row's place), and per encoder the names below
@@ -27,18 +28,50 @@ class Encoder(Protocol):
     def collate(self, examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]: ...
 
 
-def _column(rows: Sequence[Row], index: int, *names: str) -> list[Any]:
-    row = rows[index]
+class Asked(NamedTuple):
+    """What a row asks of the model, in the row's own words: the audit holds the tokens against it.
+
+    Args:
+        prompt: what comes first; [] where the answers stand in one list with it.
+        answer: what is learnt; None where nothing is.
+        tools: functions that the assistant may call.
+        every_turn: whether the assistant's turns in `prompt` are learnt too.
+    """
+
+    prompt: Prompt
+    answer: str | Sequence[Message] | None
+    tools: Tools = None
+    every_turn: bool = False
+
+
+def column(row: Row, *names: str) -> list[Any]:
+    """The values of columns that an encoder needs.
+
+    Raises:
+        ValueError: the row lacks one.
+    """
     for name in names:
         if row.get(name) is None:
             raise ValueError(
-                f"data.columns: this recipe's encoder needs {', '.join(names)}, but row {index} (from 0) has no "
-                f"`{name}`; it has {', '.join(row)}. Map a column, as in `data.columns.{name}=NAME`"
+                f"it has no `{name}`; it has {', '.join(row)}. This recipe's encoder needs {', '.join(names)}. "
+                f"Map a column, as in `data.columns.{name}=NAME`"
             )
     return [row[name] for name in names]
 
 
-def _supervised_batch(examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]:
+def each(rows: Sequence[Row], encode: Callable[[Row], Example]) -> list[Example]:
+    """One example a row, with its `index`; an error names the row."""
+    examples: list[Example] = []
+    for index, row in enumerate(rows):
+        try:
+            examples.append({**encode(row), "index": index})
+        except ValueError as error:
+            raise ValueError(f"data: row {index} (from 0): {error}") from error
+    return examples
+
+
+def supervised_batch(examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]:
+    """`input_ids`, `attention_mask`, `labels`: (B, T), padded on the right."""
     return {
         "input_ids": pad([e["input_ids"] for e in examples], pad_token_id),
         "attention_mask": pad([[1] * len(e["input_ids"]) for e in examples], 0),
@@ -47,56 +80,76 @@ def _supervised_batch(examples: Sequence[Example], pad_token_id: int) -> dict[st
 
 
 class Completion:
-    """Rows {"prompt", "completion"}: the loss falls on the completion only. Longer rows are cut at the end."""
+    """Rows {"prompt", "completion"}, perhaps "tools": the loss falls on the completion only.
 
-    def __init__(self, max_length: int) -> None:
-        self.max_length = max_length
+    Args:
+        max_length: tokens.
+        truncation: what becomes of longer rows, as in `llmcycle.data.truncation`.
+    """
+
+    def __init__(self, max_length: int, truncation: str = "error") -> None:
+        self.max_length, self.truncation = max_length, check_truncation(truncation)
+
+    def asked(self, row: Row) -> list[Asked]:
+        """What the row's one sequence teaches."""
+        return [Asked(row["prompt"], row["completion"], row.get("tools"))]
 
     def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:
         """One example a row: `input_ids`, `attention_mask`, `labels`, `index`."""
-        pairs = (_column(rows, i, "prompt", "completion") for i in range(len(rows)))
-        return [
-            {**encode_prompt_completion(tokenizer, prompt, completion, self.max_length), "index": i}
-            for i, (prompt, completion) in enumerate(pairs)
-        ]
+
+        def encoded(row: Row) -> Example:
+            prompt, completion = column(row, "prompt", "completion")
+            return encode_prompt_completion(tokenizer, prompt, completion, tools=row.get("tools"))
+
+        return truncate(each(rows, encoded), self.max_length, self.truncation)
 
     def collate(self, examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]:
         """`input_ids`, `attention_mask`, `labels`: (B, T), padded on the right."""
-        return _supervised_batch(examples, pad_token_id)
+        return supervised_batch(examples, pad_token_id)
 
 
 class Preference:
     """Rows {"prompt", "chosen", "rejected"}, each answer encoded after its prompt as `Completion` does."""
 
-    def __init__(self, max_length: int) -> None:
-        self.max_length = max_length
+    def __init__(self, max_length: int, truncation: str = "error") -> None:
+        self.max_length, self.truncation = max_length, check_truncation(truncation)
+
+    def asked(self, row: Row) -> list[Asked]:
+        """What the row's two sequences teach."""
+        return [Asked(row["prompt"], row[side], row.get("tools")) for side in ("chosen", "rejected")]
 
     def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:
         """One example a row: `chosen` and `rejected`, each `input_ids`, `attention_mask`, `labels`; `index`."""
-        examples: list[Example] = []
-        for i in range(len(rows)):
-            prompt, *answers = _column(rows, i, "prompt", "chosen", "rejected")
-            chosen, rejected = (encode_prompt_completion(tokenizer, prompt, a, self.max_length) for a in answers)
-            examples.append({"chosen": chosen, "rejected": rejected, "index": i})
-        return examples
+
+        def encoded(row: Row) -> Example:
+            prompt, *answers = column(row, "prompt", "chosen", "rejected")
+            pair = (encode_prompt_completion(tokenizer, prompt, one, tools=row.get("tools")) for one in answers)
+            return dict(zip(("chosen", "rejected"), pair, strict=True))
+
+        return truncate(each(rows, encoded), self.max_length, self.truncation)
 
     def collate(self, examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]:
         """`input_ids`, `attention_mask`, `labels`: (2B, T), the B chosen answers first, then the B rejected ones."""
-        return _supervised_batch([e[side] for side in ("chosen", "rejected") for e in examples], pad_token_id)
+        return supervised_batch([e[side] for side in ("chosen", "rejected") for e in examples], pad_token_id)
 
 
 class Prompts:
-    """Rows {"prompt", ...}, to generate from. Longer prompts lose their beginning, never the question at their end."""
+    """Rows {"prompt", ...}, to generate from. Cut by "keep_end", a longer prompt keeps the question at its end."""
 
-    def __init__(self, max_length: int) -> None:
-        self.max_length = max_length
+    def __init__(self, max_length: int, truncation: str = "error") -> None:
+        self.max_length, self.truncation = max_length, check_truncation(truncation)
+
+    def asked(self, row: Row) -> list[Asked]:
+        """What the row's one sequence says; it teaches nothing by itself."""
+        return [Asked(row["prompt"], None, row.get("tools"))]
 
     def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:
         """One example a row: `input_ids`, `index`."""
-        prompts = (_column(rows, i, "prompt")[0] for i in range(len(rows)))
-        return [
-            {"input_ids": encode_prompt(tokenizer, p)[-self.max_length :], "index": i} for i, p in enumerate(prompts)
-        ]
+
+        def encoded(row: Row) -> Example:
+            return {"input_ids": encode_prompt(tokenizer, column(row, "prompt")[0], row.get("tools"))}
+
+        return truncate(each(rows, encoded), self.max_length, self.truncation)
 
     def collate(self, examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]:
         """`input_ids`, `attention_mask`: (B, T), padded on the left; `index`: (B,), places in `rows.train`."""
@@ -121,7 +174,8 @@ class Packed:
 
     def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:
         """One example a packed row: `input_ids`, `labels` (-100 on each piece's first token), `position_ids`."""
-        documents = encode_documents(tokenizer, [_column(rows, i, "text")[0] for i in range(len(rows))])
+        texts = [one["text"] for one in each(rows, lambda row: {"text": column(row, "text")[0]})]
+        documents = encode_documents(tokenizer, texts)
         pieces = [piece for document in documents for piece in split(document, self.max_length)]
         return pack([{"input_ids": piece, "labels": piece} for piece in pieces], self.max_length)
 

@@ -54,7 +54,7 @@ def test_preference_batches_hold_the_chosen_answers_first(tokenizer: PreTrainedT
 
 
 def test_prompts_keep_their_end_and_say_which_row_they_are(tokenizer: PreTrainedTokenizerFast) -> None:
-    encoder = Prompts(3)
+    encoder = Prompts(3, truncation="keep_end")
     batch = encoder.collate(encoder.encode([{"prompt": "abcd"}, {"prompt": "x"}], tokenizer), tokenizer.pad_token_id)
     assert tokenizer.decode(batch["input_ids"][0]) == "bcd"
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]

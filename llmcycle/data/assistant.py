@@ -1,0 +1,145 @@
+"""Conversations in which every turn of the assistant is learnt. Shapes: B batch, T tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from llmcycle.data.chat import IGNORE, Message, Tools, as_answer, as_messages, encode_text, refusals, render
+from llmcycle.data.encode import Asked, Example, Row, column, each, supervised_batch
+from llmcycle.data.messages import text
+from llmcycle.data.truncation import check_truncation, truncate
+
+Encode = Callable[[Sequence[Message], Tools], Example]
+
+
+class Assistant:
+    """Rows {"prompt", "completion"} or {"messages"}, perhaps "tools": the loss falls on all of the assistant's turns.
+
+    Which tokens are the assistant's say the chat template's own `{% generation %}` markers; where it has none, those of
+    the template that TRL trains with in its place; where TRL has none for it either, the renderings of the conversation
+    up to each turn, if each continues the one before it.
+
+    Args:
+        max_length: tokens.
+        truncation: what becomes of longer rows, as in `llmcycle.data.truncation`.
+    """
+
+    def __init__(self, max_length: int, truncation: str = "error") -> None:
+        self.max_length, self.truncation = max_length, check_truncation(truncation)
+
+    def asked(self, row: Row) -> list[Asked]:
+        """What the row's one sequence teaches."""
+        if "messages" in row:
+            return [Asked([], row["messages"], row.get("tools"), every_turn=True)]
+        return [Asked(row["prompt"], row["completion"], row.get("tools"), every_turn=True)]
+
+    def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:
+        """One example a row: `input_ids`, `attention_mask`, `labels`, `index`.
+
+        Raises:
+            ValueError: there is no chat template, or none of the three ways tells the assistant's tokens.
+        """
+        encode = choose(tokenizer)
+        examples = each(rows, lambda row: encode(conversation(row), row.get("tools")))
+        return truncate(examples, self.max_length, self.truncation)
+
+    def collate(self, examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]:
+        """`input_ids`, `attention_mask`, `labels`: (B, T), padded on the right."""
+        return supervised_batch(examples, pad_token_id)
+
+
+def conversation(row: Row) -> list[Message]:
+    """All messages of a row."""
+    if row.get("messages") is not None:
+        return list(row["messages"])
+    prompt, completion = column(row, "prompt", "completion")
+    return [*as_messages(prompt), *as_answer(completion)]
+
+
+def choose(tokenizer: PreTrainedTokenizerBase) -> Encode:
+    """The way to encode conversations for this tokenizer's chat template.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if not tokenizer.chat_template:
+        raise ValueError(
+            "encode: turns can't be told apart, since this tokenizer has no chat template: choose `tokenizer=chat`, "
+            "or `encode=completion`"
+        )
+    template = training_template(tokenizer)
+    if template is None:
+        return lambda messages, tools: by_prefixes(tokenizer, messages, tools)
+    return lambda messages, tools: by_markers(tokenizer, template, messages, tools)
+
+
+def training_template(tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """A template with `{% generation %}` markers that renders as the tokenizer's own; None where there is none."""
+    # Importing TRL takes a second, which only this encoder has to spend.
+    from trl.chat_template_utils import get_training_chat_template, has_generation_markers
+
+    own = tokenizer.get_chat_template()
+    if has_generation_markers(own):
+        return str(own)
+    try:
+        found = get_training_chat_template(tokenizer)
+    except ValueError:  # TRL does not know this one
+        return None
+    return None if found is None else str(found)
+
+
+def by_markers(tokenizer: PreTrainedTokenizerBase, template: str, messages: Sequence[Message], tools: Tools) -> Example:
+    """Labels where the template's markers say so, as TRL's `assistant_only_loss` has them."""
+    with refusals():
+        encoded = tokenizer.apply_chat_template(
+            list(messages),
+            tools=list(tools) if tools else None,
+            chat_template=template,
+            return_dict=True,
+            return_assistant_tokens_mask=True,
+        )
+    ids, mask = encoded["input_ids"], encoded["assistant_masks"]
+    labels = [token if learnt else IGNORE for token, learnt in zip(ids, mask, strict=True)]
+    return {"input_ids": list(ids), "attention_mask": [1] * len(ids), "labels": labels}
+
+
+def by_prefixes(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], tools: Tools) -> Example:
+    """Labels on what each turn of the assistant adds to the conversation before it.
+
+    As in `encode_prompt_completion`, a turn is tokenised apart from what comes before it.
+
+    Raises:
+        ValueError: the template renders a turn otherwise when others follow it.
+    """
+    whole = render(tokenizer, messages, tools)
+    ids: list[int] = []
+    labels: list[int] = []
+    done = 0
+    for place, message in enumerate(messages):
+        if message["role"] != "assistant":
+            continue
+        start, stop = _span(tokenizer, messages[: place + 1], tools, whole)
+        before, turn = encode_text(tokenizer, whole[done:start]), encode_text(tokenizer, whole[start:stop])
+        ids += before + turn
+        labels += [IGNORE] * len(before) + turn
+        done = stop
+    return {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": labels}
+
+
+def _span(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], tools: Tools, whole: str) -> tuple[int, int]:
+    """From where to where, in the whole text, the last of these messages stands: after its header, with its end."""
+    upto = render(tokenizer, messages, tools).rstrip()
+    if len(messages) > 1:
+        head = render(tokenizer, messages[:-1], tools, add_generation_prompt=True)
+    else:  # a greeting, before which nothing can be rendered
+        head = upto[: upto.find(text(messages[0]).strip())]
+    if not (whole.startswith(upto) and upto.startswith(head)):
+        raise ValueError(
+            f"this tokenizer's chat template has no {{% generation %}} markers, TRL knows none for it, and it is not "
+            f"prefix-stable: turn {len(messages) - 1} is rendered otherwise when turns follow it, so the assistant's "
+            "tokens can't be told: choose encode=completion, or a template with markers"
+        )
+    return len(head), len(upto)

@@ -1,0 +1,65 @@
+"""Whether everything that a conversation says reaches the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterator, Sequence
+
+from llmcycle.data.audit.answers import answer_parts
+from llmcycle.data.audit.sequences import Sequences
+from llmcycle.data.audit.vocabulary import Vocabulary
+from llmcycle.data.chat import as_messages
+from llmcycle.data.encode import Asked
+from llmcycle.data.messages import functions
+
+PLAIN = frozenset({"text"})
+
+
+def lost_turns(sequences: Sequences, places: Sequence[int], vocabulary: Vocabulary) -> Iterator[tuple[str, int, str]]:
+    """(rule, sequence, who is not heard) of each sequence that lacks a turn.
+
+    Templates treat turns by role, place and form, so one conversation of each kind is read first, and the others only
+    where one of those was found wanting.
+    """
+    assert sequences.asked is not None
+    seen: set[Hashable] = set()
+    suspicious = False
+    for place in places:
+        new = kinds(sequences.asked[place]) - seen
+        if new:
+            seen |= new
+            suspicious = suspicious or bool(lost(sequences, place, vocabulary))
+    for place in places if suspicious else ():
+        if who := lost(sequences, place, vocabulary):
+            yield "turns", place, who
+
+
+def kinds(asked: Asked) -> frozenset[Hashable]:
+    """What a template could make a difference by."""
+    if isinstance(asked.prompt, str):
+        return PLAIN
+    prompt = asked.prompt if asked.answer is None or isinstance(asked.answer, str) else [*asked.prompt, *asked.answer]
+    roles = [None, *(message["role"] for message in prompt)]
+    forms = [(type(message.get("content")), bool(message.get("tool_calls"))) for message in prompt]
+    return frozenset([*zip(roles, roles[1:], forms, strict=False), len(prompt), ("tools", bool(asked.tools))])
+
+
+def lost(sequences: Sequences, place: int, vocabulary: Vocabulary) -> str:
+    """Who says something in a row that its tokens don't; "" for nobody. Rows that were cut have lost it knowingly."""
+    example, asked = sequences.examples[place], (sequences.asked or [])[place]
+    if example.get("cut"):
+        return ""
+    heard = vocabulary.decode(example["input_ids"])
+    for message in as_messages(asked.prompt):
+        if not all(_heard(part, heard, vocabulary) for part in answer_parts(message)):
+            return f"the turn of `{message['role']}`"
+    for tool in functions(asked.tools):
+        name = str(tool.get("function", tool)["name"])
+        if name not in heard:
+            return f"the function `{name}` in `tools`"
+    return ""
+
+
+def _heard(part: str, heard: str, vocabulary: Vocabulary) -> bool:
+    """Whether a text stands among the tokens: as it is, as JSON, or as this vocabulary writes it."""
+    return part in heard or json.dumps(part, ensure_ascii=False)[1:-1] in heard or vocabulary.written(part) in heard
