@@ -27,6 +27,7 @@ llmcycle: one declarative framework for the whole life of a language model
   llmcycle cp RECIPE FILE             copy a recipe to edit it
   llmcycle check RECIPE [key=value]   only check it
   llmcycle lineage ARTIFACT           from a model back to its data
+  llmcycle compare FOLDER [...]       methods of a sweep beside each other, and prompts
   llmcycle gc [--dry-run]             remove artifacts that no run refers to
   llmcycle serve ARTIFACT [--host --port --api-key --queue]
   llmcycle chat ARTIFACT
@@ -42,7 +43,7 @@ tab completion:   eval "$(llmcycle -sc install=bash)"
 VALUE_FLAGS = {"--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"}
 INSPECT = {"--cfg", "-c", "--info", "-i", "--hydra-help", "-sc", "--shell-completion", "--help", "-h"}
 INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}
-VERBS = ("ls", "cp", "check", "lineage", "gc", "serve", "chat")
+VERBS = ("ls", "cp", "check", "lineage", "compare", "gc", "serve", "chat")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The verbs that are not runs: ls, cp, check, lineage, gc, serve and chat."""
+"""The verbs that are not runs: ls, cp, check, lineage, compare, gc, serve and chat."""
 
 from __future__ import annotations
 
@@ -100,6 +100,18 @@ def lineage(options: argparse.Namespace) -> int | None:
     return None
 
 
+def compare(options: argparse.Namespace) -> int | None:
+    """Set the methods of a sweep beside each other on the rows that they answered: a table and a plot.
+
+    Folders of prompt runs put their cells on the same axis.
+    """
+    from llmcycle.comparison import collect, write
+
+    metric, points = collect([Path(folder) for folder in options.folders], options.metric, options.stage)
+    print(write(Path(options.folders[0]), metric, points, options.against))
+    return None
+
+
 def gc(options: argparse.Namespace) -> int | None:
     """Remove artifacts that no run refers to, living ones included, and what interrupted runs left."""
     from llmcycle.artifact import Store, roots
@@ -177,6 +189,16 @@ def with_copy(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file")
 
 
+def with_comparison(parser: argparse.ArgumentParser) -> None:
+    """What is compared, by which metric, and with which method."""
+    parser.add_argument(
+        "folders", nargs="+", metavar="FOLDER", help="of a sweep or of a run; results go into the first"
+    )
+    parser.add_argument("--metric", help="default: the headline of what was trained")
+    parser.add_argument("--stage", help="default: the trained stage whose method varies most")
+    parser.add_argument("--against", metavar="METHOD", help="default: full fine-tuning, else the best")
+
+
 def with_gc(parser: argparse.ArgumentParser) -> None:
     """What may be collected."""
     with_outputs(parser)
@@ -188,6 +210,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "cp": cp,
     "check": check,
     "lineage": lineage,
+    "compare": compare,
     "gc": gc,
     "serve": serve,
     "chat": chat,
@@ -197,6 +220,7 @@ ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "cp": with_copy,
     "check": with_recipe,
     "lineage": with_artifact,
+    "compare": with_comparison,
     "gc": with_gc,
     "serve": with_server,
     "chat": with_artifact,
