@@ -13,6 +13,7 @@ from llmcycle.comparison.table import rank
 COLOURS = {"trained": "#0072B2", "prompted": "#D55E00", "untrained": "#777777"}
 PANELS = (
     ("trainable_parameters", "trained parameters", 1.0),
+    ("gradient_and_optimizer_state_bytes", "gradients and\noptimiser (MB)", 1e6),
     ("peak_memory", "peak memory (MB)", 1e6),
     ("seconds", "training (s)", 1.0),
 )
@@ -56,10 +57,13 @@ def _scores(axis: Any, metric: str, shown: Sequence[Point]) -> None:
 
 
 def _costs(axis: Any, key: str, title: str, unit: float, shown: Sequence[Point]) -> None:
+    from matplotlib.ticker import NullFormatter
+
     known = [(place, point.costs[key] / unit) for place, point in enumerate(shown) if key in point.costs]
     places, values = zip(*known, strict=True)
     axis.barh(places, values, height=0.55, color=COLOURS["trained"], alpha=0.55)
     if key == "trainable_parameters":
         axis.set_xscale("log")
+        axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel(title)
     axis.grid(axis="x", alpha=0.3)
