@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 from random import Random
 from types import SimpleNamespace
+from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from llmcycle.data.batches import Rows
-from llmcycle.evaluate.loss import HeldOutLoss
+from llmcycle.data.chat import IGNORE, encode_text
+from llmcycle.data.encode import split
+from llmcycle.evaluate.loss import HeldOutLoss, Sequence
 from llmcycle.evaluate.scores import Scores
 
 
-class Forgetting:
+class Forgetting(HeldOutLoss):
     """`general_bits_per_byte` of documents as plain text, without a chat template; what it rises by is forgotten.
+
+    The text alone is scored: which token ends a document is another one once a model chats.
 
     Args:
         rows: {"text"}; those of `validation` are scored.
@@ -23,9 +29,10 @@ class Forgetting:
     """
 
     def __init__(
-        self, rows: Rows, limit: int | None = 100, max_length: int = 1024, batch_size: int = 64, seed: int = 0
+        self, rows: Rows, max_length: int = 1024, limit: int | None = 100, batch_size: int = 64, seed: int = 0
     ) -> None:
-        self.rows, self.limit, self.max_length, self.batch_size, self.seed = rows, limit, max_length, batch_size, seed
+        super().__init__(rows, max_length, limit, batch_size)
+        self.seed = seed
 
     def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Scores]:
         """See the class.
@@ -36,6 +43,11 @@ class Forgetting:
         rows = self.rows.validation
         if not rows or "text" not in rows[0]:
             raise ValueError("evaluate.forgetting.rows: validation rows with a column `text` are needed")
-        drawn = SimpleNamespace(train=[], validation=Random(self.seed).sample(rows, len(rows))[: self.limit])
-        scored = HeldOutLoss(drawn, self.max_length, batch_size=self.batch_size)(model, tokenizer)
-        return {"general_bits_per_byte": scored["bits_per_byte"]}
+        drawn = copy.copy(self)
+        drawn.rows = SimpleNamespace(train=[], validation=Random(self.seed).sample(rows, len(rows)))
+        return {"general_bits_per_byte": HeldOutLoss.__call__(drawn, model, tokenizer)["bits_per_byte"]}
+
+    def _encode(self, row: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> list[Sequence]:
+        start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+        pieces = split([*start, *encode_text(tokenizer, row["text"])], self.max_length)
+        return [(ids, [IGNORE, *ids[1:]]) for ids in pieces]

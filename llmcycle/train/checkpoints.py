@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -110,11 +111,18 @@ class Checkpoints(pl.Callback):
         trainer.strategy.barrier("checkpoint written")
         facts = {"world_size": trainer.world_size, "batches": consumed(trainer)}
         if trainer.is_global_zero:
+            for leave in self.leavers(trainer):
+                leave(folder)
             self.last = checkpoint.commit(folder, root, step, facts)
             checkpoint.prune(root, self.keep)
         else:
             self.last = Checkpoint(checkpoint.place(root, step), step, facts)
         trainer.strategy.barrier("checkpoint committed")
+
+    def leavers(self, trainer: pl.Trainer) -> list[Callable[[Path], None]]:
+        """Of callbacks with files of their own, what puts these into a checkpoint."""
+        found = (getattr(callback, "leave", None) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        return [leave for leave in found if leave is not None]
 
     def _complaint(self, step: int, error: Exception) -> str:
         free = shutil.disk_usage(self.root if self.root and self.root.exists() else Path.cwd()).free

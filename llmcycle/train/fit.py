@@ -8,21 +8,25 @@ from itertools import islice
 from pathlib import Path
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.loggers import Logger
 from transformers import GenerationConfig
 
 from llmcycle import engine
 from llmcycle.data.batches import Batches
 from llmcycle.data.chat import Prompt
-from llmcycle.engine import evaluation_mode
-from llmcycle.evaluate.evaluator import Evaluator, compare, evaluate
+from llmcycle.evaluate.evaluator import Evaluator, compare
 from llmcycle.evaluate.metric import Metric, Metrics
-from llmcycle.model import HandOff, expected, hand_off
+from llmcycle.evaluate.scores import write_scores
+from llmcycle.model import HandOff, hand_off
+from llmcycle.train.activations import Activations
 from llmcycle.train.bad_steps import BadSteps
 from llmcycle.train.checkpoint import Checkpoint
 from llmcycle.train.checkpoints import Checkpoints
-from llmcycle.train.module import TrainedModule, decay_groups, mean_loss
+from llmcycle.train.early_stopping import EarlyStopping
+from llmcycle.train.judge import judge_of
+from llmcycle.train.judging import Judging, validation_scores
+from llmcycle.train.memory import memory_metrics, write_table
+from llmcycle.train.module import TrainedModule, mean_loss
 from llmcycle.train.throughput import flops_per_token, peak_flops, product_dtype
 
 CALIBRATION = 16  # training batches that an adapter may start from (EVA, CorDA, LoRA-GA)
@@ -58,27 +62,37 @@ def fit(
     """
     device, first = trainer.strategy.root_device, trainer.is_global_zero
     module.calibrate(lambda: islice(batches.train_dataloader(), CALIBRATION))
-    before = evaluate(evaluators or {}, module.model.to(device).eval(), batches.tokenizer) if first else {}
-    loss_before = validation_loss(module, batches, device) if first else None
-    train(module, batches, trainer, logger, prepare(trainer, checkpoints, resume))
+    judging = Judging(trainer, evaluators or {}, batches.tokenizer)
+    before = judging.before(module.model.to(device).eval()) if first else {}
+    loss_before = validation_scores(module, batches, device) if first else {}
+    counted = Activations()
+    trainer.callbacks.append(counted)  # type: ignore[attr-defined]
+    train(module, batches, trainer, logger, prepare(trainer, checkpoints, resume, out))
     module.model = module.gathered()
     if not first:
         return {}  # the other processes were there for training only
-    loss = validation_metrics(loss_before, validation_loss(module, batches, device))
-    cost = {**loss, **training_metrics(module, trainer), **memory_metrics(module)}  # now: a merge uses it up
+    judged = judging.finish(module, out)
+    loss = compare(loss_before, validation_scores(module, batches, device))
+    cost = {**judged, **loss, **training_metrics(module, trainer), **memory_metrics(module, counted)}
+    write_table(module, counted, batches, out)  # now: a merge uses the model up
     probe = {name: tensor.to(device) for name, tensor in batches.probe().items()}
     model, facts = hand_off(module.model.to(device), batches.tokenizer, out, probe)
-    after = evaluate(evaluators or {}, model, batches.tokenizer)
+    after = judging.scores(model)
+    write_scores(out, after)
     prompts = list(samples or [])
     engine.write_samples(out, prompts, engine.generate(model, batches.tokenizer, prompts, generate or None))
     return {**compare(before, after), **cost, **hand_off_metrics(facts)}
 
 
-def prepare(trainer: pl.Trainer, root: Path | None, resume: str) -> Checkpoint | None:
-    """Tell the callback that saves where to, put it last, and find what to go on from."""
-    trainer.callbacks.sort(key=lambda callback: isinstance(callback, Checkpoints))  # type: ignore[attr-defined]
+def prepare(trainer: pl.Trainer, root: Path | None, resume: str, out: Path | None = None) -> Checkpoint | None:
+    """Tell the callbacks that save where to, put them in order, and find what to go on from."""
+    order = (EarlyStopping, Checkpoints)  # after what they look at
+    trainer.callbacks.sort(key=lambda one: next((i for i, cls in enumerate(order, 1) if isinstance(one, cls)), 0))  # type: ignore[attr-defined]
     saving = [callback for callback in trainer.callbacks if isinstance(callback, Checkpoints)]  # type: ignore[attr-defined]
-    return saving[0].open(root, resume, quiet=not trainer.is_global_zero) if saving and root else None
+    found = saving[0].open(root, resume, quiet=not trainer.is_global_zero) if saving and root else None
+    if (judge := judge_of(trainer)) and (place := root or out) and trainer.is_global_zero:
+        judge.open(place, found.folder if found else None)
+    return found
 
 
 def train(
@@ -88,6 +102,9 @@ def train(
     trainer.loggers = [logger] if logger else []
     limit_steps(trainer, batches)
     trainer.fit(module, datamodule=batches, ckpt_path=str(found.state) if found else None, weights_only=True)
+    if module.memory is None:  # interrupted after its last step: Lightning passes over a run that is at its end
+        module.on_train_start()
+        module.on_train_end()
 
 
 def limit_steps(trainer: pl.Trainer, batches: Batches) -> None:
@@ -100,21 +117,6 @@ def limit_steps(trainer: pl.Trainer, batches: Batches) -> None:
     steps = math.ceil(epochs * len(batches.train) / batches.batch_size / trainer.accumulate_grad_batches)
     trainer.fit_loop.epoch_loop.max_steps = min(steps, trainer.max_steps) if trainer.max_steps >= 0 else steps
     trainer.fit_loop.max_epochs = -1
-
-
-def validation_loss(module: TrainedModule, batches: Batches, device: torch.device) -> float | None:
-    """What training minimises, on the first batch of validation rows; None where that can't be compared."""
-    rows = batches.validation[: batches.eval_batch_size]
-    if not rows or not module.comparable:
-        return None
-    batch = {name: tensor.to(device) for name, tensor in batches.collate(rows).items()}
-    with evaluation_mode(module.model), torch.no_grad():
-        return float(module.loss(batch)[0])
-
-
-def validation_metrics(before: float | None, after: float | None) -> Metrics:
-    """The loss on the same held-out rows before and after training, if there is one."""
-    return {} if after is None else {"validation_loss": Metric(after, before, better="lower")}
 
 
 def training_metrics(module: TrainedModule, trainer: pl.Trainer) -> Metrics:
@@ -143,26 +145,6 @@ def bad_step_metrics(trainer: pl.Trainer) -> Metrics:
     watching = [callback for callback in trainer.callbacks if isinstance(callback, BadSteps)]  # type: ignore[attr-defined]
     counts = {"skipped_steps": "skipped", "restored_checkpoints": "restored"}
     return {key: Metric(getattr(one, name), better="lower") for one in watching for key, name in counts.items()}
-
-
-def memory_metrics(module: TrainedModule) -> Metrics:
-    """Parameters, and bytes by part: measured after the last step, by formula, and if every weight were trained."""
-    measured, formula = module.memory, expected(module.model, module.optim, decay_groups)
-    everything = expected(module.model, module.optim, decay_groups, train_all=True)
-    assert measured is not None
-    counts = {"parameters": measured.parameters, "trainable_parameters": measured.trainable_parameters}
-    sizes = {
-        "weight_bytes": measured.weights,
-        "gradient_bytes": measured.gradients,
-        "gradient_bytes_by_formula": formula.gradients,
-        "optimizer_state_bytes": measured.optimizer_state,
-        "optimizer_state_bytes_by_formula": formula.optimizer_state,
-        "gradient_and_optimizer_state_bytes": measured.trained,
-        "gradient_and_optimizer_state_bytes_if_full": everything.trained,
-    }
-    ratio = Metric(measured.trained / everything.trained, better="lower")
-    named = {name: Metric(n) for name, n in counts.items()} | {n: Metric(b, unit="bytes") for n, b in sizes.items()}
-    return {**named, "trained_bytes_ratio": ratio}
 
 
 def hand_off_metrics(facts: HandOff) -> Metrics:

@@ -79,10 +79,14 @@ class TrainedModule(pl.LightningModule):
         pace: of this process's part of the run: see `Pace`.
         memory: bytes of weights, gradients and optimiser state at the end of training; None before.
         comparable: whether the loss of a fixed batch means the same before and after training.
+        compared: whether its memory is set beside that of other ways to train the model.
+        compiled: whether its passes are compiled, so that no operation of torch makes their buffers.
         calibrates: whether its batches are such that an adapter may start from them.
     """
 
     comparable = True
+    compared = False
+    compiled = False
     calibrates = False
 
     def __init__(

@@ -10,6 +10,8 @@ from typing import Any, TextIO
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
 
+from llmcycle.train.judge import PREFIX
+
 REDRAW_SECONDS = 0.25
 PLAIN_LINES = 4  # lines of a whole run when its output is piped
 
@@ -69,7 +71,9 @@ class Progress(ProgressBar):
         values = trainer.callback_metrics
         norm = f", norm {float(values['train/grad_norm']):.2g}" if "train/grad_norm" in values else ""
         lr = f", lr {float(values['train/lr']):.1e}" if "train/lr" in values else ""
-        return f"{self.title} {step}/{total} steps, {rate:.1f} steps/s{tokens}, {left} left{tail}{norm}{lr}"
+        scores = (f", {key.removeprefix(PREFIX)} {values[key]:.3g}" for key in values if key.startswith(PREFIX))
+        judged = next(scores, "")
+        return f"{self.title} {step}/{total} steps, {rate:.1f} steps/s{tokens}, {left} left{tail}{norm}{lr}{judged}"
 
     def _due(self, step: int, total: int) -> bool:
         if self.stream.isatty():

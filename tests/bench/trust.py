@@ -27,7 +27,8 @@ from killed import killed, train
 from tiny_run import STEPS, Spoilt, Stopped, batches, module, run, same
 
 from llmcycle.train import checkpoint
-from llmcycle.train.fit import bad_step_metrics, validation_loss
+from llmcycle.train.fit import bad_step_metrics
+from llmcycle.train.judging import validation_scores
 
 Row = tuple[str, int, int, str]  # what, how many held, of how many, remark
 CPU = torch.device("cpu")
@@ -121,13 +122,13 @@ def flip(whole: bytes, draw: Random) -> bytes:
 def bad_steps(folder: Path) -> Iterator[Row]:
     """NaN, infinite and 100-fold, in the loss and in the gradient, at 5 places."""
     data = batches(byte_tokenizer(), 0, packed=False)
-    start = validation_loss(module(), data, CPU) or math.nan
+    start = validation_scores(module(), data, CPU)["validation_loss"].mean
     for factor, gradient in product((math.nan, math.inf, 100.0), (False, True)):
         held, losses = 0, []
         for place in (5, 12, 19, 26, 33):
             trained = module(Spoilt, factor=factor, steps=[place], gradient=gradient)
             run(folder / f"{factor}-{gradient}-{place}", data, trained=trained, max_steps=40)
-            losses.append(validation_loss(trained, data, CPU) or math.nan)
+            losses.append(validation_scores(trained, data, CPU)["validation_loss"].mean)
             counted = [metric.value for metric in bad_step_metrics(trained.trainer).values()]
             held += counted == [1, 0] and losses[-1] < start
         remark = f"held-out loss {start:.2f} -> at most {max(losses):.2f}"

@@ -13,7 +13,8 @@ from tiny_run import Spoilt, Stopped, batches, module, run, same
 from transformers import PreTrainedTokenizerFast
 
 from llmcycle.train import BadSteps, TrainedModule
-from llmcycle.train.fit import bad_step_metrics, validation_loss
+from llmcycle.train.fit import bad_step_metrics
+from llmcycle.train.judging import validation_scores
 
 STEPS = 40
 CPU = torch.device("cpu")
@@ -36,11 +37,11 @@ def test_one_bad_step_is_skipped_and_counted(
     tokenizer: PreTrainedTokenizerFast, tmp_path: Path, factor: float, gradient: bool, place: int
 ) -> None:
     data = batches(tokenizer, 0, packed=False)
-    start = validation_loss(module(), data, CPU)
+    start = validation_scores(module(), data, CPU)["validation_loss"].mean
     trained = spoilt(tmp_path, tokenizer, factor=factor, steps=[place], gradient=gradient)
     assert counts(trained) == (1, 0)
     assert all(torch.isfinite(p).all() for p in trained.parameters())
-    assert validation_loss(trained, data, CPU) < 0.8 * start
+    assert validation_scores(trained, data, CPU)["validation_loss"].mean < 0.8 * start
     good = [loss for step, loss in enumerate(trained.losses) if step != place]
     assert fmean(good[-10:]) < 0.8 * fmean(good[:10])
 

@@ -54,8 +54,10 @@ class Weights:
 
 @pytest.fixture
 def batches(tokenizer: PreTrainedTokenizerFast) -> Batches:
-    rows = [{"prompt": f"{i}", "completion": "ab"} for i in range(6)]
-    return Batches(Rows(rows, rows[:2]), Completion(8), tokenizer, batch_size=3, eval_batch_size=2, seed=0)
+    rows = [{"prompt": f"{i}", "completion": "ab"} for i in range(8)]
+    return Batches(
+        Rows(rows[:6], rows[6:]), Completion(8), tokenizer, batch_size=3, eval_batch_size=2, seed=0, allow=["shared"]
+    )
 
 
 def trainer(**options: Any) -> pl.Trainer:
@@ -173,7 +175,7 @@ def test_dropout_is_on_while_training_and_off_in_what_is_handed_on(
     evaluator = Weights()
     module = Watched(model.eval(), ADAMW, get_constant_schedule)
     fit(module, batches, trainer(max_steps=1), {"weights": evaluator}, out=tmp_path, logger=None)
-    assert modes == [False, True, False], "off for the loss on held-out rows before and after"
+    assert modes == [False, False, True, False, False], "off for the loss on held-out rows before and after"
     assert not evaluator.seen[1].training
 
 

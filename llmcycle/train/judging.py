@@ -1,0 +1,81 @@
+"""What a stage scores before and after training, and what it writes of the looks between."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from llmcycle.data.batches import Batches
+from llmcycle.data.loader import labelled
+from llmcycle.engine import evaluation_mode
+from llmcycle.evaluate.evaluator import Evaluator, evaluate
+from llmcycle.evaluate.metric import Metrics
+from llmcycle.evaluate.scores import Scores
+from llmcycle.train.early_stopping import EarlyStopping
+from llmcycle.train.judge import judge_of
+from llmcycle.train.module import TrainedModule
+
+FILE = "judging.json"
+
+
+class Judging:
+    """The recipe's evaluators around a run, and its judge and its early stopping within, where it has them."""
+
+    def __init__(
+        self, trainer: pl.Trainer, evaluators: Mapping[str, Evaluator], tokenizer: PreTrainedTokenizerBase
+    ) -> None:
+        self.trainer, self.evaluators, self.tokenizer = trainer, evaluators, tokenizer
+        self.judge = judge_of(trainer)
+
+    def before(self, model: Any) -> dict[str, Scores]:
+        """The scores before training, and the judge's first look.
+
+        Raises:
+            ValueError: the judge has nothing to look at, or would leave no row to score the best weights on.
+        """
+        if self.judge is not None:
+            self.judge.begin(self.evaluators, model, self.tokenizer)
+        return self.scores(model)
+
+    def scores(self, model: Any) -> dict[str, Scores]:
+        """The evaluators' scores, on rows that have not chosen what is handed on."""
+        scores = evaluate(self.evaluators, model, self.tokenizer)
+        return self.judge.fresh(scores) if self.judge else scores
+
+    def finish(self, module: TrainedModule, out: Path) -> Metrics:
+        """Put the best weights in place, and write `out`/judging.json: all looks, the best, and why the run stopped."""
+        stopped = next((one.reason for one in self.trainer.callbacks if isinstance(one, EarlyStopping)), None)  # type: ignore[attr-defined]
+        if self.judge is None and stopped is None:
+            return {}
+        facts: dict[str, Any] = {"stopped": stopped or None}
+        if self.judge is not None:
+            self.judge.finish(self.trainer, module)
+            facts |= {"monitor": self.judge.chosen, "best": self.judge.best or None, "looks": self.judge.history}
+        out.mkdir(parents=True, exist_ok=True)
+        (out / FILE).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+        return self.judge.metrics() if self.judge else {}
+
+
+def validation_scores(module: TrainedModule, batches: Batches, device: torch.device) -> dict[str, Scores]:
+    """`validation_loss`: what training minimises, on one batch of validation rows; nothing where it means nothing.
+
+    One value a row, weighted by its labelled tokens where it has labels of its own.
+    """
+    examples = batches.validation[: batches.eval_batch_size] if module.comparable else []
+    weights = [float(labelled(one)) if {"labels", "labelled"} & one.keys() else 1.0 for one in examples]
+    if not any(weights):
+        return {}
+    with evaluation_mode(module.model), torch.no_grad():
+        losses = [_loss(module, batches, one, device) if w else 0.0 for one, w in zip(examples, weights, strict=True)]
+    return {"validation_loss": Scores(losses, "lower", weights=weights)}
+
+
+def _loss(module: TrainedModule, batches: Batches, example: dict[str, Any], device: torch.device) -> float:
+    batch = {name: tensor.to(device) for name, tensor in batches.collate([example]).items()}
+    return float(module.loss(batch)[0])
