@@ -39,6 +39,7 @@ from llmcycle.train.fit import prepare
 from llmcycle.train.throughput import flops_per_token, peak_flops, product_dtype
 
 WIDTH, LAYERS, VOCABULARY, LENGTH, BATCH = 256, 6, 4096, 256, 4
+CHUNK = 256  # tokens whose logits exist at once
 LR, BETAS, DECAY, CLIP, WARMUP = 1e-3, (0.9, 0.95), 0.01, 1.0, 10
 Clock = list[float]  # when each step ended
 
@@ -109,10 +110,10 @@ class Data(pl.LightningDataModule):
         return loader(self.steps)
 
 
-def llmcycle(steps: int, precision: str) -> Clock:
+def llmcycle(steps: int, precision: str, **given: Any) -> Clock:
     """As shipped: progress, bad steps, checkpoints, clipping; logging is off for all sides."""
     optim = partial(torch.optim.AdamW, lr=LR, betas=BETAS, weight_decay=DECAY, fused=True)
-    module = NextToken(model(), optim, partial(get_cosine_schedule_with_warmup, num_warmup_steps=WARMUP))
+    module = NextToken(model(), optim, partial(get_cosine_schedule_with_warmup, num_warmup_steps=WARMUP), **given)
     ticks = Ticks()
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
         trainer = pl.Trainer(
@@ -156,13 +157,20 @@ def hugging_face(steps: int, bf16: bool) -> Clock:
 
 
 def sides(bf16: bool) -> dict[str, Callable[[int], Clock]]:
-    """Who runs: the others in fp32 and in bf16 where this machine is fast in it, llmcycle likewise."""
+    """Who runs: each in fp32, and in bf16 where this machine is fast in it; llmcycle with a chunked loss as well."""
     found: dict[str, Callable[[int], Clock]] = {
         "bare": partial(bare, bf16=False),
         "llmcycle": partial(llmcycle, precision="32-true"),
         "trainer": partial(hugging_face, bf16=False),
     }
-    return {**found, "llmcycle bf16": partial(llmcycle, precision="bf16-mixed")} if bf16 else found
+    if not bf16:
+        return found
+    return found | {
+        "bare bf16": partial(bare, bf16=True),
+        "trainer bf16": partial(hugging_face, bf16=True),
+        "llmcycle bf16": partial(llmcycle, precision="bf16-mixed"),
+        "llmcycle best": partial(llmcycle, precision="bf16-mixed", loss_chunk=CHUNK),
+    }
 
 
 def rates(rounds: int, steps: int, bf16: bool) -> Iterator[dict[str, float]]:
@@ -193,7 +201,9 @@ def report(rounds: list[dict[str, float]]) -> None:
     print(f"all: fused AdamW lr {LR} betas {BETAS} decay {DECAY}, clip {CLIP}, cosine, warm-up {WARMUP}, no logging")
     for name in rounds[0]:
         speed = statistics.median(r[name] for r in rounds)
-        peak = peak_flops(torch.device("cpu"), product_dtype("bf16-mixed" if "bf16" in name else 32))
+        peak = peak_flops(
+            torch.device("cpu"), product_dtype(32 if name in ("bare", "llmcycle", "trainer") else "bf16-mixed")
+        )
         mfu = speed * flops_per_token(net, LENGTH) / peak
         print(f"{name:14} {speed:8.0f} tokens/s  {BATCH * LENGTH / speed * 1000:5.0f} ms a step  MFU {mfu:.2f}")
     others = [name for name in rounds[0] if not name.startswith("llmcycle")]
