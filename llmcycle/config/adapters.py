@@ -30,6 +30,7 @@ UNMERGEABLE = {
     "XLoraConfig": "XLORA",
 }
 ACTIVATED = "alora_invocation_tokens"  # makes LoRA an adapter that works from a certain token on (arXiv:2504.12397)
+WRITTEN_OUT = "load_in_4bit"  # weights that are made plain before a merge (llmcycle/model/quantised.py); no others are
 # Stages that read an input as plain weights, by their targets; those that train refuse an adapter too (`module`).
 PLAIN_WEIGHTS = {"llmcycle.compress.quantise": "quantises plain weights"}
 
@@ -85,7 +86,8 @@ def planned(peft: dict[str, Any], model: dict[str, Any]) -> str:
     config = str(peft.get("_target_", "")).rpartition(".")[2]
     if config in UNMERGEABLE:
         return UNMERGEABLE[config]
-    if config and (peft.get(ACTIVATED) or model.get("quantization_config")):  # nor are rounded weights added to
+    rounded = model.get("quantization_config") or {}
+    if config and (peft.get(ACTIVATED) or (rounded and not rounded.get(WRITTEN_OUT))):
         return config.removesuffix("Config").upper()
     return ""
 

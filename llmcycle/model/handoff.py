@@ -16,8 +16,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .adapters import mergeable
 from .digest import digest
-from .load import BASE_FILE, load
+from .load import BASE_FILE, QUANTISATION, as_loaded, load
 from .observe import Observation, first_difference, observe, same_embedding, same_greedy
+from .quantised import compute_in_fp32, rounding, write_out
 from .stated import Stated, state, verify_kinds, verify_numbers, verify_settings
 from .tokens import end_token_ids, verify_generation, verify_tokenizer
 
@@ -54,6 +55,7 @@ def hand_off(
     trained = observe(model, probe)
     if not trained.logits.isfinite().all():
         raise ValueError("the trained model's logits are not finite: lower optim.lr or raise the warm-up")
+    model = write_out(model) if mergeable(model) else model
     before = state(model)
     plain = merge(model)
     stated = before if plain is model else state(plain)
@@ -153,7 +155,7 @@ def verify_outputs(trained: Observation, found: Observation, tolerance: float) -
 
 def _widen(model: PreTrainedModel | PeftModel) -> None:
     """To fp32, with the one buffer that is rounded with the weights, saved nowhere and so new when reloaded."""
-    model.float()
+    compute_in_fp32(model)
     for module in model.modules():
         if hasattr(module, "scalar_embed_scale"):  # Gemma's
             module.embed_scale.fill_(module.scalar_embed_scale)
@@ -178,6 +180,9 @@ def _record_base(model: PeftModel, base: PreTrainedModel, out: Path) -> None:
         raise ValueError("peft: this adapter cannot be merged, and its base model is in no folder; save the base first")
     name = str(path.resolve()) if path.exists() else base.name_or_path
     model.active_peft_config.base_model_name_or_path = name
-    recorded = {"path": name, "dtype": str(base.dtype).removeprefix("torch."), "digest": digest(load(name, base.dtype))}
+    below = load(name, base.dtype, **as_loaded(rounding(base)))
+    recorded = {"path": name, "dtype": str(base.dtype).removeprefix("torch."), "digest": digest(below)}
+    if rounded := rounding(base):
+        recorded[QUANTISATION] = rounded
     (out / BASE_FILE).write_text(json.dumps(recorded, indent=2) + "\n")
     base.config.save_pretrained(out)

@@ -17,11 +17,14 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedModel,
 )
+from transformers.quantizers import AutoQuantizationConfig
 
 from .digest import digest
 from .methods import complete_inputs
+from .quantised import keep_as_rounded
 
 BASE_FILE = "base.json"  # which model an adapter, or a search that changed no weight, stands on, and its digest
+QUANTISATION = "quantization_config"  # in that file: how the base was rounded when it was loaded
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "cls_token_id", "sep_token_id")
 STATED_WITHIN = 0.02  # of the stated number of parameters
 
@@ -88,6 +91,7 @@ def load(
     model, info = cls.from_pretrained(name, dtype=dtype, output_loading_info=True, **options)
     if absent := sorted([*info["missing_keys"], *info["mismatched_keys"]], key=str):
         raise ValueError(f"inputs.model: {path} lacks weights of its own model: {absent[0]} and {len(absent) - 1} more")
+    keep_as_rounded(model)
     return model.eval()
 
 
@@ -105,7 +109,8 @@ def _config(path: str | Path, options: dict[str, Any]) -> PreTrainedConfig:
 def _load_adapter(folder: Path, dtype: str | torch.dtype | None, options: dict[str, Any]) -> PeftModel:
     """The base in the dtype that the adapter was trained on, checked against its digest, and the adapter on it."""
     recorded = _recorded_base(folder)
-    base = load(_find_base(folder, recorded["path"]), recorded["dtype"], **options)
+    path = _find_base(folder, recorded["path"])
+    base = load(path, recorded["dtype"], **{**options, **as_loaded(recorded.get(QUANTISATION))})
     if digest(base) != recorded["digest"]:
         raise ValueError(
             f"inputs.model: the adapter in {folder} was trained on other weights than {recorded['path']} now holds"
@@ -114,6 +119,11 @@ def _load_adapter(folder: Path, dtype: str | torch.dtype | None, options: dict[s
     complete_inputs(model)
     base.generation_config = GenerationConfig.from_pretrained(folder)
     return (model if dtype in (None, "auto") else model.to(_as_dtype(dtype))).eval()
+
+
+def as_loaded(quantisation: dict[str, Any] | None) -> dict[str, Any]:
+    """The option by which weights are rounded while they are loaded, where they were."""
+    return {"quantization_config": AutoQuantizationConfig.from_dict(dict(quantisation))} if quantisation else {}
 
 
 def _load_pointed(

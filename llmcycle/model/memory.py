@@ -1,6 +1,6 @@
 """Bytes that training holds, by part: the formula from shapes alone, and what is there after a step.
 
-Activations are left out: they depend on the batch, and adapters save none of them.
+Activations depend on the batch and are counted apart: see live.py.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from .adapters import base_parameters
+from .quantised import full_shape, held
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class Memory:
     def trained(self) -> int:
         """Bytes that exist only because of training: gradients and optimizer state."""
         return self.gradients + self.optimizer_state
+
+    @property
+    def resident(self) -> int:
+        """Bytes that stay from step to step: weights, and what exists because of training."""
+        return self.weights + self.trained
 
 
 def measure(model: nn.Module, optimizer: Optimizer | None = None) -> Memory:
@@ -58,17 +64,19 @@ def expected(
         train_all: as if every parameter of the model below the adapter were trained, to compare the adapter with.
     """
     trained = base_parameters(model) if train_all else [p for p in model.parameters() if p.requires_grad]
-    counted = _memory(model, [torch.empty_like(p, device="meta") for p in trained], [])
+    shapes = [full_shape(p) for p in trained]  # a rounded weight is trained as the plain one that it stands for
+    counted = _memory(model, shapes, [])
     known = {id(p): group for group in (groups(model) if groups else []) for p in group["params"]}
-    state = _state_bytes(optim, [(known.get(id(p), {}), p) for p in trained])
-    return replace(counted, optimizer_state=state, trainable_parameters=sum(p.numel() for p in trained))
+    state = _state_bytes(optim, [(known.get(id(p), {}), shape) for p, shape in zip(trained, shapes, strict=True)])
+    foretold = replace(counted, optimizer_state=state, trainable_parameters=sum(shape.numel() for shape in shapes))
+    return replace(foretold, weights=_bytes([*shapes, *model.buffers()])) if train_all else foretold
 
 
-def _state_bytes(optim: Optim, trained: list[tuple[Group, nn.Parameter]]) -> int:
+def _state_bytes(optim: Optim, trained: list[tuple[Group, Tensor]]) -> int:
     try:
-        return _step(optim, [(group, nn.Parameter(torch.empty_like(p, device="meta"))) for group, p in trained])
+        return _step(optim, [(group, nn.Parameter(shape)) for group, shape in trained])
     except RuntimeError:  # a step that reads values (Adafactor's) needs real ones: zeros, one tensor at a time
-        return sum(_step(optim, [(group, nn.Parameter(torch.zeros_like(p)))]) for group, p in trained)
+        return sum(_step(optim, [(group, nn.Parameter(torch.zeros_like(p, device="cpu")))]) for group, p in trained)
 
 
 def _step(optim: Optim, shadows: list[tuple[Group, nn.Parameter]]) -> int:
@@ -81,15 +89,7 @@ def _step(optim: Optim, shadows: list[tuple[Group, nn.Parameter]]) -> int:
 
 
 def _state(optimizer: Optimizer) -> list[Tensor]:
-    return [part for values in optimizer.state.values() for value in values.values() for part in _parts(value)]
-
-
-def _parts(value: Any) -> list[Tensor]:
-    """The tensors that hold a value's bytes: several where it is stored quantised."""
-    if not isinstance(value, Tensor):
-        return []
-    inner = getattr(value, "__tensor_flatten__", None)
-    return [part for name in inner()[0] for part in _parts(getattr(value, name))] if inner else [value]
+    return [value for values in optimizer.state.values() for value in values.values() if isinstance(value, Tensor)]
 
 
 def _memory(model: nn.Module, gradients: list[Tensor], state: list[Tensor]) -> Memory:
@@ -99,9 +99,10 @@ def _memory(model: nn.Module, gradients: list[Tensor], state: list[Tensor]) -> M
         gradients=_bytes(gradients),
         optimizer_state=_bytes(state),
         trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
-        parameters=sum(p.numel() for p in parameters),
+        parameters=sum(full_shape(p).numel() for p in parameters),
     )
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    """Several plain tensors hold one that is stored rounded."""
+    return sum(part.numel() * part.element_size() for tensor in tensors for part in held(tensor))

@@ -80,14 +80,17 @@ def test_and_where_it_would_be_quantised_but_not_where_it_is_prompted_or_served(
     assert "peft@finetune.peft=lora" in refusals("lifecycle", *through)["compress.inputs.model"][1]
 
 
-@pytest.mark.parametrize("peft", ["lora", "ia3", "none"])
-def test_what_merges_passes(here: Path, peft: str) -> None:
-    assert refusals("lifecycle", f"peft@finetune.peft={peft}") == {}
+@pytest.mark.parametrize(
+    "override",
+    ["peft@finetune.peft=lora", "peft@finetune.peft=ia3", "peft@finetune.peft=none", "model@finetune.model=nf4"],
+)
+def test_what_merges_passes(here: Path, override: str) -> None:
+    assert refusals("lifecycle", override) == {}
 
 
 @pytest.mark.parametrize(
     "override",
-    ["+finetune.peft.alora_invocation_tokens=[1,2]", "+finetune.model.quantization_config={load_in_4bit: true}"],
+    ["+finetune.peft.alora_invocation_tokens=[1,2]", "+finetune.model.quantization_config={load_in_8bit: true}"],
 )
 def test_lora_that_stays_beside_its_base_is_refused(here: Path, override: str) -> None:
     assert "LORA" in refusals("lifecycle", override)["align.inputs.model"][0]
