@@ -92,9 +92,7 @@ def batches(tokenizer: PreTrainedTokenizerFast, workers: int, packed: bool) -> B
     texts = [f"{'abcdefgh'[: 1 + i % 7]} {i}" for i in range(27)]
     rows = [{"text": t} if packed else {"prompt": t, "completion": t[::-1]} for t in texts]
     encode = Packed(16) if packed else Completion(24)
-    return Batches(
-        Rows(rows[:23], rows[23:]), encode, tokenizer, 4, 4, seed=5, workers=workers, allow=["max_length", "shared"]
-    )
+    return Batches(Rows(rows[:23], rows[23:]), encode, tokenizer, 4, 4, seed=5, workers=workers)
 
 
 def run(
