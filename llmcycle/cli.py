@@ -28,7 +28,7 @@ llmcycle: one declarative framework for the whole life of a language model
   llmcycle check RECIPE [key=value]   only check it
   llmcycle lineage ARTIFACT           from a model back to its data
   llmcycle compare FOLDER [...]       methods of a sweep beside each other, and prompts
-  llmcycle gc [--dry-run]             remove artifacts that no run refers to
+  llmcycle gc [--dry-run --checkpoints]  remove artifacts that no run refers to
   llmcycle serve ARTIFACT [--host --port --api-key --queue]
   llmcycle chat ARTIFACT
 

@@ -121,7 +121,8 @@ def gc(options: argparse.Namespace) -> int | None:
     if not store.root.is_dir():
         raise ConfigError(str(store.root), "there is no store here", "--outputs FOLDER, the one that holds artifacts")
     with store.referring():
-        freed = collect(store, roots(store, Path(options.outputs)), dry_run=options.dry_run)
+        needed = roots(store, Path(options.outputs))
+        freed = collect(store, needed, checkpoints=options.checkpoints, dry_run=options.dry_run)
     for one in freed:
         print(one)
     print(f"{len(freed)} {'would be ' if options.dry_run else ''}removed")
@@ -203,6 +204,7 @@ def with_gc(parser: argparse.ArgumentParser) -> None:
     """What may be collected."""
     with_outputs(parser)
     parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+    parser.add_argument("--checkpoints", action="store_true", help="of interrupted runs too: they would begin again")
 
 
 ACTIONS: dict[str, Callable[[argparse.Namespace], int | None]] = {

@@ -56,14 +56,18 @@ def roots(store: Store, outputs: Path) -> set[str]:
     return found
 
 
-def gc(store: Store, keep: Collection[str], *, dry_run: bool = False) -> list[Freed]:
+def gc(store: Store, keep: Collection[str], *, checkpoints: bool = False, dry_run: bool = False) -> list[Freed]:
     """Delete every artifact that is neither in `keep` nor an ancestor of one that is, and what killed runs left behind.
+
+    Args:
+        checkpoints: those of interrupted runs too, which then begin again.
 
     Raises:
         CorruptArtifact: when an artifact to be kept can't be read, so that its ancestors are unknown.
     """
     kept = _with_ancestors(store, keep)
-    freed = [Freed(path, bytes) for path, bytes in store.sweep(dry_run=dry_run)]
+    left = [*store.sweep(dry_run=dry_run), *store.sweep_unfinished(all=checkpoints, dry_run=dry_run)]
+    freed = [Freed(path, bytes) for path, bytes in left]
     for artifact in store.artifacts():
         if artifact.folder.name[-ID_LENGTH:] in kept:
             continue

@@ -152,6 +152,23 @@ class Store:
                 continue  # somebody is at work there
         return swept
 
+    def sweep_unfinished(self, *, all: bool = False, dry_run: bool = False) -> list[tuple[Path, int]]:
+        """Delete checkpoints of stages that are finished, or of all that nobody is at work on. Gives paths and bytes."""
+        swept: list[tuple[Path, int]] = []
+        for path in sorted((self.root / ".unfinished").glob("*")):
+            if not (all or self._by_prefix(path.name)):
+                continue
+            self.partial.mkdir(exist_ok=True)
+            try:
+                with FileLock(self._lock_path(path.name), timeout=0):
+                    swept.append((path, size(path)))
+                    if not dry_run:
+                        _wipe(path)
+                    self._lock_path(path.name).unlink(missing_ok=True)
+            except Timeout:
+                continue  # somebody is at work there
+        return swept
+
     def _by_prefix(self, prefix: str) -> Artifact | None:
         short = prefix[:ID_LENGTH]
         matches = [artifact for artifact in self.artifacts() if artifact.folder.name[-ID_LENGTH:].startswith(short)]

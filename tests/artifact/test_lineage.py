@@ -106,6 +106,22 @@ def test_gc_sweeps_what_a_killed_process_left_and_not_what_a_living_one_holds(st
         draft.commit({}).verify()
 
 
+def test_gc_takes_checkpoints_when_asked_and_never_those_of_a_living_run(store: Store) -> None:
+    finished = made(store, "finished")
+    for id in (finished.id, "a" * 12, "b" * 12):
+        store.unfinished(id).mkdir(parents=True)
+        (store.unfinished(id) / "weights").write_bytes(b"12345")
+
+    def freed(**options: bool) -> set[str]:
+        return {one.path.name for one in gc(store, [finished.id], **options)}
+
+    with store.write("living", "b" * 64):
+        assert freed() == {finished.id}
+        assert freed(checkpoints=True, dry_run=True) == freed(checkpoints=True) == {"a" * 12}
+        assert [path.name for path in (store.root / ".unfinished").iterdir()] == ["b" * 12]
+    assert freed(checkpoints=True) == {"b" * 12}
+
+
 def test_gc_stops_when_it_cannot_know_the_ancestors(store: Store) -> None:
     made_ = cycle(store)
     (made_["align"].folder / "artifact.json").write_text("{}")
