@@ -153,7 +153,7 @@ class Store:
         return swept
 
     def sweep_unfinished(self, *, all: bool = False, dry_run: bool = False) -> list[tuple[Path, int]]:
-        """Delete checkpoints of stages that are finished, or of all that nobody is at work on. Gives paths and bytes."""
+        """Delete checkpoints of finished stages, or of all that nobody is at work on. Gives paths and bytes."""
         swept: list[tuple[Path, int]] = []
         for path in sorted((self.root / ".unfinished").glob("*")):
             if not (all or self._by_prefix(path.name)):
