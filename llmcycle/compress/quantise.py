@@ -30,9 +30,10 @@ from llmcycle.compress.size import Size, linear_layers, measure, parameters
 from llmcycle.data.chat import encode_text
 from llmcycle.engine import generate, write_samples
 from llmcycle.engine.generation import encode_prompts
-from llmcycle.evaluate.evaluator import Evaluator, Scores, compare, evaluate
+from llmcycle.evaluate.evaluator import Evaluator, compare, evaluate
 from llmcycle.evaluate.interval import mean_interval
 from llmcycle.evaluate.metric import Metric, Metrics
+from llmcycle.evaluate.scores import Scores, write_scores
 from llmcycle.model import digest, load
 
 
@@ -85,6 +86,7 @@ def quantise(
     after = look(small, tokenizer, evaluators, asked, max_new_tokens, before.answers)
     write_samples(out, samples, after.answers[: len(samples)])
     write_answers(out, asked, before, after)
+    write_scores(out, after.scores)
     return {**sizes(size, source), **qualities(before, after)}
 
 

@@ -19,7 +19,7 @@ from transformers import AutoTokenizer, GenerationConfig, PreTrainedModel, PreTr
 from llmcycle.data.batches import Rows
 from llmcycle.data.chat import Prompt
 from llmcycle.engine import write_samples
-from llmcycle.evaluate import Metric, Metrics, Scores, compare
+from llmcycle.evaluate import Metric, Metrics, Scores, compare, row_id, write_scores
 from llmcycle.evaluate.text_match import TextMatch
 from llmcycle.model import digest, load
 from llmcycle.model.load import BASE_FILE
@@ -50,8 +50,8 @@ def search(
     """Ask the validation rows in every cell of templates x shots x decodings, and compare the best with the baseline.
 
     The best cell has the most right answers on every other row; the headline compares it with the baseline on the rest,
-    so that having been chosen does not flatter it. Writes predictions.jsonl, best.json, samples.jsonl, the tokenizer,
-    and base.json, which points to the unchanged model.
+    so that having been chosen does not flatter it. Writes predictions.jsonl, scores.jsonl, best.json, samples.jsonl, the
+    tokenizer, and base.json, which points to the unchanged model.
 
     Args:
         source: a model's folder or Hub name.
@@ -78,6 +78,7 @@ def search(
     answers = answer_samples(grid, best, model, tokenizer, asked)
     refuse_changed(before, digest(model))
     write_predictions(out, results)
+    write_scores(out, cell_scores(results))
     write_best(out, grid, best, results[best])
     write_pointer(out, source, model, before)
     tokenizer.save_pretrained(out)
@@ -139,12 +140,18 @@ def headline(baseline: list[Prediction], best: list[Prediction]) -> Metrics:
 
 def cell_metrics(results: Results) -> Metrics:
     """Exact match of each cell on all rows, with Wilson's interval."""
-    return compare(None, {f"exact_match/{cell}": scores(predictions) for cell, predictions in results.items()})
+    return compare(None, cell_scores(results))
+
+
+def cell_scores(results: Results) -> dict[str, Scores]:
+    """Right and wrong answers of each cell on all rows."""
+    return {f"exact_match/{cell}": scores(predictions) for cell, predictions in results.items()}
 
 
 def scores(predictions: Sequence[Prediction]) -> Scores:
     """1 for a right answer, else 0."""
-    return Scores([float(prediction.correct) for prediction in predictions])
+    rows = [row_id(prediction.prompt, prediction.reference) for prediction in predictions]
+    return Scores([float(prediction.correct) for prediction in predictions], rows=rows)
 
 
 def accuracy(predictions: Sequence[Prediction]) -> float:

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig, LlamaForCausalL
 from llmcycle.compress import quantise
 from llmcycle.compress import quantise as stage
 from llmcycle.engine import generate
-from llmcycle.evaluate.evaluator import Scores
+from llmcycle.evaluate.scores import Scores
 
 SAMPLES = ["Hello", "a"]
 OPTIONS = sorted(Path("conf/quant").glob("*.yaml"))

@@ -45,7 +45,7 @@ def test_changed_rows_refused() -> None:
 
 
 def test_empty_scores_refused() -> None:
-    with pytest.raises(ValueError, match="at least one row"):
+    with pytest.raises(ValueError, match="no rows to score"):
         compare(None, {"a": Scores([])})
 
 
