@@ -17,6 +17,7 @@ LOGGERS = (
     "datasets",
     "transformers",
     "peft",
+    "bitsandbytes",
 )
 
 
