@@ -51,6 +51,7 @@ class NextToken(TrainedModule):
         self.z_loss, self.loss_chunk = z_loss, loss_chunk
         if gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        self.compiled = compile
         self.run: Callable[..., Any] = torch.compile(self.forward) if compile else self.forward
 
     @property

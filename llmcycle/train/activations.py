@@ -1,0 +1,111 @@
+"""Activations of a training step in bytes: counted on the largest batch of a run, and foretold without its memory."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from bitsandbytes.nn import Linear4bit
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
+
+from llmcycle.model.live import Live, live
+from llmcycle.train.module import TrainedModule
+
+log = logging.getLogger(__name__)
+Batch = Mapping[str, Tensor]
+
+
+class Activations(pl.Callback):
+    """Counts what forward and backward pass of a batch hold, each time that one is larger than all before.
+
+    Neither counted are compiled passes, whose buffers no operation makes, nor sharded ones.
+
+    Attributes:
+        largest: what was counted of the batch that held most; None before.
+        batch: that batch.
+    """
+
+    def __init__(self) -> None:
+        self.largest: Live | None = None
+        self.batch: Batch | None = None
+        self._tokens = 0
+        self._counting = ExitStack()
+
+    def on_train_batch_start(self, _: pl.Trainer, module: pl.LightningModule, batch: Any, *__: Any) -> None:
+        """Lightning's hook."""
+        assert isinstance(module, TrainedModule)
+        tokens = batch["input_ids"].numel()
+        if tokens <= self._tokens or module.compiled or module.skeleton:
+            return
+        counter = self._counting.enter_context(live(module))
+        self._tokens = tokens
+        self._counting.callback(self._keep, counter, batch)
+
+    def on_after_backward(self, *_: Any) -> None:
+        """Lightning's hook."""
+        self._counting.close()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Lightning's hook: a step that was left out has no backward pass."""
+        self._counting.close()
+
+    def on_exception(self, *_: Any) -> None:
+        """Lightning's hook."""
+        self._counting.close()
+
+    def _keep(self, counter: Live, batch: Batch) -> None:
+        if self.largest is None or counter.peak > self.largest.peak:
+            self.largest, self.batch = counter, batch
+
+
+def foretell(module: TrainedModule, batch: Batch, model: nn.Module | None = None) -> Live | None:
+    """What `Activations` will count of `batch`, from shapes alone: no weight, activation or gradient has any memory.
+
+    Args:
+        model: another one than the module's own, such as one with every weight trained.
+
+    Returns:
+        None where the loss depends on numbers that only a real model gives, such as the answers that it samples.
+    """
+    own = module.model
+    try:
+        fake = faked(own if model is None else model, module.device)
+        module.model = fake
+        with live(fake) as counter:
+            with module.trainer.precision_plugin.forward_context():
+                loss = module.loss(dict(batch))[0]
+            torch.autograd.backward(loss)
+    except Exception as error:  # whatever a library says to tensors without numbers, a run that has trained goes on
+        log.info("activations cannot be foretold: %s", error)
+        return None
+    finally:
+        module.model = own
+    return counter
+
+
+def faked(model: nn.Module, device: torch.device) -> Any:
+    """A copy in training mode whose tensors have shapes and no memory, and behave as if they were on `device`.
+
+    4-bit layers become what they compute with.
+    """
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    with mode:
+        memo = {id(layer): _plain(layer) for layer in model.modules() if isinstance(layer, Linear4bit)}
+    with FakeCopyMode(mode):
+        fake: Any = copy.deepcopy(model, memo)
+    for tensor in (*fake.parameters(), *fake.buffers()):
+        tensor.fake_device = device  # a model that was made without memory is on the meta device
+    fake.zero_grad(set_to_none=True)
+    return fake.train()
+
+
+def _plain(layer: Linear4bit) -> nn.Linear:
+    dtype = layer.compute_dtype or torch.float32
+    plain = nn.Linear(layer.in_features, layer.out_features, layer.bias is not None, dtype=dtype)
+    return plain.requires_grad_(False)
