@@ -32,6 +32,7 @@ class Supervised(TrainedModule):
     """
 
     calibrates = True
+    compared = True
 
     def __init__(
         self,
