@@ -36,6 +36,11 @@ ALONE = {
     "nanogpt": ["data.train=corpus.txt", "trainer.max_steps=3"],
     "pretrain_continued": SMALLEST["pretrain"],
 }
+# Recipes that stand on what the lifecycle leaves.
+AFTER = {
+    "qlora": [*SMALLEST["finetune"], "inputs.model={pretrain}"],
+    "combine": ["evaluate.exact_match.limit=8", "inputs.base={pretrain}", "inputs.a={finetune}", "inputs.b={finetune}"],
+}
 LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "align", "compress", "deploy"]
 
 
@@ -65,7 +70,7 @@ def last_report() -> dict:
 
 
 def test_every_recipe_is_run_by_this_file() -> None:
-    assert {name for name in recipes() if not name.startswith("smollm2/")} == {*SMALLEST, *ALONE, "lifecycle"}
+    assert {name for name in recipes() if not name.startswith("smollm2/")} == {*SMALLEST, *ALONE, *AFTER, "lifecycle"}
 
 
 @pytest.mark.parametrize("align", ["align", "reinforce", "rlvr"])
@@ -93,6 +98,12 @@ def test_a_recipe_alone(recipe: str) -> None:
     base = next(path for path in Path("outputs/artifacts").glob("pretrain-*"))
     inputs = [f"inputs.model={base}"] if recipe == "pretrain_continued" else []
     assert command(recipe, *ALONE[recipe], *inputs) == 0
+
+
+@pytest.mark.parametrize("recipe", AFTER)
+def test_a_recipe_on_what_the_lifecycle_left(recipe: str) -> None:
+    left = {name: next(Path("outputs/artifacts").glob(f"{name}-*")) for name in ("pretrain", "finetune")}
+    assert command(recipe, *(override.format(**left) for override in AFTER[recipe])) == 0
 
 
 def test_replaying_any_artifact_gives_its_id() -> None:

@@ -32,7 +32,10 @@ UNMERGEABLE = {
 ACTIVATED = "alora_invocation_tokens"  # makes LoRA an adapter that works from a certain token on (arXiv:2504.12397)
 WRITTEN_OUT = "load_in_4bit"  # weights that are made plain before a merge (llmcycle/model/quantised.py); no others are
 # Stages that read an input as plain weights, by their targets; those that train refuse an adapter too (`module`).
-PLAIN_WEIGHTS = {"llmcycle.compress.quantise": "quantises plain weights"}
+PLAIN_WEIGHTS = {
+    "llmcycle.compress.quantise": "quantises plain weights",
+    "llmcycle.finetune.combine": "adds plain weights up",
+}
 
 
 class Adapter(NamedTuple):

@@ -1,5 +1,6 @@
-"""Supervised fine-tuning on prompts and completions."""
+"""Supervised fine-tuning on prompts and completions, and the combination of what came of it."""
 
+from .combine import combine
 from .module import Supervised
 
-__all__ = ["Supervised"]
+__all__ = ["Supervised", "combine"]

@@ -10,6 +10,7 @@ from .adapters import (
     regularisation,
     restore_allocation,
 )
+from .combine import combine
 from .digest import digest
 from .freeze import freeze
 from .handoff import HandOff, hand_off, merge, save, verify
@@ -27,6 +28,7 @@ __all__ = [
     "adapt",
     "allocate",
     "allocation",
+    "combine",
     "digest",
     "expected",
     "freeze",
