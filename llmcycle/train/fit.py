@@ -25,7 +25,7 @@ from llmcycle.train.checkpoints import Checkpoints
 from llmcycle.train.early_stopping import EarlyStopping
 from llmcycle.train.judge import judge_of
 from llmcycle.train.judging import Judging, validation_scores
-from llmcycle.train.memory import memory_metrics, write_table
+from llmcycle.train.memory import foretell_largest, memory_metrics, write_table
 from llmcycle.train.module import TrainedModule, mean_loss
 from llmcycle.train.throughput import flops_per_token, peak_flops, product_dtype
 
@@ -73,8 +73,9 @@ def fit(
         return {}  # the other processes were there for training only
     judged = judging.finish(module, out)
     loss = compare(loss_before, validation_scores(module, batches, device))
-    cost = {**judged, **loss, **training_metrics(module, trainer), **memory_metrics(module, counted)}
-    write_table(module, counted, batches, out)  # now: a merge uses the model up
+    foretold = foretell_largest(module, counted)  # now: a merge uses the model up
+    cost = {**judged, **loss, **training_metrics(module, trainer), **memory_metrics(module, counted, foretold)}
+    write_table(module, counted, foretold, batches, out)
     probe = {name: tensor.to(device) for name, tensor in batches.probe().items()}
     model, facts = hand_off(module.model.to(device), batches.tokenizer, out, probe)
     after = judging.scores(model)

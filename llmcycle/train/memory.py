@@ -48,8 +48,12 @@ class Row:
     peak: int
 
 
-def memory_metrics(module: TrainedModule, counted: Activations) -> Metrics:
-    """Parameters, and bytes by part: measured, by formula from shapes alone, and if every weight were trained."""
+def memory_metrics(module: TrainedModule, counted: Activations, foretold: Live | None) -> Metrics:
+    """Parameters, and bytes by part: measured, by formula from shapes alone, and if every weight were trained.
+
+    Args:
+        foretold: what `foretell_largest` gave.
+    """
     measured, formula = module.memory, expected(module.model, module.optim, decay_groups)
     everything = expected(module.model, module.optim, decay_groups, train_all=True)
     assert measured is not None
@@ -63,7 +67,7 @@ def memory_metrics(module: TrainedModule, counted: Activations) -> Metrics:
         "gradient_and_optimizer_state_bytes": measured.trained,
         "gradient_and_optimizer_state_bytes_if_full": everything.trained,
         **_of_a_step("", measured, counted.largest),
-        **_of_a_step("_by_formula", formula, _foretold(module, counted.batch)),
+        **_of_a_step("_by_formula", formula, foretold),
         **({"device_peak_bytes": torch.cuda.max_memory_allocated()} if module.device.type == "cuda" else {}),
     }
     named = {name: Metric(n) for name, n in counts.items()} | {n: Metric(b, unit="bytes") for n, b in sizes.items()}
@@ -74,37 +78,44 @@ def memory_metrics(module: TrainedModule, counted: Activations) -> Metrics:
     }
 
 
-def write_table(module: TrainedModule, counted: Activations, batches: Batches, out: Path) -> None:
+def foretell_largest(module: TrainedModule, counted: Activations) -> Live | None:
+    """What was to be expected of the batch that held most; None where the loss depends on what the model samples."""
+    return foretell(module, counted.batch) if counted.batch is not None and module.comparable else None
+
+
+def write_table(
+    module: TrainedModule, counted: Activations, foretold: Live | None, batches: Batches, out: Path
+) -> None:
     """Write `memory.json`: this run as measured, beside other ways to train this model with this optimiser.
 
     Pre-training trains every weight on rows as long as they may be; the others on the largest batch of this run. No
-    model but the run's own is allocated. Nothing is written where a loss depends on what the model samples.
+    model but the run's own is allocated.
     """
-    if counted.batch is None or counted.largest is None or not module.compared:
+    if counted.batch is None or counted.largest is None or foretold is None or not module.compared:
         return
     assert module.memory is not None
     own = _row(method(module), module.memory, counted.largest, measured=True)
-    rows = {row.method: row for row in foretold_rows(module, counted.batch, batches.encode.max_length)}
-    rows[own.method] = own
+    others = foretold_rows(module, counted.batch, foretold, batches.encode.max_length)
+    rows = {row.method: row for row in others} | {own.method: own}
     out.mkdir(parents=True, exist_ok=True)
     (out / FILE).write_text(json.dumps([asdict(row) for row in rows.values()], indent=2) + "\n", "utf-8")
 
 
-def foretold_rows(module: TrainedModule, batch: Batch, length: int) -> Iterator[Row]:
-    """Pre-training, full fine-tuning, LoRA and QLoRA by formula, as far as they work on this architecture."""
-    full, lora = blank(module, None), blank(module, _lora(module))
-    for name, model, given in (
-        ("pre-training", full, long_rows(batch, length)),
-        ("full", full, batch),
-        ("lora", lora, batch),
-    ):
-        step = foretell(module, given, model)
-        memory = expected(model, module.optim, decay_groups)
-        if step is None:
-            continue
-        yield _row(name, memory, step)
-        if name == "lora":
-            yield _row("qlora", _in_4_bits(memory, model), step)
+def foretold_rows(module: TrainedModule, batch: Batch, own: Live, length: int) -> Iterator[Row]:
+    """Pre-training, full fine-tuning, LoRA and QLoRA by formula, as far as they work on this architecture.
+
+    Args:
+        own: what was foretold of the module itself, so that it need not be done again.
+    """
+    name, full, lora = method(module), blank(module, None), blank(module, _lora(module))
+    whole, adapted = (expected(model, module.optim, decay_groups) for model in (full, lora))
+    if step := foretell(module, long_rows(batch, length), full):
+        yield _row("pre-training", whole, step)
+    if step := own if name == "full" else foretell(module, batch, full):
+        yield _row("full", whole, step)
+    if step := own if name in ("lora", "qlora") else foretell(module, batch, lora):
+        yield _row("lora", adapted, step)
+        yield _row("qlora", _in_4_bits(adapted, lora), step)
 
 
 def method(module: TrainedModule) -> str:
@@ -160,10 +171,6 @@ def _lora(module: TrainedModule) -> LoraConfig:
     lora: LoraConfig = copy.deepcopy(module.model.active_peft_config)
     lora.init_lora_weights = True  # a start that is computed from weights needs their numbers
     return lora
-
-
-def _foretold(module: TrainedModule, batch: Batch | None) -> Live | None:
-    return None if batch is None or not module.comparable else foretell(module, batch)
 
 
 def _of_a_step(ending: str, memory: Memory, step: Live | None) -> dict[str, int]:
