@@ -10,6 +10,7 @@ from llmcycle.report import numbers
 HEADER = (
     "method",
     "score [95 %]",
+    "n",
     "against {} [95 %]",
     "trained parameters",
     "trained bytes",
@@ -78,11 +79,12 @@ def _line(cells: Sequence[str]) -> str:
 def _row(point: Point, base: Point | None) -> list[str]:
     name = f"{point.label} ({point.chosen})" if point.chosen else point.label
     if point.value is None:
-        return [name, f"failed: {point.error}", *[""] * 5, str(point.settings)]
+        return [name, f"failed: {point.error}", *[""] * 6, str(point.settings)]
     found = against(point, base) if base else None
     score = f"{numbers.number(point.value)} {_range(point.interval)}".rstrip()
     tried = "" if point.kind != "trained" else str(point.settings * point.seeds)
-    return [name, score, numbers.difference(found) if found else "", *_costs(point), tried]
+    rows = str(len(point.scores.values)) if point.scores else ""
+    return [name, score, rows, numbers.difference(found) if found else "", *_costs(point), tried]
 
 
 def _costs(point: Point) -> list[str]:

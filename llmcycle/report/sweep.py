@@ -110,4 +110,4 @@ def print_sweep(sweep: Path) -> None:
     if arms:
         text = render(table(arms))
         (sweep / "sweep.txt").write_text(text + "\n", "utf-8")
-        print(f"\n{text}\nsweep: {sweep}")
+        print(f"\n{text}\nnext: llmcycle compare {sweep}")
