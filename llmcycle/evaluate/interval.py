@@ -15,8 +15,8 @@ Interval = tuple[float, float]
 def mean_interval(values: Sequence[float], weights: Sequence[float] | None = None) -> Interval:
     """95 % interval of the mean of `values`, or of sum(w v) / sum(w) where `weights` are given.
 
-    Wilson's score interval for 0/1 values without weights; else Student's t, on the linearised ratio if weighted
-    (Cochran, Sampling Techniques, section 6.4).
+    Wilson's score interval for 0/1 values without weights; else Student's t, with the jackknife's standard error of
+    the ratio if weighted (Cochran, Sampling Techniques, section 6.17).
 
     Raises:
         ValueError: no values, or a single one that is not 0/1.
@@ -38,7 +38,7 @@ def paired_interval(
 
     Bonett and Price's adjusted Wald interval for 0/1 values (doi:10.3102/1076998611411915), which does not collapse
     when all rows agree; else Student's t on what each row adds to the difference of the two means, weighted as in
-    `mean_interval`: the ratio of totals is linearised, so rows may weigh otherwise before, as with a new tokenizer.
+    `mean_interval`; rows may weigh otherwise before, as with a new tokenizer.
 
     Raises:
         ValueError: `before` and `after` differ in length, or too few rows.
@@ -85,9 +85,14 @@ def weighted_mean(values: Sequence[float], weights: Sequence[float] | None = Non
 
 
 def _shares(values: Sequence[float], weights: Sequence[float] | None) -> list[float]:
-    """What each row adds to the weighted mean's deviation from its expectation, times the number of rows."""
-    mean = weighted_mean(values, weights)
-    scale = [1.0] * len(values) if weights is None else [weight / fmean(weights) for weight in weights]
+    """By how much, times the number of rows less one, the weighted mean differs from what it is without each row.
+
+    Their squares give the jackknife's variance, for weighted rows a little more than linearising does and so nearer to
+    the truth; without weights they are the deviations from the mean.
+    """
+    n, mean = len(values), weighted_mean(values, weights)
+    shares = [1.0] * n if weights is None else [weight / fmean(weights) for weight in weights]
+    scale = [w * (n - 1) / (n - w) if w < n else 0.0 for w in shares]
     return [w * (value - mean) for w, value in zip(scale, values, strict=True)]
 
 
