@@ -17,6 +17,7 @@ from llmcycle.report.tables import HEADER, MetricRow, metric_rows
 
 LINES = 24
 FRAME = 6  # lines that are no metric: blank lines, header and rules, "more", "next"
+ROWS = 14  # metrics of a run of one stage
 # Ever narrower tables: the columns that are left out, and whether units and the ends of ids are.
 LAYOUTS = (
     ((), False),
@@ -74,8 +75,10 @@ def print_table(
 def _chosen(records: Sequence[StageRecord], room: int) -> tuple[list[MetricRow], int]:
     """As many rows as there is room for, and how many are left out.
 
-    All headlines come first, then what has a direction, then the rest, each in turn for all stages.
+    All headlines come first, then what has changed, what has a direction, the rest, and last what counts faults and
+    found none; each in turn for all stages.
     """
+    room = min(room, ROWS * len(records))
     groups = [list(metric_rows([record])) for record in records]
     places = [(stage, rank) for stage, group in enumerate(groups) for rank in range(len(group))]
     places.sort(key=lambda place: (_importance(groups[place[0]][place[1]], place[1]), place[1], place[0]))
@@ -83,9 +86,13 @@ def _chosen(records: Sequence[StageRecord], room: int) -> tuple[list[MetricRow],
 
 
 def _importance(row: MetricRow, rank: int) -> int:
-    if rank == 0:
-        return 0
-    return 2 if row.metric is None or row.metric.better == "neutral" else 1
+    if rank == 0 or row.metric is None:
+        return 0 if rank == 0 else 3
+    if row.metric.better == "neutral":
+        return 3
+    if row.metric.before is not None:
+        return 1
+    return 4 if row.metric.better == "lower" and row.metric.value == 0 else 2
 
 
 def _table(rows: Sequence[MetricRow], width: int, ids: Collection[str]) -> Table | None:

@@ -138,6 +138,21 @@ def test_headlines_come_first_then_what_has_a_direction(capsys: pytest.CaptureFi
     assert "count29" not in text
 
 
+def test_a_run_of_one_stage_shows_what_matters_in_a_short_table(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = {
+        "headline": Metric(1.0),
+        "faults": Metric(0, better="lower"),
+        **{f"rate{i}": Metric(1.0, better="higher") for i in range(11)},
+        "changed": Metric(1.0, 2.0, better="lower"),
+        "failures": Metric(2, better="lower"),
+        "count": Metric(7),
+    }
+    lines = piped([StageRecord("s", metrics=metrics)], capsys)
+    shown = [re.split(" {2,}", line.strip())[0] for line in lines[2:-2]]
+    assert shown == [*(f"rate{i} ↑" for i in range(11)), "changed ↓", "failures ↓"]
+    assert lines[-2] == "2 more metrics in report.md"
+
+
 def test_reports_need_no_torch() -> None:
     code = "import sys, llmcycle.report; sys.exit('torch' in sys.modules)"
     root = str(Path(llmcycle.__file__).parents[1])
