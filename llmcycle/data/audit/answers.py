@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from llmcycle.data.audit.sequences import Sequences, learnt_ids
+from llmcycle.data.audit.sequences import Sequences
 from llmcycle.data.audit.vocabulary import BROKEN, WORD, Vocabulary
 from llmcycle.data.chat import Message, as_messages
 from llmcycle.data.encode import Asked
@@ -41,12 +41,10 @@ def wanted(asked: Asked) -> list[str]:
 
 def compare(sequences: Sequences, places: Places, vocabulary: Vocabulary) -> Iterator[tuple[str, int, str]]:
     """(rule, sequence, what was found) of each sequence whose labels do not say the answer, or say more than that."""
-    ids = {place: learnt_ids(sequences.examples[place], sequences.runs[place]) for place in places}
-    vocabulary.learn(token for learnt in ids.values() for token in learnt)
     right: dict[tuple[str, ...], str] = {}  # what surrounds answers, and what is wrong with it
     assert sequences.asked is not None
-    for place, learnt in ids.items():
-        asked = sequences.asked[place]
+    for place in places:
+        asked, learnt = sequences.asked[place], sequences.taught[place]
         parts, said = wanted(asked), vocabulary.quick(learnt)
         around = surroundings(said, parts)
         if around is None:

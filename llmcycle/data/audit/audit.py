@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from rapidfuzz import process
 from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.audit.findings import Finding
-from llmcycle.data.audit.rules import RULES, checks
-from llmcycle.data.audit.sequences import Sequences, gather
+from llmcycle.data.audit.rules import RULES, Check, checks
+from llmcycle.data.audit.sequences import Key, Sequences, gather
 from llmcycle.data.audit.vocabulary import Vocabulary
 from llmcycle.data.encode import Encoder, Example, Row
 from llmcycle.data.truncation import parts
 
 SETTLED = ("labels", "truncated", "shifted")  # of what breaks these, even by permission, no label needs reading
+
+
+RANK = {rule: rank for rank, rule in enumerate(RULES)}
+AT_ONCE = 64  # rows
 
 
 class Audit(NamedTuple):
@@ -57,14 +61,21 @@ def audit(
     """
     vocabulary, allowed = Vocabulary(tokenizer), frozenset(allow)
     asked = getattr(encode, "asked", None)
-    splits = [gather(name, rows[name], examples[name], asked) for name in rows if examples.get(name)]
-    broken = [one for split in splits for one in _broken(split, vocabulary, encode.max_length, allowed)]
-    if asked is not None and examples.get("validation"):
-        broken += _shared(examples["train"], examples["validation"])
+    broken: list[_Broken] = []
+    keys: dict[str, list[Key]] = {}
+    for split in (name for name in rows if examples.get(name)):
+        found: dict[str, _Broken] = {}
+        keys[split] = []
+        for some in portions(examples[split]):  # so that a row's tokens are still at hand for the next rule
+            sequences = gather(split, rows[split], some, asked)
+            _add_broken(found, sequences, checks(sequences, vocabulary, encode.max_length), allowed)
+            keys[split] += sequences.keys if asked is not None else []
+        broken += found.values()
+    broken += _shared(examples, keys) if keys.get("validation") else []
     return Audit(
         tuple(
             Finding(one.rule, one.split, tuple(one.rows), len(rows[one.split]), one.detail, one.rule in allowed)
-            for one in broken
+            for one in sorted(broken, key=lambda one: RANK[one.rule])
         )
     )
 
@@ -76,30 +87,37 @@ class _Broken(NamedTuple):
     detail: str
 
 
-def _broken(sequences: Sequences, vocabulary: Vocabulary, max_length: int, allowed: frozenset[str]) -> list[_Broken]:
-    """Rules that a split breaks, in their order."""
+def portions(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:
+    """Examples in parts, in order."""
+    return (examples[start : start + AT_ONCE] for start in range(0, len(examples), AT_ONCE))
+
+
+def _add_broken(
+    found: dict[str, _Broken], sequences: Sequences, rules: Sequence[Check], allowed: frozenset[str]
+) -> None:
+    """Add the rules that some sequences break."""
     places: Sequence[int] = range(len(sequences))
-    found: dict[str, _Broken] = {}
-    for check in checks(sequences, vocabulary, max_length):
+    for rule_broken_by in rules:
         settled = set[int]()
-        for rule, place, detail in check(places):
+        for rule, place, detail in rule_broken_by(places):
             one = found.setdefault(rule, _Broken(rule, sequences.split, [], detail))
             if sequences.rows[place] not in one.rows[-1:]:  # a pair is one row
                 one.rows.append(sequences.rows[place])
             if rule not in allowed or rule in SETTLED:
                 settled.add(place)
         places = [place for place in places if place not in settled] if settled else places
-    return list(found.values())
 
 
-def _shared(train: Sequence[Example], validation: Sequence[Example]) -> list[_Broken]:
+def _shared(examples: Mapping[str, Sequence[Example]], keys: Mapping[str, list[Key]]) -> list[_Broken]:
     """Rule `shared`: the same tokens, whatever the rows' other columns say."""
-    known = {_key(example): example["index"] for example in train}
-    same = [(example["index"], known[key]) for example in validation if (key := _key(example)) in known]
+    alike = set(keys["train"]) & set(keys["validation"])  # few, so that few are compared token by token
+    known = {_ids(one): one["index"] for key, one in zip(keys["train"], examples["train"], strict=True) if key in alike}
+    pairs = zip(keys["validation"], examples["validation"], strict=True)
+    rows = [(one["index"], known.get(_ids(one))) for key, one in pairs if key in alike]
+    same = [(here, there) for here, there in rows if there is not None]
     detail = f"row {same[0][0]} is row {same[0][1]} of train" if same else ""
-    return [_Broken("shared", "validation", [row for row, _ in same], detail)] if same else []
+    return [_Broken("shared", "validation", [here for here, _ in same], detail)] if same else []
 
 
-def _key(example: Example) -> tuple[int, ...]:
-    """A number for each sequence of an example: that of its tokens."""
-    return tuple(hash(tuple(part["input_ids"])) for part in parts(example))
+def _ids(example: Example) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(part["input_ids"]) for part in parts(example))

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from llmcycle.data.audit.answers import answer_parts, compare, learnt_messages
-from llmcycle.data.audit.sequences import Sequences, learnt_ids
+from llmcycle.data.audit.sequences import Sequences
 from llmcycle.data.audit.turns import lost_turns
 from llmcycle.data.audit.vocabulary import Vocabulary
 
 Places = Sequence[int]
 Found = Iterator[tuple[str, int, str]]  # (rule, sequence, what was found there)
+Check = Callable[[Places], Found]
 
 
 class Rule(NamedTuple):
@@ -98,8 +99,9 @@ def unlabelled(sequences: Sequences, places: Places) -> Found:
 def shifted(sequences: Sequences, places: Places) -> Found:
     """Rule `shifted`."""
     for place in places:
-        ids, labels = sequences.examples[place]["input_ids"], sequences.examples[place]["labels"]
-        if any(ids[start:stop] != labels[start:stop] for start, stop in sequences.runs[place]):
+        ids, spans = sequences.examples[place]["input_ids"], sequences.runs[place]
+        read = ids[slice(*spans[0])] if len(spans) == 1 else [token for span in spans for token in ids[slice(*span)]]
+        if read != sequences.taught[place]:
             yield "shifted", place, ""
 
 
@@ -132,13 +134,11 @@ def _ended(learnt: list[int], vocabulary: Vocabulary) -> bool:
     return last in vocabulary.ends
 
 
-def padded(sequences: Sequences, places: Places, pad_token_id: int | None) -> Found:
-    """Rule `pad_token`. Most data never have it, which their distinct tokens tell."""
-    learnt = set[int]()
-    for place in places:
-        learnt.update(learnt_ids(sequences.examples[place], sequences.runs[place]))
-    for place in places if pad_token_id in learnt else ():
-        if pad_token_id in learnt_ids(sequences.examples[place], sequences.runs[place]):
+def padded(sequences: Sequences, places: Places, vocabulary: Vocabulary) -> Found:
+    """Rule `pad_token`. Most data never have it, which the tokens that were read so far tell."""
+    pad_token_id = vocabulary.tokenizer.pad_token_id
+    for place in places if pad_token_id in vocabulary.texts else ():
+        if pad_token_id in sequences.taught[place]:
             yield "pad_token", place, ""
 
 
@@ -150,12 +150,12 @@ def doubly_begun(sequences: Sequences, places: Places, bos_token_id: int | None)
             yield "double_bos", place, ""
 
 
-def checks(sequences: Sequences, vocabulary: Vocabulary, max_length: int) -> list[Callable[[Places], Found]]:
+def checks(sequences: Sequences, vocabulary: Vocabulary, max_length: int) -> list[Check]:
     """The rules that apply to these sequences, each as a function of the sequences not yet refused."""
-    bos, pad = vocabulary.tokenizer.bos_token_id, vocabulary.tokenizer.pad_token_id
+    bos = vocabulary.tokenizer.bos_token_id
     if sequences.asked is None:  # packed text, of which no row is one sequence
         return [lambda places: unlabelled(sequences, places)] if sequences.learnt else []
-    whole: list[Callable[[Places], Found]] = [
+    whole: list[Check] = [
         lambda places: too_long(sequences, places, max_length),
         lambda places: doubly_begun(sequences, places, bos),
         lambda places: lost_turns(sequences, places, vocabulary),
@@ -170,6 +170,6 @@ def checks(sequences: Sequences, vocabulary: Vocabulary, max_length: int) -> lis
         lambda places: empty(sequences, places),
         lambda places: compare(sequences, places, vocabulary),
         lambda places: unended(sequences, places, vocabulary),
-        lambda places: padded(sequences, places, pad),
+        lambda places: padded(sequences, places, vocabulary),
         *whole[1:],
     ]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from llmcycle.data.chat import IGNORE
 from llmcycle.data.encode import Asked, Example, Row
 from llmcycle.data.truncation import parts
 
+Key = tuple[tuple[int, ...], ...]
 Span = tuple[int, int]  # from the first token to after the last one
 
 
@@ -23,16 +23,21 @@ class Sequences:
         examples: `input_ids` (T), and `labels` (T) where there is something to learn.
         asked: what each row asks for; None where the encoder does not keep rows apart.
         runs: of each sequence, the spans of tokens that are learnt.
+        taught: the labels of those spans, one after another.
+        keys: of each row, some of its tokens, which tell it from most others.
     """
 
     split: str
     rows: list[int]
     examples: list[Example]
     asked: list[Asked] | None
+    keys: list[Key]
     runs: list[list[Span]] = field(init=False)
+    taught: list[list[int]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.runs = [runs(one["labels"]) if "labels" in one else [] for one in self.examples]
+        found = [spans(one["labels"]) if "labels" in one else ([], []) for one in self.examples]
+        self.runs, self.taught = [where for where, _ in found], [labels for _, labels in found]
 
     @property
     def learnt(self) -> bool:
@@ -53,23 +58,24 @@ def gather(
     """
     flat = [(example["index"], part) for example in examples for part in parts(example)]
     wanted = None if asked is None else [one for example in examples for one in asked(rows[example["index"]])]
-    return Sequences(split, [row for row, _ in flat], [part for _, part in flat], wanted)
+    keys = [] if asked is None else [_key(example) for example in examples]
+    return Sequences(split, [row for row, _ in flat], [part for _, part in flat], wanted, keys)
 
 
-def runs(labels: list[int]) -> list[Span]:
-    """Where labels stand: one span at the end in most rows, which is found without looking at each."""
+def _key(example: Example) -> Key:
+    """A few tokens of every sequence, spread over it."""
+    ids = [part["input_ids"] for part in parts(example)]
+    return tuple((len(one), *one[:: len(one) // 8 + 1]) for one in ids)
+
+
+def spans(labels: list[int]) -> tuple[list[Span], list[int]]:
+    """Where labels stand, and these: one span at the end in most rows, which is found without looking at each."""
     start, stop = labels.count(IGNORE), len(labels)
-    if start == stop or IGNORE not in labels[start:]:
-        return [(start, stop)] if start < stop else []
+    tail = labels[start:]
+    if IGNORE not in tail:
+        return ([(start, stop)] if tail else []), tail
     learnt = [label != IGNORE for label in labels]
     edges = [place for place in range(stop) if learnt[place] != (place > 0 and learnt[place - 1])]
     edges += [stop] if len(edges) % 2 else []
-    return list(zip(edges[::2], edges[1::2], strict=True))
-
-
-def learnt_ids(example: dict[str, Any], spans: Sequence[Span]) -> list[int]:
-    """The labels of all spans, one after another."""
-    labels: list[int] = example["labels"]
-    if len(spans) == 1:
-        return labels[slice(*spans[0])]
-    return [label for start, stop in spans for label in labels[start:stop]]
+    found = list(zip(edges[::2], edges[1::2], strict=True))
+    return found, [label for first, last in found for label in labels[first:last]]

@@ -22,16 +22,12 @@ def lost_turns(sequences: Sequences, places: Sequence[int], vocabulary: Vocabula
     where one of those was found wanting.
     """
     assert sequences.asked is not None
-    seen: set[Hashable] = set()
-    suspicious = False
     for place in places:
-        new = kinds(sequences.asked[place]) - seen
-        if new:
-            seen |= new
-            suspicious = suspicious or bool(lost(sequences, place, vocabulary))
-    for place in places if suspicious else ():
-        if who := lost(sequences, place, vocabulary):
+        new = kinds(sequences.asked[place]) - vocabulary.heard
+        if (new or vocabulary.deaf) and (who := lost(sequences, place, vocabulary)):
+            vocabulary.deaf = True
             yield "turns", place, who
+        vocabulary.heard |= new
 
 
 def kinds(asked: Asked) -> frozenset[Hashable]:

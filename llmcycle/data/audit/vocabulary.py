@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import cached_property
 
 from jinja2 import Environment
@@ -17,30 +17,39 @@ CALL_ENDS = ("<|eom_id|>", "<|call|>")
 BROKEN = "\N{REPLACEMENT CHARACTER}"  # a token that is only a part of a character
 
 
+class Texts(dict[int, str]):
+    """The text that a token has inside a text, looked up when first asked for."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        super().__init__()
+        backend = getattr(tokenizer, "backend_tokenizer", None)  # its own method takes a third of the time
+        self._decode = tokenizer.decode if backend is None else backend.decode
+        # Decoders treat the first token of a text in their own way, so another one stands there.
+        self._first = encode_text(tokenizer, "a")[-1:]
+        self._skip = len(self._decode(self._first, skip_special_tokens=False))
+
+    def __missing__(self, token: int) -> str:
+        self[token] = self._decode([*self._first, token], skip_special_tokens=False)[self._skip :]
+        return self[token]
+
+
 class Vocabulary:
     """One tokenizer, asked about each distinct thing once."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
-        self._texts: dict[int, str] = {}
-        added = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
-        self._added = re.compile("|".join(map(re.escape, added)) or r"(?!)")
+        self.heard: set[Hashable] = set()  # kinds of conversations that were read, and whether one lacked a turn
+        self.deaf = False
+        self.texts = Texts(tokenizer)
+        self._special: dict[str, int] = tokenizer.get_added_vocab()
+        longest_first = sorted(self._special, key=len, reverse=True)
+        self._added = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
     # -- texts
 
-    def learn(self, ids: Iterable[int]) -> None:
-        """Look up the text that each token has inside a text."""
-        new = [token for token in set(ids) if token not in self._texts]
-        if not new:
-            return
-        anchor = self._anchor  # decoders treat the first token of a text in their own way
-        decoded = self.tokenizer.batch_decode([[*anchor, token] for token in new], clean_up_tokenization_spaces=False)
-        start = len(self.decode(anchor))
-        self._texts.update(zip(new, (text[start:] for text in decoded), strict=True))
-
     def quick(self, ids: Sequence[int]) -> str:
-        """The text of tokens that were learnt, each read by itself: nearly always what `decode` gives."""
-        return "".join(map(self._texts.__getitem__, ids))
+        """The text of tokens, each read by itself and once for all rows: nearly always what `decode` gives."""
+        return "".join(map(self.texts.__getitem__, ids))
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of tokens, special ones too."""
@@ -49,10 +58,6 @@ class Vocabulary:
     def written(self, text: str) -> str:
         """A text as this vocabulary can write it: some lower its case, or lack characters."""
         return self.decode(encode_text(self.tokenizer, text)).strip()
-
-    @cached_property
-    def _anchor(self) -> list[int]:
-        return encode_text(self.tokenizer, "a")[-1:]
 
     # -- the template
 
@@ -85,8 +90,7 @@ class Vocabulary:
     @cached_property
     def ends(self) -> set[int]:
         """Tokens that may end a turn: the tokenizer's end token, and the one that its template writes after answers."""
-        known = self.tokenizer.get_vocab()
-        found = {self.tokenizer.eos_token_id, self._template_end, *(known.get(token) for token in CALL_ENDS)}
+        found = {self.tokenizer.eos_token_id, self._template_end, *map(self._special.get, CALL_ENDS)}
         return {token for token in found if token is not None}
 
     @cached_property
@@ -100,7 +104,7 @@ class Vocabulary:
         except ValueError:
             return None
         found = self._added.search(text, text.rfind(answer) + len(answer))
-        return None if found is None else self.tokenizer.get_vocab().get(found.group())
+        return None if found is None else self._special[found.group()]
 
     def is_blank(self, token: int) -> bool:
         """Whether a token is nothing but space."""
