@@ -73,6 +73,16 @@ def content(data: Any) -> Iterator[tuple[str, Path]]:
             yield key, Path(value).expanduser()
 
 
+def contents(where: DictConfig) -> Iterator[tuple[str, Path]]:
+    """The same of a stage's data and of the rows that its evaluators have of their own, by keys of the stage."""
+    raw = stages.raw(where)
+    own = {f"evaluate.{name}.rows": (one or {}).get("rows") for name, one in (raw.get("evaluate") or {}).items()}
+    for part, written in {"data": raw.get("data"), **own}.items():
+        if isinstance(written, dict):
+            found = content(stages.plain(OmegaConf.select(where, part)))
+            yield from ((f"{part}.{key}", path) for key, path in found)
+
+
 def _named(sources: Any, key: str) -> Iterator[tuple[str, Any]]:
     """(dotted key, value) of the places of named sources, each given by its path alone or among other settings."""
     for name, given in (sources or {}).items():
@@ -85,13 +95,13 @@ def _named(sources: Any, key: str) -> Iterator[tuple[str, Any]]:
 def resolved(
     root: DictConfig, name: str, inputs: dict[str, str], digests: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """The stage's subtree, resolved after its inputs, and content keys of its data, are replaced by what is given."""
+    """The stage's subtree, resolved after its inputs, and keys that name content, are replaced by what is given."""
     copy = root.copy()
     where = stages.node(copy, name)
     with open_dict(where):
         where.inputs = {**raw_inputs(root, name), **inputs}
         for key, digest in (digests or {}).items():
-            OmegaConf.update(where.data, key, digest)
+            OmegaConf.update(where, key, digest)
     parts = ((key, where[key]) for key in stages.raw(where))
     return {key: stages.plain(part) if OmegaConf.is_config(part) else part for key, part in parts}
 
@@ -104,8 +114,7 @@ def stage_id(root: DictConfig, name: str, asked_by: tuple[str, str] = ("", "")) 
     """
     if name and not stages.is_stage(root.get(name)):
         raise no_sibling(root, name, asked_by)
-    data = stages.plain(stages.node(root, name).data) if stages.node(root, name).get("data") else None
-    digests = {key: digest_path(path) for key, path in content(data)}
+    digests = {key: digest_path(path) for key, path in contents(stages.node(root, name))}
     config = resolved(root, name, input_tokens(root, name), digests)
     seed = config.pop("seed")
     if (checkpoint := config.pop("resume", None)) is not None:

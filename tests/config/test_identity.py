@@ -73,6 +73,19 @@ def test_every_file_of_a_corpus_counts_by_its_bytes(here: Path) -> None:
     assert corpus(*given) != before
 
 
+def test_rows_of_an_evaluator_count_by_their_bytes(here: Path) -> None:
+    """General text to measure forgetting on."""
+
+    def id_with(text: str, name: str) -> str:
+        (here / name).write_text(text)
+        rows = ["data@evaluate.forgetting.rows=text", f"evaluate.forgetting.rows.train={name}"]
+        return stage_id(compose(locate("finetune"), ["inputs.model=owner/name", *rows]), "")
+
+    first = id_with("one\ntwo\n", "a.txt")
+    assert id_with("one\ntwo\n", "b.txt") == first
+    assert id_with("one\nthree\n", "a.txt") != first
+
+
 def test_inputs_count_by_what_they_are(toys: Path) -> None:
     for name in ("one", "two"):
         Path(name).mkdir()
