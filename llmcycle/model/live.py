@@ -88,7 +88,9 @@ def _tensors(values: Any) -> list[Tensor]:
 
 
 def _plain(tensor: Tensor) -> list[Tensor]:
-    """Itself, or the tensors that a subclass keeps its numbers in."""
+    """Itself, or the tensors that hold the numbers of a subclass or of a sparse one."""
+    if tensor.is_sparse:
+        return [tensor._indices(), tensor._values()]
     inner = getattr(tensor, "__tensor_flatten__", None)
     return [part for name in inner()[0] for part in _plain(getattr(tensor, name))] if inner else [tensor]
 
