@@ -35,6 +35,15 @@ FAMILIES = (
 # Single callables, by what they are.
 SINGLES = (
     "pytorch_lightning.Trainer",
+    # What LoRA's variants are told beside LoRA's own settings: plain data, though no PeftConfig.
+    "peft.BdLoraConfig",
+    "peft.EvaConfig",
+    "peft.KasaConfig",
+    "peft.LoftQConfig",
+    "peft.LoraGAConfig",
+    "peft.MontecloraConfig",
+    "peft.VeloraConfig",
+    "peft.tuners.lora.config.CordaConfig",
     "transformers.GenerationConfig",
     "transformers.TorchAoConfig",
     "transformers.BitsAndBytesConfig",
