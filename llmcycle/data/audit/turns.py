@@ -45,10 +45,14 @@ def lost(sequences: Sequences, place: int, vocabulary: Vocabulary) -> str:
     example, asked = sequences.examples[place], (sequences.asked or [])[place]
     if example.get("cut"):
         return ""
-    heard = vocabulary.decode(example["input_ids"])
+    heard, done = vocabulary.decode(example["input_ids"]), 0
     for message in as_messages(asked.prompt):
-        if not all(_heard(part, heard, vocabulary) for part in answer_parts(message)):
-            return f"the turn of `{message['role']}`"
+        anywhere = message["role"] in ("system", "developer")  # some templates put these before the last question
+        for part in answer_parts(message):
+            found = _place(part, heard, 0 if anywhere else done, vocabulary)
+            if found < 0:
+                return f"the turn of `{message['role']}`"
+            done = done if anywhere else found
     for tool in functions(asked.tools):
         name = str(tool.get("function", tool)["name"])
         if name not in heard:
@@ -56,6 +60,13 @@ def lost(sequences: Sequences, place: int, vocabulary: Vocabulary) -> str:
     return ""
 
 
-def _heard(part: str, heard: str, vocabulary: Vocabulary) -> bool:
-    """Whether a text stands among the tokens: as it is, as JSON, or as this vocabulary writes it."""
-    return part in heard or json.dumps(part, ensure_ascii=False)[1:-1] in heard or vocabulary.written(part) in heard
+def _place(part: str, heard: str, start: int, vocabulary: Vocabulary) -> int:
+    """Where a text stands from `start` on; -1 for nowhere."""
+    return next((found for way in _ways(part, vocabulary) if (found := heard.find(way, start)) >= 0), -1)
+
+
+def _ways(part: str, vocabulary: Vocabulary) -> Iterator[str]:
+    """A text as it is, as JSON, and as this vocabulary writes it."""
+    yield part
+    yield json.dumps(part, ensure_ascii=False)[1:-1]
+    yield vocabulary.written(part)
