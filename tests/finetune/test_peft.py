@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
 from conftest import byte_tokenizer, random_llama
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from options import OPTIONS, STEPS, option
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, get_constant_schedule
 
-from llmcycle.config import compose, locate
 from llmcycle.config.adapters import planned
-from llmcycle.config.paths import shipped
 from llmcycle.data.batches import Batches
 from llmcycle.data.chat import set_chat_template
 from llmcycle.data.encode import Completion
@@ -27,17 +24,8 @@ from llmcycle.finetune import Supervised
 from llmcycle.model import digest, load
 from llmcycle.train import fit
 
-OPTIONS = sorted(path.stem for path in shipped("conf").glob("peft/*.yaml"))
 NEED_BIASES = {"beft"}
-STEPS = 4
 ROWS = [{"prompt": f"What is {n}?", "completion": f"It is {n + 1}."} for n in range(8)]
-
-
-@cache
-def option(name: str) -> tuple[dict[str, Any], float]:
-    """The option as the recipe resolves it, and the learning rate that the recipe then takes."""
-    root = compose(locate("finetune"), [f"peft={name}", f"trainer.max_steps={STEPS}", "inputs.model=unused"])
-    return OmegaConf.to_container(root.peft, resolve=True), root.optim.lr  # type: ignore[return-value]
 
 
 def train(base: Path, tokenizer: PreTrainedTokenizerBase, name: str, out: Path) -> Metrics:

@@ -1,0 +1,106 @@
+"""Every option of `peft` on four more architectures: trained and merged into the same model, or refused."""
+
+from __future__ import annotations
+
+import copy
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from options import OPTIONS, option
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma3TextConfig,
+    GPT2Config,
+    MixtralConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    Qwen3Config,
+)
+
+from llmcycle.config.adapters import planned
+from llmcycle.model import adapt, mergeable, token_logits
+
+VOCABULARY = 64
+SIZE = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 32,
+    "initializer_range": 0.3,
+}
+CONFIGS: dict[str, PreTrainedConfig] = {
+    "gpt2": GPT2Config(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=2, n_positions=64, initializer_range=0.3),
+    "qwen3": Qwen3Config(**SIZE, tie_word_embeddings=True),
+    "gemma3": Gemma3TextConfig(**SIZE, query_pre_attn_scalar=32, sliding_window=8),
+    "mixtral": MixtralConfig(**SIZE, num_local_experts=2, num_experts_per_tok=1),
+}
+# What peft 0.21 can't put on them. GPT-2's layers are Conv1D, Mixtral's experts are stacks of matrices.
+BIASLESS = ["adaption_prompt", "beft"]
+REFUSED = {
+    "gpt2": [
+        *(
+            "bat",
+            "beft",
+            "boft",
+            "c3a",
+            "coft",
+            "delora",
+            "glora",
+            "hra",
+            "kasa",
+            "lily",
+            "loha",
+            "lokr",
+            "miss",
+            "oft",
+        ),
+        *("olora", "osf", "peanut", "poly", "psoft", "road", "shira", "supertuning"),
+    ],
+    "qwen3": BIASLESS,
+    "gemma3": BIASLESS,
+    "mixtral": [
+        *(*BIASLESS, "alora", "bdlora", "dora", "eva", "kasa", "ln_tuning", "mica", "olora", "orthogonal", "pissa"),
+        "velora",
+    ],
+}
+IDS = torch.randint(5, VOCABULARY, (2, 12), generator=torch.Generator().manual_seed(0))
+IDS[:, 4] = 3  # what Activated LoRA waits for
+BATCH = {"input_ids": IDS, "attention_mask": torch.ones_like(IDS), "labels": IDS}
+
+
+@cache
+def base(architecture: str) -> PreTrainedModel:
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(CONFIGS[architecture], dtype=torch.float32).eval()
+
+
+def logits(model: Any) -> torch.Tensor:
+    with torch.no_grad():
+        return token_logits(model.eval(), BATCH["input_ids"], BATCH["attention_mask"])
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name != "none"])
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_option_is_trained_and_merged_or_refused(architecture: str, name: str) -> None:
+    peft = instantiate(option(name)[0], _convert_="all")
+    model = copy.deepcopy(base(architecture))
+    if name in REFUSED[architecture]:
+        with pytest.raises(ValueError, match=rf"peft: \w+ does not work on this {model.config.model_type} model: ."):
+            adapt(model, peft, lambda: [BATCH])
+        return
+    adapted = adapt(model, peft, lambda: [BATCH])
+    optimizer = torch.optim.AdamW([p for p in adapted.parameters() if p.requires_grad], lr=1e-2)
+    adapted(**BATCH).loss.backward()
+    optimizer.step()
+    trained = logits(adapted)
+    assert not torch.allclose(trained, logits(base(architecture)), atol=1e-5)
+    assert mergeable(adapted) or planned(option(name)[0], {})
+    if not planned(option(name)[0], {}):
+        merged = logits(adapted.merge_and_unload(safe_merge=True))
+        assert (merged - trained).abs().max() <= 2e-5 * trained.abs().max()

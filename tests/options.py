@@ -1,0 +1,21 @@
+"""The options of `peft` as the fine-tuning recipe resolves them, each composed once for all tests."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from llmcycle.config import compose, locate
+from llmcycle.config.paths import shipped
+
+OPTIONS = sorted(path.stem for path in shipped("conf").glob("peft/*.yaml"))
+STEPS = 4
+
+
+@cache
+def option(name: str) -> tuple[dict[str, Any], float]:
+    """The option, and the learning rate that the recipe takes with it."""
+    root = compose(locate("finetune"), [f"peft={name}", f"trainer.max_steps={STEPS}", "inputs.model=unused"])
+    return OmegaConf.to_container(root.peft, resolve=True), root.optim.lr  # type: ignore[return-value]
