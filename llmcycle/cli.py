@@ -26,6 +26,7 @@ llmcycle: one declarative framework for the whole life of a language model
   llmcycle ls [GROUP]                 recipes and options that can be swapped in
   llmcycle cp RECIPE FILE             copy a recipe to edit it
   llmcycle check RECIPE [key=value]   only check it
+  llmcycle data RECIPE [key=value]    what it would train on, token by token [--rows N --stage NAME]
   llmcycle lineage ARTIFACT           from a model back to its data
   llmcycle compare FOLDER [...]       methods of a sweep beside each other, and prompts
   llmcycle gc [--dry-run --checkpoints]  remove artifacts that no run refers to
@@ -43,7 +44,7 @@ tab completion:   eval "$(llmcycle -sc install=bash)"
 VALUE_FLAGS = {"--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"}
 INSPECT = {"--cfg", "-c", "--info", "-i", "--hydra-help", "-sc", "--shell-completion", "--help", "-h"}
 INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}
-VERBS = ("ls", "cp", "check", "lineage", "compare", "gc", "serve", "chat")
+VERBS = ("ls", "cp", "check", "data", "lineage", "compare", "gc", "serve", "chat")
 
 
 @dataclass
@@ -105,8 +106,8 @@ def run_verb(verb: str, *arguments: str) -> int:
     """Run a verb; one that takes overrides is told of dashes before them."""
     from llmcycle import verbs
 
-    if verb == "check":
-        refuse_dashed([word for word in arguments if not word.startswith("--allow=")])
+    if verb in ("check", "data"):
+        refuse_dashed([word for word in arguments if not word.startswith(("--allow=", "--rows=", "--stage="))])
     return verbs.run(verb, list(arguments))
 
 

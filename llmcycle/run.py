@@ -128,6 +128,7 @@ def record(planned: Planned, artifact: Artifact, skipped: bool, seconds: float =
         optimizer_steps=0 if skipped else steps(metrics),
         metrics=metrics,
         samples=samples(artifact.folder),
+        memory=memory(artifact.folder),
     )
 
 
@@ -140,6 +141,12 @@ def samples(folder: Path) -> list[dict[str, Any]]:
     """The answers to the fixed prompts that a stage left."""
     path = folder / "samples.jsonl"
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+
+
+def memory(folder: Path) -> list[dict[str, Any]]:
+    """What a stage that trains set its memory beside."""
+    path = folder / "memory.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else []
 
 
 def make(root: DictConfig, planned: Planned, context: Context, draft: Draft) -> StageRecord:
@@ -202,7 +209,12 @@ def call(stage: Callable[..., Metrics], out: Path, logger: Any, checkpoints: Pat
 
 
 def build(root: DictConfig, name: str) -> Callable[..., Metrics]:
-    """The stage with all of its parts, waiting for `out` and `logger`. Inputs become folders here."""
+    """The stage with all of its parts, waiting for `out` and `logger`."""
+    return build_part(root, name, "stage", _partial_=True)  # type: ignore[no-any-return]
+
+
+def build_part(root: DictConfig, name: str, part: str, **options: Any) -> Any:
+    """One part of a stage with all that it refers to. Inputs become folders here."""
     copy = root.copy()
     node = stages.node(copy, name)
     store = identity.store(root)
@@ -210,7 +222,7 @@ def build(root: DictConfig, name: str) -> Callable[..., Metrics]:
     with open_dict(node):
         node.inputs = {key: str(a.folder) if (a := store.find(value)) else value for key, value in resolved.items()}
     try:
-        return instantiate(node.stage, _convert_="all", _partial_=True)  # type: ignore[no-any-return]
+        return instantiate(node[part], _convert_="all", **options)
     except InstantiationException as error:
         # A part's own complaint says more than where Hydra was when it heard it.
         raise (error.__cause__ if isinstance(error.__cause__, ValueError) else error) from None

@@ -1,4 +1,4 @@
-"""The verbs that are not runs: ls, cp, check, lineage, compare, gc, serve and chat."""
+"""The verbs that are not runs: ls, cp, check, data, lineage, compare, gc, serve and chat."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def run(verb: str, arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"llmcycle {verb}", description=ACTIONS[verb].__doc__)
     ARGUMENTS[verb](parser)
     action = ACTIONS[verb]
-    return action(parser.parse_args(arguments)) or 0
+    return action(parser.parse_intermixed_args(arguments)) or 0
 
 
 def ls(options: argparse.Namespace) -> int | None:
@@ -74,6 +74,19 @@ def check(options: argparse.Namespace) -> int | None:
     check_root(compose(locate(options.recipe), options.overrides))
     print(f"{options.recipe}: nothing wrong")
     return None
+
+
+def data(options: argparse.Namespace) -> int | None:
+    """Show what a recipe would train on: tokens with and without loss, lengths, and what the audit finds."""
+    from llmcycle.config.allow import allow
+    from llmcycle.quiet import hush
+
+    hush()
+    from llmcycle.preview import preview
+
+    for name in options.allow:
+        allow(name)
+    return preview(options.recipe, options.overrides, options.rows, options.stage)
 
 
 def artifact_folder(reference: str, outputs: str) -> Path:
@@ -179,6 +192,13 @@ def with_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow", action="append", default=[], metavar="MODULE")
 
 
+def with_rows(parser: argparse.ArgumentParser) -> None:
+    """A recipe, and how much of its data."""
+    with_recipe(parser)
+    parser.add_argument("--rows", type=int, default=3, help="rows whose tokens are shown (default: 3)")
+    parser.add_argument("--stage", help="of a lifecycle, the stage whose data is shown")
+
+
 def with_group(parser: argparse.ArgumentParser) -> None:
     """A group of options."""
     parser.add_argument("group", nargs="?")
@@ -211,6 +231,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "ls": ls,
     "cp": cp,
     "check": check,
+    "data": data,
     "lineage": lineage,
     "compare": compare,
     "gc": gc,
@@ -221,6 +242,7 @@ ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "ls": with_group,
     "cp": with_copy,
     "check": with_recipe,
+    "data": with_rows,
     "lineage": with_artifact,
     "compare": with_comparison,
     "gc": with_gc,

@@ -1,0 +1,63 @@
+"""`llmcycle data`: build what a recipe would train on, without its model, and show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig, open_dict
+
+from llmcycle.config import check, compose, identity, locate, stages
+from llmcycle.config.errors import ConfigError, choose
+from llmcycle.run import build_part
+
+
+def preview(recipe: str, overrides: Sequence[str], rows: int, stage: str | None) -> int:
+    """Show the data of one stage; 0 if it would be trained on, 2 if the audit refuses.
+
+    Raises:
+        ConfigError: the recipe is wrong, has no data to train on, or a part of it that is not made yet.
+    """
+    root = compose(locate(recipe), overrides)
+    check(root)
+    name = chosen(root, stage)
+    refuse_unmade(root, name, recipe)
+    from rich.console import Console
+
+    from llmcycle.data.audit import RULES, report
+    from llmcycle.data.batches import Batches
+    from llmcycle.data.preview import show
+
+    node = stages.node(root, name).batches
+    allow, packed = list(node.get("allow") or ()), bool(node.get("pack"))
+    with open_dict(node):
+        if "allow" in node:  # everything is shown, and what would be refused is said
+            node.allow, node.pack = list(RULES), False
+    batches = build_part(root, name, "batches")
+    if not isinstance(batches, Batches):
+        raise ConfigError("data", "a corpus that is streamed is not held to be shown", "batches=default")
+    if show(batches, Console(), rows, packed, allow):
+        return 0
+    raise ValueError(report([finding for finding in batches.findings if finding.rule not in allow]))
+
+
+def chosen(root: DictConfig, stage: str | None) -> str:
+    """The stage to show: the only one that trains, or the one that is named."""
+    known = [name for name in stages.names(root) if stages.node(root, name).get("batches")]
+    if not known:
+        raise ConfigError("batches", "no stage of this recipe trains on data", "llmcycle data finetune")
+    if stage is None and len(known) == 1:
+        return known[0]
+    if stage not in known:
+        reason = "there are several stages that train" if stage is None else f"`{stage}` is no stage that trains"
+        raise ConfigError("--stage", reason, choose(stage or "", known))
+    return stage
+
+
+def refuse_unmade(root: DictConfig, name: str, recipe: str) -> None:
+    """An input that an earlier stage has yet to make can't be read."""
+    for key, value in identity.raw_inputs(root, name).items():
+        other = identity.sibling(value)
+        if other is not None and identity.store(root).find(str(stages.node(root, name).inputs[key])) is None:
+            where = ".".join(part for part in (name, "inputs", key) if part)
+            reason = f"its tokenizer is that of the artifact of `{other}`, which is not in the store yet"
+            raise ConfigError(where, reason, f"llmcycle {recipe} first, or {where}=FOLDER")
