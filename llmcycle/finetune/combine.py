@@ -15,6 +15,7 @@ from llmcycle.data.padding import pad
 from llmcycle.engine.generation import encode_prompts
 from llmcycle.evaluate.evaluator import Evaluator, compare, evaluate
 from llmcycle.evaluate.metric import Metric, Metrics
+from llmcycle.evaluate.scores import write_scores
 from llmcycle.model import combine as add_up
 from llmcycle.model import hand_off, load
 
@@ -55,6 +56,7 @@ def combine(
     probe = {"input_ids": pad(ids, int(tokenizer.pad_token_id)), "attention_mask": pad([[1] * len(i) for i in ids], 0)}
     model, facts = hand_off(combined, tokenizer, out, probe)
     after = evaluate(evaluators or {}, model, tokenizer)
+    write_scores(out, after)
     engine.write_samples(out, list(samples), engine.generate(model, tokenizer, list(samples), generate or None))
     difference = facts["max_difference"] / facts["max_logit"]
     return {**compare(before, after), "hand_off_difference": Metric(difference, better="lower")}
