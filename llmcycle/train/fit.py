@@ -55,7 +55,8 @@ def fit(
         checkpoints: where they are written; None for nowhere.
 
     Returns:
-        The evaluators' metrics first, then loss, steps, speed, memory by part and the hand-off's difference.
+        The evaluators' metrics first, then loss, steps, speed, memory by part, what truncation took of the rows, and
+        the hand-off's difference.
 
     Raises:
         ValueError: the loss stays no number, a checkpoint can't be written, or what was reloaded is another model.
@@ -75,6 +76,7 @@ def fit(
     loss = compare(loss_before, validation_scores(module, batches, device))
     foretold = foretell_largest(module, counted)  # now: a merge uses the model up
     cost = {**judged, **loss, **training_metrics(module, trainer), **memory_metrics(module, counted, foretold)}
+    cost |= {name: Metric(count, better="lower") for name, count in getattr(batches, "losses", {}).items()}
     write_table(module, counted, foretold, batches, out)
     probe = {name: tensor.to(device) for name, tensor in batches.probe().items()}
     model, facts = hand_off(module.model.to(device), batches.tokenizer, out, probe)
