@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from llmcycle.report.record import StageRecord
-from llmcycle.report.tables import HEADER, answers, metric_rows, reproduce
+from llmcycle.report.tables import HEADER, MEMORY_HEADER, answers, memory_rows, metric_rows, reproduce
 
 Report = Mapping[str, Any]
 
@@ -16,6 +16,7 @@ def markdown(report: Report) -> str:
     sections = (
         f"# {report['run']['recipe']}\n\n**{_escape(report['verdict'])}**",
         _section("Stages", _stages(report)),
+        _section("Memory of training", _memory(report)),
         _section("Answers after each stage", _answers(report)),
         _section("Lineage", _fence(report["run"]["lineage"])),
         _section("Caveats", "\n".join(f"- {_escape(text)}" for text in report["caveats"])),
@@ -26,6 +27,11 @@ def markdown(report: Report) -> str:
 
 def _stages(report: Report) -> str:
     return _table(HEADER, (row.cells for row in metric_rows(map(StageRecord.read, report["stages"]))))
+
+
+def _memory(report: Report) -> str:
+    rows = memory_rows(map(StageRecord.read, report["stages"]))
+    return _table(MEMORY_HEADER, rows) if rows else ""
 
 
 def _answers(report: Report) -> str:

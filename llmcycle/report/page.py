@@ -11,7 +11,7 @@ from typing import Any
 from llmcycle.evaluate.metric import Metric
 from llmcycle.report.numbers import judge
 from llmcycle.report.record import StageRecord
-from llmcycle.report.tables import HEADER, MetricRow, answers, metric_rows, reproduce
+from llmcycle.report.tables import HEADER, MEMORY_HEADER, MetricRow, answers, memory_rows, metric_rows, reproduce
 
 Report = Mapping[str, Any]
 
@@ -29,6 +29,7 @@ def page(report: Report) -> str:
         "state": "failed" if any(record.error is not None for record in records) else "finished",
         "written": escape(report["written"]),
         "stages": _stages(records),
+        "memory": _memory(records),
         "answers": _answers(report),
         "lineage": escape(report["run"]["lineage"]),
         "caveats": "".join(f"<li>{escape(text)}</li>" for text in report["caveats"]),
@@ -47,6 +48,15 @@ def _stage_row(row: MetricRow) -> str:
     cells[5] = f'<td class="{row.judgement}">{escape(row.cells[5])}</td>'
     cells.insert(6, f"<td>{_plot(row.metric) if row.metric else ''}</td>")
     return f'<tr class="{"first" if row.cells[0] else "more"}">{"".join(cells)}</tr>'
+
+
+def _memory(records: Sequence[StageRecord]) -> str:
+    rows = memory_rows(records)
+    return (
+        _table(MEMORY_HEADER, (f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in row)}</tr>" for row in rows))
+        if rows
+        else ""
+    )
 
 
 def _answers(report: Report) -> str:

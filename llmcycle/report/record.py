@@ -24,6 +24,7 @@ class StageRecord:
         optimizer_steps: taken in this run; 0 when skipped and for stages that don't train.
         metrics: the headline first.
         samples: {"prompt", "answer"} for each of the fixed prompts; empty when the stage's model doesn't write text.
+        memory: of a stage that trains, in bytes, beside other ways to train its model: `llmcycle.train.memory.Row`.
         error: why it failed, in words for a user.
     """
 
@@ -36,6 +37,7 @@ class StageRecord:
     optimizer_steps: int = 0
     metrics: Metrics = field(default_factory=dict)
     samples: list[dict[str, Any]] = field(default_factory=list)
+    memory: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
 
     @property

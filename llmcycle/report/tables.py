@@ -22,6 +22,14 @@ class MetricRow:
     metric: Metric | None
 
 
+PARTS = {
+    "weights": "weights",
+    "gradients": "gradients",
+    "optimizer_state": "optimiser",
+    "activations": "activations",
+    "peak": "at the most",
+}
+MEMORY_HEADER = ("stage", "memory of", "how", *PARTS.values())
 HEADER = ("stage", "method", "metric", "before", "after", "difference [95 %]", "n", "seconds", "artifact")
 
 
@@ -29,6 +37,20 @@ def metric_rows(records: Iterable[StageRecord]) -> Iterator[MetricRow]:
     """Every metric of every stage, with the cells of `HEADER`."""
     for record in records:
         yield from _stage_rows(record)
+
+
+def memory_rows(records: Iterable[StageRecord]) -> list[list[str]]:
+    """Cells of `MEMORY_HEADER` for every stage that set its memory beside that of other ways to train its model."""
+    return [
+        [
+            record.name if place == 0 else "",
+            row["method"],
+            "measured" if row["measured"] else "by formula",
+            *(numbers.number(row[part], "bytes") for part in PARTS),
+        ]
+        for record in records
+        for place, row in enumerate(record.memory)
+    ]
 
 
 def answers(report: Report) -> tuple[list[str], list[list[str]]]:

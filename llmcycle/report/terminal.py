@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llmcycle.report.record import StageRecord
-from llmcycle.report.tables import HEADER, MetricRow, metric_rows
+from llmcycle.report.tables import HEADER, MEMORY_HEADER, MetricRow, memory_rows, metric_rows
 
 LINES = 24
 FRAME = 6  # lines that are no metric: blank lines, header and rules, "more", "next"
@@ -61,7 +61,8 @@ def print_table(
     """
     console = console or _console()
     failures = [line for record in records if record.error is not None for line in _failure(record)]
-    rows, left_out = _chosen(records, LINES - FRAME - len(failures))
+    memory = _memory(records)
+    rows, left_out = _chosen(records, LINES - FRAME - len(failures) - len(memory))
     ids = {*known, *(record.artifact_id for record in records)}
     table = _table(rows, console.width, ids) if console.is_terminal else None
     if table:
@@ -69,7 +70,14 @@ def print_table(
     else:
         _print(console, _aligned([_pick(HEADER, ("n",)), *(_pick(row.cells, ("n",)) for row in rows)]))
     more = [f"{left_out} more metrics in report.md"] if left_out else []
-    _print(console, [*failures, *more, _next(records, ids, again)])
+    _print(console, [*failures, *more, *memory, _next(records, ids, again)])
+
+
+def _memory(records: Sequence[StageRecord]) -> list[str]:
+    """Of a run with one trained stage what its memory went to; of several it is in the report alone."""
+    if sum(bool(record.memory) for record in records) != 1:
+        return []
+    return ["", *_aligned([row[1:] for row in (list(MEMORY_HEADER), *memory_rows(records))]), ""]
 
 
 def _chosen(records: Sequence[StageRecord], room: int) -> tuple[list[MetricRow], int]:
