@@ -43,7 +43,7 @@ def _facts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Metrics:
     used = len({token for one in ids for token in one}) / len(tokenizer)
     return {
         "bytes_per_token": Metric(sum(sizes) / tokens, None, interval, "higher", "bytes/token", len(texts)),
-        "round_trip_exact": Metric(sum(exact) / len(texts), better="higher", n=len(texts)),
+        "round_trip_exact": Metric(sum(exact) / len(texts), None, mean_interval(exact), "higher", n=len(texts)),
         "unknown_tokens": Metric(unknown / tokens, better="lower", n=int(tokens)),
         "vocabulary_size": Metric(len(tokenizer), unit="tokens"),
         "vocabulary_used": Metric(used, better="higher", n=len(tokenizer)),
