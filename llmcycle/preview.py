@@ -18,9 +18,9 @@ def preview(recipe: str, overrides: Sequence[str], rows: int, stage: str | None)
         ConfigError: the recipe is wrong, has no data to train on, or a part of it that is not made yet.
     """
     root = compose(locate(recipe), overrides)
-    check(root)
     name = chosen(root, stage)
     refuse_unmade(root, name, recipe)
+    check(root)
     from rich.console import Console
 
     from llmcycle.data.audit import RULES, report

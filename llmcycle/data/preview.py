@@ -19,7 +19,7 @@ from llmcycle.data.packing import best_fit
 from llmcycle.data.truncation import parts
 
 # Neighbouring tokens differ, so that one sees where each ends; what is learnt stands in brackets, colour or not.
-LEARNT, READ = ("black on green", "black on bright_green"), ("bright_black", "white")
+LEARNT, READ = ("black on green", "black on bright_green"), ("dim", "default")
 OPEN, CLOSE = "⟦", "⟧"
 
 
