@@ -81,7 +81,10 @@ def held(tensor: Tensor) -> list[Tensor]:
         states = [state for state in (tensor.quant_state, tensor.quant_state.state2) if state is not None]
         return [tensor.data, *(part for state in states for part in (state.absmax, state.code))]
     inner = getattr(tensor, "__tensor_flatten__", None)
-    return [part for name in inner()[0] for part in held(getattr(tensor, name))] if inner else [tensor]
+    if inner is None:
+        return [tensor]
+    parts = (getattr(tensor, name) for name in inner()[0])
+    return [one for part in parts if isinstance(part, Tensor) for one in held(part)]  # a sharded one also has a mesh
 
 
 def _is_4bit(model: nn.Module) -> bool:
