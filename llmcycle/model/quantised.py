@@ -72,7 +72,8 @@ def write_out(model: PreTrainedModel | PeftModel) -> PreTrainedModel | PeftModel
 def full_shape(tensor: Tensor) -> Tensor:
     """A tensor on the meta device as it would be if it were not rounded."""
     state = getattr(tensor, "quant_state", None)
-    return torch.empty_like(tensor if state is None else torch.empty(state.shape, dtype=state.dtype), device="meta")
+    like = tensor if state is None else state
+    return torch.empty(like.shape, dtype=like.dtype, device="meta")
 
 
 def held(tensor: Tensor) -> list[Tensor]:

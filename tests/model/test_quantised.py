@@ -12,7 +12,8 @@ import torch
 from conftest import random_llama
 from peft import AdaLoraConfig, IA3Config, LoraConfig, PeftModel, PromptTuningConfig
 from torch import Tensor
-from transformers import BitsAndBytesConfig, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerBase
+from torchao.quantization import Int8WeightOnlyConfig
+from transformers import BitsAndBytesConfig, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerBase, TorchAoConfig
 
 from llmcycle.model import adapt, digest, expected, hand_off, load, measure, token_logits
 from llmcycle.model.quantised import held
@@ -82,15 +83,23 @@ def test_trained_in_16_bits_it_is_merged_in_32(
     assert hand_off(model, chat_tokenizer, tmp_path, probe)[1]["merged"]
 
 
+@pytest.mark.parametrize("kind", ["prompt on 4 bits", "lora on torchao's 8 bits"])
 def test_what_cannot_be_merged_stays_beside_its_rounded_base(
-    bases: dict[str, Path], chat_tokenizer: PreTrainedTokenizerBase, probe: dict[str, Tensor], tmp_path: Path
+    bases: dict[str, Path], kind: str, chat_tokenizer: PreTrainedTokenizerBase, probe: dict[str, Tensor], tmp_path: Path
 ) -> None:
-    model = adapt(rounded(bases["llama"]), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3))
+    if kind.startswith("prompt"):
+        model = adapt(rounded(bases["llama"]), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3))
+    else:
+        eight = load(bases["llama"], quantization_config=TorchAoConfig(Int8WeightOnlyConfig()))
+        model = adapt(eight, LoraConfig(**ALL))
     train(model, probe)
+    measured = measure(model)
+    assert measured.weights < measure(load(bases["llama"])).weights
+    assert measured.parameters == expected(model, partial(torch.optim.AdamW, lr=1e-3)).parameters
     expected_logits = token_logits(model.eval(), **probe)
     handed_on, facts = hand_off(model, chat_tokenizer, tmp_path, probe)
     assert not facts["merged"]
-    assert handed_on.get_base_model().is_loaded_in_4bit
+    assert handed_on.get_base_model().is_quantized
     assert torch.equal(token_logits(load(tmp_path), **probe), expected_logits)
 
 
