@@ -50,8 +50,8 @@ def search(
     """Ask the validation rows in every cell of templates x shots x decodings, and compare the best with the baseline.
 
     The best cell has the most right answers on every other row; the headline compares it with the baseline on the rest,
-    so that having been chosen does not flatter it. Writes predictions.jsonl, scores.jsonl, best.json, samples.jsonl, the
-    tokenizer, and base.json, which points to the unchanged model.
+    so that having been chosen does not flatter it. Writes predictions.jsonl, scores.jsonl, best.json, samples.jsonl,
+    the tokenizer, and base.json, which points to the unchanged model.
 
     Args:
         source: a model's folder or Hub name.
