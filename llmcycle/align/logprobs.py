@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from llmcycle.data.chat import IGNORE
 from llmcycle.engine.generation import evaluation_mode
-from llmcycle.model import token_logits
+from llmcycle.model import moves_base, token_logits
 
 Batch = Mapping[str, Tensor]
 
@@ -52,6 +52,11 @@ class Reference:
 
     def __init__(self, model: nn.Module) -> None:
         self.adapted = isinstance(model, PeftModel)
+        if moves_base(model):
+            raise ValueError(
+                "peft: this method starts by taking a part out of the weights below it, so that the model before "
+                "training, which this loss needs as its reference, is gone; choose peft=lora, peft=dora or peft=none"
+            )
         self.model: Any = model if self.adapted else copy.deepcopy(model).eval().requires_grad_(False)
         self.known: dict[bytes, float] = {}
 

@@ -70,3 +70,9 @@ def test_a_row_is_scored_once_whatever_its_padding(
     width = int(batch["attention_mask"][0].sum())
     alone = {name: tensor[:1, :width] for name, tensor in batch.items()}
     assert reference.logprobs(alone).tolist() == expected[:1].tolist()
+
+
+def test_a_method_under_which_the_model_before_training_is_gone_is_refused(model: LlamaForCausalLM) -> None:
+    adapted = get_peft_model(model, LoraConfig(target_modules="all-linear", init_lora_weights="pissa"))
+    with pytest.raises(ValueError, match="is gone; choose peft=lora"):
+        Reference(adapted)

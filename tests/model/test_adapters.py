@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import random_llama
 from peft import (
+    C3AConfig,
     IA3Config,
     LoraConfig,
     PeftConfig,
@@ -15,10 +17,16 @@ from peft import (
     PromptTuningConfig,
     VeraConfig,
 )
-from transformers import LlamaForCausalLM, PreTrainedTokenizerBase, TorchAoConfig
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaForSequenceClassification,
+    PreTrainedTokenizerBase,
+    TorchAoConfig,
+)
 
 from llmcycle.engine import generate
-from llmcycle.model import adapt, may_be_padded, mergeable
+from llmcycle.model import adapt, may_be_padded, mergeable, moves_base
 from llmcycle.model.adapters import base_parameters
 
 LAYERS = [LoraConfig(target_modules="all-linear"), IA3Config(), VeraConfig(r=4, target_modules="all-linear")]
@@ -64,3 +72,33 @@ def test_answers_do_not_depend_on_the_batch(
     prompts = ["What colour is the lamp?", "Hi", "Tell me all about the chair", "No"]
     assert generate(adapted, tokenizer, prompts) == [generate(adapted, tokenizer, [p])[0] for p in prompts]
     assert may_be_padded(adapted) == (peft is None or peft not in PROMPTS[:2])
+
+
+@pytest.mark.parametrize("start", [True, "gaussian", "orthogonal", "mica", "pissa", "pissa_niter_4", "olora"])
+def test_what_takes_its_start_out_of_the_base_is_told_apart(model: LlamaForCausalLM, start: bool | str) -> None:
+    ids = torch.tensor([[5, 6, 7, 8]])
+    before = model(ids).logits.detach()
+    adapted = adapt(model, LoraConfig(target_modules="all-linear", init_lora_weights=start)).eval()
+    with adapted.disable_adapter(), torch.no_grad():
+        assert torch.allclose(adapted(ids).logits, before, atol=1e-4) != moves_base(adapted)
+
+
+def test_a_method_that_does_not_fit_is_refused_with_the_reason_and_the_layers(model: LlamaForCausalLM) -> None:
+    reason = (
+        r"peft: C3A does not work on this llama model: The block size .* \(it has down_proj, embed_tokens"
+    )
+    with pytest.raises(ValueError, match=reason):
+        adapt(model, C3AConfig(task_type="CAUSAL_LM", target_modules="all-linear", block_size=48))
+    with pytest.raises(ValueError, match=r"Target modules .* not found in the base model"):
+        adapt(random_llama(64), LoraConfig(target_modules=["query"]))
+
+
+def test_a_reward_models_head_is_trained_beside_the_adapter() -> None:
+    config = LlamaConfig(
+        vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, pad_token_id=0
+    )
+    scoring = LlamaForSequenceClassification(config)
+    adapted = adapt(scoring, LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear"))
+    trained = {name.rpartition(".")[0] for name, p in adapted.named_parameters() if p.requires_grad}
+    assert any("score" in name for name in trained)
+    assert mergeable(adapted)
