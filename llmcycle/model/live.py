@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 PLACES = {torch.ops.aten.index.Tensor, torch.ops.aten.index_put.default, torch.ops.aten._index_put_impl_.default}
 
 
-class Live(TorchDispatchMode):
+class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what operations allocate while it is on, in bytes.
 
     Attributes:
@@ -33,7 +33,7 @@ class Live(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = self.gradients = self.peak_with_gradients = 0
         self._held: dict[int, tuple[weakref.ref[Any], int]] = {}
 
