@@ -27,7 +27,7 @@ def verify_tokenizer(tokenizer: PreTrainedTokenizerBase, out: Path, input_ids: T
     """Compare the tokenizer saved in `out` with the given one on the probe's own texts [B, T].
 
     Raises:
-        ValueError: vocabulary, special or added tokens, chat template, an encoding, a decoding or another setting differ.
+        ValueError: vocabulary, special or added tokens, chat template, encoding, decoding or a setting differ.
     """
     saved = AutoTokenizer.from_pretrained(out)
     texts = tokenizer.batch_decode(input_ids)
