@@ -23,7 +23,15 @@ def best_fit(lengths: Sequence[int], room: int) -> list[list[int]]:
 
     Returns:
         The places of the sequences in each row, in an order that depends on nothing but the lengths.
+
+    Raises:
+        ValueError: a sequence is longer than a row.
     """
+    if (longest := max(lengths, default=0)) > room:
+        raise ValueError(
+            f"batches.pack: a row of {longest} tokens fits into none of encode.max_length={room}; raise it, or set "
+            "encode.truncation=drop"
+        )
     by_room: list[list[list[int]]] = [[] for _ in range(room + 1)]
     for place in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
         length = lengths[place]

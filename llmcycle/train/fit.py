@@ -74,10 +74,7 @@ def fit(
         return {}  # the other processes were there for training only
     judged = judging.finish(module, out)
     loss = compare(loss_before, validation_scores(module, batches, device))
-    foretold = foretell_largest(module, counted)  # now: a merge uses the model up
-    cost = {**judged, **loss, **training_metrics(module, trainer), **memory_metrics(module, counted, foretold)}
-    cost |= {name: Metric(count, better="lower") for name, count in getattr(batches, "losses", {}).items()}
-    write_table(module, counted, foretold, batches, out)
+    cost = {**judged, **loss, **costs(module, batches, trainer, counted, out)}  # now: a merge uses the model up
     probe = {name: tensor.to(device) for name, tensor in batches.probe().items()}
     model, facts = hand_off(module.model.to(device), batches.tokenizer, out, probe)
     after = judging.scores(model)
@@ -85,6 +82,14 @@ def fit(
     prompts = list(samples or [])
     engine.write_samples(out, prompts, engine.generate(model, batches.tokenizer, prompts, generate or None))
     return {**compare(before, after), **cost, **hand_off_metrics(facts)}
+
+
+def costs(module: TrainedModule, batches: Batches, trainer: pl.Trainer, counted: Activations, out: Path) -> Metrics:
+    """What training took: steps, speed, memory by part, and rows that truncation took. Writes `out`/memory.json."""
+    foretold = foretell_largest(module, counted)
+    write_table(module, counted, foretold, batches, out)
+    taken = {name: Metric(count, better="lower") for name, count in getattr(batches, "losses", {}).items()}
+    return {**training_metrics(module, trainer), **memory_metrics(module, counted, foretold), **taken}
 
 
 def prepare(trainer: pl.Trainer, root: Path | None, resume: str, out: Path | None = None) -> Checkpoint | None:

@@ -35,6 +35,11 @@ def test_packing_is_best_fit_decreasing() -> None:
     assert sorted(sorted(lengths[i] for i in row) for row in best_fit(lengths, 8)) == [[1, 7], [2, 4], [3, 5]]
 
 
+def test_what_is_longer_than_a_row_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"a row of 9 tokens fits into none of encode.max_length=8"):
+        best_fit([3, 9], 8)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_what_was_packed_comes_apart_again(seed: int) -> None:
     rng = Random(seed)
