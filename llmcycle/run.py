@@ -22,6 +22,7 @@ from llmcycle.artifact import Artifact, Draft, digest_path, environment, git_sta
 from llmcycle.config import identity, recipe, stages
 from llmcycle.config.allow import allowed
 from llmcycle.evaluate.metric import Metric, Metrics
+from llmcycle.peak_memory import peak_memory, reset_peak_memory
 from llmcycle.processes import Job, processes, run_apart
 from llmcycle.report import StageRecord, read_metrics
 from llmcycle.tracking import close_logger, open_logger
@@ -292,20 +293,3 @@ def origin(root: DictConfig, name: str, key: str) -> dict[str, str]:
     if kind == "artifact":
         return {"id": rest}
     return {"hub": value} if kind == "hub" else {"digest": f"{kind}:{rest}", "path": value}
-
-
-def reset_peak_memory() -> None:
-    """Begin a new high-water mark of this process's memory, where the system has one to reset."""
-    path = Path("/proc/self/clear_refs")
-    if path.exists():
-        path.write_text("5")
-
-
-def peak_memory() -> int:
-    """Bytes of resident memory at the most since the last reset."""
-    import resource
-
-    path = Path("/proc/self/status")
-    lines = path.read_text().splitlines() if path.exists() else []
-    marks = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")]
-    return marks[0] if marks else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -13,9 +13,10 @@ from pytorch_lightning import seed_everything
 from llmcycle.config import compose, locate, render, stages
 from llmcycle.config.allow import allow
 from llmcycle.evaluate.metric import Metric, Metrics
+from llmcycle.peak_memory import peak_memory, reset_peak_memory
 from llmcycle.processes import Job
 from llmcycle.quiet import hush
-from llmcycle.run import build, call, peak_memory, reset_peak_memory
+from llmcycle.run import build, call
 from llmcycle.tracking import close_logger, open_logger
 
 
