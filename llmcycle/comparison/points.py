@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import mode
 from typing import Any, Literal
 
 from llmcycle.evaluate import Metric, Scores, mean_interval, pair, read_scores
@@ -161,10 +162,10 @@ def _setting(label: str, runs: Sequence[Run], metric: str) -> Point:
 
 
 def _untrained(runs: Sequence[Run], metric: str) -> list[Point]:
-    """What the methods started from, if it was one model."""
-    before = {run.metrics[metric].before for run in runs if metric in run.metrics} - {None}
+    """The model that most methods started from; virtual tokens and decomposed weights begin a little elsewhere."""
+    before = [run.metrics[metric].before for run in runs if metric in run.metrics]
     values = [value for value in before if value is not None]
-    return [Point("before training", "untrained", values[0])] if len(values) == 1 else []
+    return [Point("before training", "untrained", mode(values))] if values else []
 
 
 def _prompted(reports: Iterable[Report], metric: str) -> list[Point]:
