@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from jinja2 import TemplateError
 from transformers import (
     GenerationConfig,
     PreTrainedModel,
@@ -133,8 +132,8 @@ class Replier:
                 if isinstance(prompt, str)
                 else encode_prompts(self.tokenizer, [prompt])[0]
             )
-        except TemplateError as error:
-            raise BadPrompt(f"the model's chat template refuses these messages: {error}") from error
+        except ValueError as error:  # in words for a user: the chat template refuses these messages
+            raise BadPrompt(str(error)) from error
         if len(ids) >= self.context:
             raise BadPrompt(f"the prompt has {len(ids)} tokens and the model's context is {self.context}")
         return ids or [self.defaults.bos_token_id or self.defaults.pad_token_id]
