@@ -62,7 +62,7 @@ def caveats(points: Sequence[Point]) -> list[str]:
         found.append("the best setting of each method was chosen by the score that is shown, which flatters it")
     if any(point.seeds == 1 for point in trained):
         found.append("one seed: an interval is over rows, not over runs")
-    return found
+    return found + [f"{point.label} failed: {point.error}" for point in points if point.value is None]
 
 
 def markdown(metric: str, points: Sequence[Point], base: Point | None) -> str:
@@ -79,7 +79,7 @@ def _line(cells: Sequence[str]) -> str:
 def _row(point: Point, base: Point | None) -> list[str]:
     name = f"{point.label} ({point.chosen})" if point.chosen else point.label
     if point.value is None:
-        return [name, f"failed: {point.error}", *[""] * 6, str(point.settings)]
+        return [name, "failed", *[""] * 6, str(point.settings)]
     found = against(point, base) if base else None
     score = f"{numbers.number(point.value)} {_range(point.interval)}".rstrip()
     tried = "" if point.kind != "trained" else str(point.settings * point.seeds)
