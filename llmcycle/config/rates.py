@@ -21,7 +21,7 @@ RATES: dict[str, float] = {
     "LNTuningConfig": 10.0,
     "LoHaConfig": 3.0,
     "LoKrConfig": 3.0,
-    "MultitaskPromptTuningConfig": 10.0,
+    "MultitaskPromptTuningConfig": 3.0,
     "OFTConfig": 3.0,
     "PrefixTuningConfig": 3.0,
     "PromptEncoderConfig": 3.0,
