@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -139,29 +139,21 @@ class Store:
 
     def sweep(self, *, dry_run: bool = False) -> list[tuple[Path, int]]:
         """Delete what killed processes left in `.partial`; what a living one holds stays. Gives paths and bytes."""
+        return self._swept(sorted(self.partial.glob("*")), dry_run)
+
+    def sweep_unfinished(self, *, all: bool = False, dry_run: bool = False) -> list[tuple[Path, int]]:
+        """Delete checkpoints of finished stages, or of all that nobody is at work on. Gives paths and bytes."""
+        found = sorted((self.root / ".unfinished").glob("*"))
+        return self._swept([path for path in found if all or self._by_prefix(path.name)], dry_run)
+
+    def _swept(self, paths: Sequence[Path], dry_run: bool) -> list[tuple[Path, int]]:
         swept: list[tuple[Path, int]] = []
-        for path in sorted(self.partial.glob("*")) if self.partial.is_dir() else []:
+        for path in paths:
+            self.partial.mkdir(exist_ok=True)
             try:
                 with FileLock(self._lock_path(path.name), timeout=0):
                     if path.suffix != ".lock":
                         swept.append((path, size(path)))
-                    if not dry_run:
-                        _wipe(path)
-                    self._lock_path(path.name).unlink(missing_ok=True)
-            except Timeout:
-                continue  # somebody is at work there
-        return swept
-
-    def sweep_unfinished(self, *, all: bool = False, dry_run: bool = False) -> list[tuple[Path, int]]:
-        """Delete checkpoints of finished stages, or of all that nobody is at work on. Gives paths and bytes."""
-        swept: list[tuple[Path, int]] = []
-        for path in sorted((self.root / ".unfinished").glob("*")):
-            if not (all or self._by_prefix(path.name)):
-                continue
-            self.partial.mkdir(exist_ok=True)
-            try:
-                with FileLock(self._lock_path(path.name), timeout=0):
-                    swept.append((path, size(path)))
                     if not dry_run:
                         _wipe(path)
                     self._lock_path(path.name).unlink(missing_ok=True)
