@@ -24,8 +24,8 @@ FAST = ("pretrain_mlm", "align peft=lora", "rlvr module.updates=3")
 SMALL = {
     "pretrain": ["data.count=100", "model.config.hidden_size=32", "model.config.num_hidden_layers=1"],
     "pretrain_mlm": ["data.count=100", "model.config.hidden_size=32", "model.config.num_hidden_layers=1"],
-    "finetune": ["inputs.model=base", "world.products=6"],
-    "finetune peft=none": ["inputs.model=base", "world.products=6"],
+    "finetune": ["inputs.model=base", "world.products=6", "encode.max_length=160"],
+    "finetune peft=none": ["inputs.model=base", "world.products=6", "encode.max_length=160"],
     "reward": ["inputs.model=base", "world.products=6", "encode.truncation=drop"],
     "align": ["inputs.model=base", "world.products=6", "encode.truncation=drop"],
     "align peft=lora": ["inputs.model=base", "world.products=6", "encode.truncation=drop"],
