@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from llmcycle.data.chat import Prompt, encode_prompt_completion
 from llmcycle.data.storefront import World
-from llmcycle.evaluate.preference import classifier_scores
+from llmcycle.engine import TransformersEngine
 from llmcycle.evaluate.text_match import TextMatch
 from llmcycle.model import load
 
@@ -44,19 +44,19 @@ class Learned:
     """
 
     def __init__(self, path: str, max_length: int = 1024, batch_size: int = 64) -> None:
-        self.model = load(path).requires_grad_(False).to("cuda" if torch.cuda.is_available() else "cpu")
-        if self.model.can_generate() or self.model.config.num_labels != 1:
+        model = load(path).requires_grad_(False).to("cuda" if torch.cuda.is_available() else "cpu")
+        if model.can_generate() or model.config.num_labels != 1:
             raise ValueError(
                 f"inputs.reward: {path} is no reward model (a sequence classifier with one output); "
                 "give the artifact of `llmcycle reward`"
             )
-        self.tokenizer = AutoTokenizer.from_pretrained(path)
-        self.max_length, self.batch_size = max_length, batch_size
+        self.engine = TransformersEngine(model, AutoTokenizer.from_pretrained(path), batch_size)
+        self.max_length = max_length
 
     def __call__(self, prompts: Sequence[Prompt], completions: Sequence[str], **_: Sequence[Any]) -> list[float]:
-        pairs = zip(prompts, completions, strict=True)
-        encoded = [encode_prompt_completion(self.tokenizer, *pair, self.max_length)["input_ids"] for pair in pairs]
-        return classifier_scores(self.model, encoded, self.batch_size)
+        pairs, tokenizer = zip(prompts, completions, strict=True), self.engine.tokenizer
+        encoded = [encode_prompt_completion(tokenizer, *pair, self.max_length)["input_ids"] for pair in pairs]
+        return self.engine.reward(encoded)
 
 
 class Match:

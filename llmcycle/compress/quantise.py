@@ -28,7 +28,7 @@ from transformers import (
 from llmcycle.compress.agreement import agreement, choices, contexts
 from llmcycle.compress.size import Size, linear_layers, measure, parameters
 from llmcycle.data.chat import encode_text
-from llmcycle.engine import generate, write_samples
+from llmcycle.engine import TransformersEngine, texts, write_samples
 from llmcycle.engine.generation import encode_prompts
 from llmcycle.evaluate.evaluator import Evaluator, compare, evaluate
 from llmcycle.evaluate.interval import mean_interval
@@ -183,12 +183,12 @@ def look(
     given: Sequence[str] | None = None,
 ) -> Seen:
     """Score it and let it answer; its choices of token are those in the `given` answers, else in its own."""
-    start = time.perf_counter()
-    answers = generate(model, tokenizer, asked, GenerationConfig(max_new_tokens=max_new_tokens))
+    engine, start = TransformersEngine(model, tokenizer), time.perf_counter()
+    answers = texts(engine, asked, GenerationConfig(max_new_tokens=max_new_tokens))
     seconds = time.perf_counter() - start
     tokens = sum(len(encode_text(tokenizer, text)) + 1 for text in answers)  # and the end token
     chosen = choices(model, contexts(tokenizer, asked, given or answers))
-    return Seen(evaluate(evaluators or {}, model, tokenizer), answers, tokens / seconds, chosen)
+    return Seen(evaluate(evaluators or {}, engine), answers, tokens / seconds, chosen)
 
 
 def sizes(size: Size, source: str) -> Metrics:

@@ -20,7 +20,7 @@ from transformers import AutoTokenizer, GenerationConfig
 
 from llmcycle.deploy.app import build_app
 from llmcycle.deploy.serving import open_model, running
-from llmcycle.engine import generate, write_samples
+from llmcycle.engine import TransformersEngine, texts, write_samples
 from llmcycle.evaluate.interval import mean_interval
 from llmcycle.evaluate.metric import Metric, Metrics
 from llmcycle.model import load
@@ -95,7 +95,7 @@ def answers_here(source: str, asked: Sequence[Any], max_new_tokens: int) -> list
     model = load(source)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     config = GenerationConfig(max_new_tokens=max_new_tokens, do_sample=False)
-    return generate(model, AutoTokenizer.from_pretrained(source), asked, config, batch_size=1)
+    return texts(TransformersEngine(model, AutoTokenizer.from_pretrained(source), batch_size=1), asked, config)
 
 
 def put(source: str, out: Path) -> None:

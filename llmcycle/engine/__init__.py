@@ -1,17 +1,21 @@
-"""Generation and log-likelihood of any causal language model, behind one small protocol."""
+"""An opened model that can be asked, behind one small protocol."""
 
-from llmcycle.engine.engine import Engine, TransformersEngine, write_samples
-from llmcycle.engine.generation import evaluation_mode, generate, sample
-from llmcycle.engine.likelihood import Scored, completion_logprobs, score_sequences
+from llmcycle.engine.engine import Answer, Engine, Hidden, Labelled, Restored, texts
+from llmcycle.engine.generation import evaluation_mode
+from llmcycle.engine.likelihood import completion_logprobs, total
+from llmcycle.engine.samples import write_samples
+from llmcycle.engine.transformers import TransformersEngine
 
 __all__ = [
+    "Answer",
     "Engine",
-    "Scored",
+    "Hidden",
+    "Labelled",
+    "Restored",
     "TransformersEngine",
     "completion_logprobs",
     "evaluation_mode",
-    "generate",
-    "sample",
-    "score_sequences",
+    "texts",
+    "total",
     "write_samples",
 ]

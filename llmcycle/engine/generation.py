@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 
 import torch
 import transformers
+from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from llmcycle.data.chat import Prompt, encode_prompt
 from llmcycle.data.padding import pad
+from llmcycle.engine.engine import Answer
 from llmcycle.model import may_be_padded
 
 MAX_NEW_TOKENS = 32
@@ -33,49 +35,47 @@ LIBRARY_DEFAULTS = {
 }
 
 
-def generate(
+def answer(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[Prompt],
     config: GenerationConfig | None = None,
     batch_size: int = 64,
-) -> list[str]:
-    """Answer each prompt: the new text only, without special tokens and surrounding space.
+    logprobs: bool = False,
+) -> list[list[Answer]]:
+    """`config.num_return_sequences` answers to each prompt: the new text only, without surrounding space.
 
     Greedy and at most 32 new tokens unless `config` says otherwise. Prompts are rendered with the tokenizer's chat
     template if it has one. An answer does not depend on the batch it was computed in, up to rounding; draws with
     `do_sample` do, since they come from torch's global generator.
-
-    Raises:
-        ValueError: `config` asks for several sequences a prompt (use `sample`).
     """
-    if config is not None and (config.num_return_sequences or 1) > 1:
-        raise ValueError("num_return_sequences: one answer a prompt is needed here; set it to 1")
-    return [answers[0] for answers in sample(model, tokenizer, prompts, config, batch_size)]
-
-
-def sample(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[Prompt],
-    config: GenerationConfig | None = None,
-    batch_size: int = 64,
-) -> list[list[str]]:
-    """As `generate`, with `config.num_return_sequences` answers a prompt."""
     if not prompts:
         return []
     resolved = resolve_config(model, tokenizer, config)
     encoded = encode_prompts(tokenizer, prompts)
     # Longest first: the batch that needs the most memory fails at once, not at the end.
     order = sorted(range(len(encoded)), key=lambda index: -len(encoded[index]))
-    answers: list[list[str]] = [[] for _ in prompts]
-    with evaluation_mode(model), quiet():
-        for rows in _batches(order, encoded, batch_size, ragged=may_be_padded(model)):
-            for row, texts in zip(
-                rows, _generate_batch(model, tokenizer, [encoded[i] for i in rows], resolved), strict=True
-            ):
-                answers[row] = texts
+    answers: list[list[Answer]] = [[] for _ in prompts]
+    for places in _batches(order, encoded, batch_size, ragged=may_be_padded(model)):
+        rows = [encoded[place] for place in places]
+        batch = {
+            "input_ids": pad(rows, resolved.pad_token_id, left=True),
+            "attention_mask": pad([[1] * len(row) for row in rows], 0, left=True),
+        }
+        for place, several in zip(places, _sample(model, tokenizer, batch, resolved, logprobs), strict=True):
+            answers[place] = several
     return answers
+
+
+def sample(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Mapping[str, Tensor],
+    config: GenerationConfig,
+    logprobs: bool = False,
+) -> list[list[Answer]]:
+    """As `answer`, from one left-padded batch: `input_ids` and `attention_mask` [P, T]."""
+    return _sample(model, tokenizer, prompts, resolve_config(model, tokenizer, config), logprobs)
 
 
 def encode_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> list[list[int]]:
@@ -117,32 +117,64 @@ def _batches(order: list[int], encoded: list[list[int]], batch_size: int, ragged
         yield from (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
 
 
-def _generate_batch(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: list[list[int]], config: GenerationConfig
-) -> list[list[str]]:
-    input_ids = pad(rows, config.pad_token_id, left=True)
-    mask = pad([[1] * len(row) for row in rows], 0, left=True)
-    with torch.no_grad():
+def _sample(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Mapping[str, Tensor],
+    config: GenerationConfig,
+    logprobs: bool,
+) -> list[list[Answer]]:
+    if logprobs and config.num_beams > 1:
+        raise ValueError("logprobs: a beam search draws no tokens; set num_beams=1")
+    input_ids = prompts["input_ids"].to(model.device)
+    asking = copy.copy(config)
+    asking.return_dict_in_generate, asking.output_scores = True, logprobs
+    with torch.no_grad(), evaluation_mode(model), quiet():
         output = model.generate(
-            input_ids=input_ids.to(model.device),
-            attention_mask=mask.to(model.device),
-            generation_config=config,
+            input_ids=input_ids,
+            attention_mask=prompts["attention_mask"].to(model.device),
+            generation_config=asking,
             tokenizer=tokenizer if config.stop_strings else None,
         )
-    texts = [_decode(tokenizer, new, config) for new in output[:, input_ids.shape[1] :].tolist()]
+    new_ids: list[list[int]] = output.sequences[:, input_ids.shape[1] :].tolist()
+    drawn = _drawn(output.scores, new_ids) if logprobs else [None] * len(new_ids)
+    answers = [_answer(tokenizer, *row, config) for row in zip(new_ids, drawn, strict=True)]
     count = config.num_return_sequences
-    return [texts[start : start + count] for start in range(0, len(texts), count)]
+    return [answers[start : start + count] for start in range(0, len(answers), count)]
 
 
-def _decode(tokenizer: PreTrainedTokenizerBase, new_ids: list[int], config: GenerationConfig) -> str:
-    """Text up to the first stop token or stop string."""
+def _drawn(scores: Sequence[Tensor], new_ids: list[list[int]]) -> list[list[float]]:
+    """Log-probability of each new token in the distribution of its step, after temperature and filters."""
+    ids_BT = torch.tensor(new_ids, device=scores[0].device)
+    steps = [step.float().log_softmax(-1).gather(1, ids_BT[:, [t]]) for t, step in enumerate(scores)]
+    return torch.cat(steps, 1).tolist()  # type: ignore[no-any-return]
+
+
+def _answer(
+    tokenizer: PreTrainedTokenizerBase, new_ids: list[int], logprobs: list[float] | None, config: GenerationConfig
+) -> Answer:
+    """Text up to the first stop token or stop string; tokens through the one that ends it, without padding."""
     stops = set(config.eos_token_id or [])
     end = next((position for position, index in enumerate(new_ids) if index in stops), len(new_ids))
     text: str = tokenizer.decode(new_ids[:end], skip_special_tokens=True)
+    cuts = [place for stop in stop_strings(config) if (place := text.find(stop)) >= 0]
+    count = end + 1
+    if cuts:  # such a row is filled up with padding, which is no end
+        text = text[: min(cuts)]
+        count = max((i for i, index in enumerate(new_ids[:end], 1) if index != config.pad_token_id), default=0)
+    token_ids = tuple(new_ids[:count])
+    return Answer(
+        text.strip(),
+        "stop" if cuts or end < len(new_ids) else "length",
+        token_ids,
+        tuple(logprobs[: len(token_ids)]) if logprobs is not None else None,
+    )
+
+
+def stop_strings(config: GenerationConfig) -> list[str]:
+    """The texts that end an answer."""
     strings = config.stop_strings or []
-    for stop in [strings] if isinstance(strings, str) else strings:
-        text = text.split(stop, 1)[0]
-    return text.strip()
+    return [strings] if isinstance(strings, str) else list(strings)
 
 
 @contextmanager

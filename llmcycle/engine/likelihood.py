@@ -1,33 +1,34 @@
-"""Log-likelihood of token sequences under a causal language model."""
+"""What a model makes of given tokens: log-likelihoods, a classifier's scores, restored tokens.
+
+Shapes: B rows, T tokens, V vocabulary.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from llmcycle.data.chat import IGNORE
 from llmcycle.data.padding import pad
+from llmcycle.engine.engine import Engine, Hidden, Labelled, Restored
 from llmcycle.engine.generation import evaluation_mode
 from llmcycle.model import token_logits
+from llmcycle.model.document_mask import document_mask
 
 # Logits held at once, in elements (256 MiB in fp32): what bounds a batch for a large vocabulary.
 MAX_LOGITS = 2**26
 
 
-class Scored(NamedTuple):
-    """Sum of the log-probabilities in nats over the labelled tokens, and how many there were."""
-
-    logprob: float
-    tokens: int
+def total(logprobs: Tensor) -> float:
+    """Their sum, in double precision."""
+    return float(logprobs.double().sum())
 
 
-def completion_logprobs(
-    model: PreTrainedModel, pairs: Sequence[tuple[list[int], list[int]]], batch_size: int = 64
-) -> list[float]:
+def completion_logprobs(engine: Engine, pairs: Sequence[Labelled]) -> list[float]:
     """log p(completion | context) in nats for each pair of (context ids, completion ids).
 
     Raises:
@@ -36,36 +37,80 @@ def completion_logprobs(
     if any(not context for context, _ in pairs):
         raise ValueError("context: the first token needs something before it; start the sequence with BOS or EOS")
     sequences = [(context + completion, [IGNORE] * len(context) + completion) for context, completion in pairs]
-    return [scored.logprob for scored in score_sequences(model, sequences, batch_size)]
+    return [total(logprobs) for logprobs in engine.score(sequences)]
 
 
-def score_sequences(
-    model: PreTrainedModel, sequences: Sequence[tuple[list[int], list[int]]], batch_size: int = 64
-) -> list[Scored]:
-    """Score each pair of (input_ids, labels) of equal length; labels of -100 and the first token are not scored."""
-    scores: list[Scored] = [Scored(0.0, 0)] * len(sequences)
+def score(model: PreTrainedModel, sequences: Sequence[Labelled], batch_size: int = 64) -> list[Tensor]:
+    """See `Engine.score`."""
+    scores = [torch.empty(0)] * len(sequences)
     order = sorted(range(len(sequences)), key=lambda index: -len(sequences[index][0]))
     with evaluation_mode(model):
         while order:
             width = max(len(sequences[order[0]][0]), 1)
             rows = max(1, min(batch_size, MAX_LOGITS // (width * model.config.get_text_config().vocab_size)))
             batch, order = order[:rows], order[rows:]
-            for index, scored in zip(batch, _score_batch(model, [sequences[i] for i in batch]), strict=True):
-                scores[index] = scored
+            for index, logprobs in zip(batch, _score_batch(model, [sequences[i] for i in batch]), strict=True):
+                scores[index] = logprobs
     return scores
 
 
 @torch.no_grad()
-def _score_batch(model: PreTrainedModel, batch: list[tuple[list[int], list[int]]]) -> list[Scored]:
+def _score_batch(model: PreTrainedModel, batch: list[Labelled]) -> list[Tensor]:
     # Right padding: under a causal mask no real token sees it, so neither a pad token nor position ids are needed.
     input_ids_BT = pad([ids for ids, _ in batch], 0).to(model.device)
     labels_BT = pad([labels for _, labels in batch], IGNORE).to(model.device)
     mask_BT = pad([[1] * len(ids) for ids, _ in batch], 0).to(model.device)
     logits_BTV = token_logits(model, input_ids_BT, mask_BT)
     targets_BT = labels_BT[:, 1:]
-    nll_BT = cross_entropy(
+    nats_BT = cross_entropy(
         logits_BTV[:, :-1].float().transpose(1, 2), targets_BT, ignore_index=IGNORE, reduction="none"
     )
-    counts = (targets_BT != IGNORE).sum(1).tolist()
-    sums = nll_BT.double().sum(1).tolist()
-    return [Scored(-total, count) for total, count in zip(sums, counts, strict=True)]
+    return [-nats[targets != IGNORE] for nats, targets in zip(nats_BT.cpu(), targets_BT.cpu(), strict=True)]
+
+
+def classifier_scores(model: PreTrainedModel, rows: Sequence[list[int]], batch_size: int = 64) -> list[float]:
+    """See `Engine.reward`.
+
+    Raises:
+        ValueError: the model has another number of outputs.
+    """
+    if model.config.num_labels != 1:
+        raise ValueError(f"model: a reward model has one output, this one {model.config.num_labels}; set num_labels=1")
+    filler = model.config.pad_token_id
+    # Without a pad token the classifier can't find the last real one in a padded row.
+    step = batch_size if filler is not None else 1
+    order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
+    scores = [0.0] * len(rows)
+    with evaluation_mode(model), torch.no_grad():
+        for start in range(0, len(order), step):
+            batch = [rows[index] for index in order[start : start + step]]
+            input_ids = pad(batch, filler or 0).to(model.device)
+            mask = pad([[1] * len(row) for row in batch], 0).to(model.device)
+            logits = model(input_ids=input_ids, attention_mask=mask).logits[:, 0].tolist()
+            for index, number in zip(order[start : start + step], logits, strict=True):
+                scores[index] = number
+    return scores
+
+
+def restore(model: PreTrainedModel, rows: Sequence[Hidden], batch_size: int = 64) -> list[Restored]:
+    """See `Engine.masked`."""
+    restored: list[Restored] = []
+    with evaluation_mode(model):
+        for start in range(0, len(rows), batch_size):
+            restored += _restore_batch(model, rows[start : start + batch_size])
+    return restored
+
+
+@torch.no_grad()
+def _restore_batch(model: PreTrainedModel, rows: Sequence[Hidden]) -> list[Restored]:
+    longest = max(len(row.input_ids) for row in rows)
+    # Padding begins a document of its own, which no other sees.
+    positions = [[*row.position_ids, *range(longest - len(row.position_ids))] for row in rows]
+    positions_BT = torch.tensor(positions, device=model.device)
+    ids_BT = pad([row.input_ids for row in rows], 0).to(model.device)
+    labels_BT = pad([row.labels for row in rows], IGNORE).to(model.device)
+    mask = document_mask(model.config, positions_BT)
+    logits_BTV = model(input_ids=ids_BT, position_ids=positions_BT, attention_mask=mask).logits.float()
+    nats_BT = cross_entropy(logits_BTV.transpose(1, 2), labels_BT, ignore_index=IGNORE, reduction="none").cpu()
+    right_BT, hidden_BT = (logits_BTV.argmax(-1) == labels_BT).cpu(), (labels_BT != IGNORE).cpu()
+    return [Restored(-nats_BT[row][at], right_BT[row][at]) for row, at in enumerate(hidden_BT)]

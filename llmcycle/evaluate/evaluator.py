@@ -10,13 +10,16 @@ from llmcycle.evaluate.metric import Metrics
 from llmcycle.evaluate.scores import Scores, change
 
 if TYPE_CHECKING:  # the terminal table and the report read metrics without loading a model
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from llmcycle.engine import Engine
 
 
 class Evaluator(Protocol):
-    """Scores a model on rows of its own choosing; called before and after a stage, it must choose the same ones."""
+    """Scores a model on rows of its own choosing; called before and after a stage, it must choose the same ones.
 
-    def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Scores]:
+    A class attribute `needs: frozenset[str]` names what the engine must offer; without it any engine is asked.
+    """
+
+    def __call__(self, engine: Engine) -> dict[str, Scores]:
         """Scores by name."""
         ...
 
@@ -41,19 +44,34 @@ def refuse_others(name: str, before: Scores, after: Scores) -> None:
         raise ValueError(f"scores: {name} stands on other rows before than after; an evaluator must keep its rows")
 
 
-def evaluate(
-    evaluators: Mapping[str, Evaluator], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-) -> dict[str, Scores]:
-    """The scores of all evaluators. Raises ValueError if two of them give the same name."""
+def evaluate(evaluators: Mapping[str, Evaluator], engine: Engine) -> dict[str, Scores]:
+    """The scores of all evaluators.
+
+    Raises:
+        ValueError: the engine can't do what one of them needs, or two of them give the same name.
+    """
+    for name, evaluator in evaluators.items():
+        refuse_unable(name, evaluator, engine)
     scores: dict[str, Scores] = {}
     for name, evaluator in evaluators.items():
-        new = evaluator(model, tokenizer)
+        new = evaluator(engine)
         if double := sorted(scores.keys() & new.keys()):
             raise ValueError(
                 f"evaluate.{name}: {', '.join(double)} is scored by another evaluator too; drop one of them"
             )
         scores |= new
     return scores
+
+
+def refuse_unable(name: str, evaluator: Evaluator, engine: Engine) -> None:
+    """ValueError unless the engine offers all that the evaluator needs."""
+    needs: frozenset[str] = getattr(evaluator, "needs", frozenset())
+    if missing := sorted(needs - engine.offers):
+        able = ", ".join(sorted(engine.offers)) or "nothing"
+        raise ValueError(
+            f"evaluate.{name}: it needs {', '.join(missing)}, but this model's engine offers {able}; "
+            f"leave it out with `~evaluate.{name}`, or choose another model or `engine`"
+        )
 
 
 def limited(name: str, evaluator: Any, count: int | None) -> Evaluator:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig
 
 from llmcycle.data.batches import Rows
-from llmcycle.engine import generate
+from llmcycle.engine import Engine, texts
 from llmcycle.evaluate.scores import Scores, row_id
 from llmcycle.evaluate.text_match import TextMatch
 
@@ -23,8 +23,9 @@ class ExactMatch:
         match: when two answers are equal.
         generate: how to decode; greedy by default.
         limit: ask the first so many rows only.
-        batch_size: prompts decoded at once.
     """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"answer"})
 
     def __init__(
         self,
@@ -32,15 +33,13 @@ class ExactMatch:
         match: TextMatch | None = None,
         generate: GenerationConfig | None = None,
         limit: int | None = None,
-        batch_size: int = 64,
     ) -> None:
-        self.rows, self.match, self.config = rows, match or TextMatch(), generate or None
-        self.limit, self.batch_size = limit, batch_size
+        self.rows, self.match, self.config, self.limit = rows, match or TextMatch(), generate or None, limit
 
-    def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Scores]:
+    def __call__(self, engine: Engine) -> dict[str, Scores]:
         """See the class."""
         rows = self.rows.validation[: self.limit]
-        answers = generate(model, tokenizer, [row["prompt"] for row in rows], self.config, self.batch_size)
+        answers = texts(engine, [row["prompt"] for row in rows], self.config)
         correct = [self.match(answer, reference(row)) for answer, row in zip(answers, rows, strict=True)]
         ids = [row_id(row["prompt"], reference(row)) for row in rows]
         return {"exact_match": Scores([float(value) for value in correct], rows=ids)}

@@ -7,12 +7,13 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.batches import Rows
 from llmcycle.data.chat import IGNORE, encode_text
 from llmcycle.data.encode import split
-from llmcycle.evaluate.loss import HeldOutLoss, Sequence
+from llmcycle.engine import Engine, Labelled
+from llmcycle.evaluate.loss import HeldOutLoss
 from llmcycle.evaluate.scores import Scores
 
 
@@ -25,16 +26,13 @@ class Forgetting(HeldOutLoss):
         rows: {"text"}; those of `validation` are scored.
         limit: score so many of them only, drawn by `seed`.
         max_length: tokens seen at once; a longer document is scored in pieces.
-        batch_size: sequences at once.
     """
 
-    def __init__(
-        self, rows: Rows, max_length: int = 1024, limit: int | None = 100, batch_size: int = 64, seed: int = 0
-    ) -> None:
-        super().__init__(rows, max_length, limit, batch_size)
+    def __init__(self, rows: Rows, max_length: int = 1024, limit: int | None = 100, seed: int = 0) -> None:
+        super().__init__(rows, max_length, limit)
         self.seed = seed
 
-    def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Scores]:
+    def __call__(self, engine: Engine) -> dict[str, Scores]:
         """See the class.
 
         Raises:
@@ -45,9 +43,9 @@ class Forgetting(HeldOutLoss):
             raise ValueError("evaluate.forgetting.rows: validation rows with a column `text` are needed")
         drawn = copy.copy(self)
         drawn.rows = SimpleNamespace(train=[], validation=Random(self.seed).sample(rows, len(rows)))
-        return {"general_bits_per_byte": HeldOutLoss.__call__(drawn, model, tokenizer)["bits_per_byte"]}
+        return {"general_bits_per_byte": HeldOutLoss.__call__(drawn, engine)["bits_per_byte"]}
 
-    def _encode(self, row: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> list[Sequence]:
+    def _encode(self, row: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> list[Labelled]:
         start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
         pieces = split([*start, *encode_text(tokenizer, row["text"])], self.max_length)
         return [(ids, [IGNORE, *ids[1:]]) for ids in pieces]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig
 
 from llmcycle.data.storefront import Questions, World
-from llmcycle.engine import generate
+from llmcycle.engine import Engine, texts
 from llmcycle.evaluate.scores import Scores, row_id
 from llmcycle.evaluate.text_match import TextMatch
 
@@ -26,6 +26,8 @@ class HHH:
         limit: ask the first so many of them only.
     """
 
+    needs: ClassVar[frozenset[str]] = frozenset({"answer"})
+
     def __init__(
         self, world: World, count: int = 300, seed: int = 0, max_new_tokens: int = 48, limit: int | None = None
     ) -> None:
@@ -37,10 +39,10 @@ class HHH:
         """Refuse, before anything runs, a world with too few questions for `count`."""
         Questions.preflight(world, count=count)
 
-    def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Scores]:
+    def __call__(self, engine: Engine) -> dict[str, Scores]:
         """See the class."""
         rows = self.rows.validation[: self.limit]
-        answers = generate(model, tokenizer, [row["prompt"] for row in rows], self.config)
+        answers = texts(engine, [row["prompt"] for row in rows], self.config)
         verdicts = [self.world.verify(row["prompt"], answer) for row, answer in zip(rows, answers, strict=True)]
         ids = [row_id(row["prompt"], row["answer"]) for row in rows]
         match = TextMatch()

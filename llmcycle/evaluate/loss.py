@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import log
-from typing import Any
+from typing import Any, ClassVar
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.batches import Rows
 from llmcycle.data.chat import IGNORE, encode_document, encode_prompt_completion
 from llmcycle.data.encode import split
-from llmcycle.engine import Scored, score_sequences
+from llmcycle.engine import Engine, Labelled, total
 from llmcycle.evaluate.exact_match import WRITTEN_COLUMNS, reference
 from llmcycle.evaluate.scores import Scores, row_id
-
-Sequence = tuple[list[int], list[int]]  # input_ids and labels of equal length
 
 
 class HeldOutLoss:
@@ -30,18 +30,19 @@ class HeldOutLoss:
         rows: those of `validation` are scored.
         max_length: tokens seen at once. A longer document is scored in pieces, a longer completion loses its end.
         limit: score the first so many rows only.
-        batch_size: sequences at once.
     """
 
-    def __init__(self, rows: Rows, max_length: int = 1024, limit: int | None = None, batch_size: int = 64) -> None:
-        self.rows, self.max_length, self.limit, self.batch_size = rows, max_length, limit, batch_size
+    needs: ClassVar[frozenset[str]] = frozenset({"score"})
 
-    def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Scores]:
+    def __init__(self, rows: Rows, max_length: int = 1024, limit: int | None = None) -> None:
+        self.rows, self.max_length, self.limit = rows, max_length, limit
+
+    def __call__(self, engine: Engine) -> dict[str, Scores]:
         """See the class."""
-        rows = self.rows.validation[: self.limit]
+        rows, tokenizer = self.rows.validation[: self.limit], engine.tokenizer
         pieces = [self._encode(row, tokenizer) for row in rows]
-        scored = self._score(model, pieces)
-        nats, tokens = [-row.logprob for row in scored], [float(row.tokens) for row in scored]
+        logprobs = self._score(engine, pieces)
+        nats, tokens = [-total(row) for row in logprobs], [float(len(row)) for row in logprobs]
         sizes = [float(self._bytes(*pair, tokenizer)) for pair in zip(rows, pieces, strict=True)]
         ids = [row_id(*contents(row)) for row in rows]
         scores = {
@@ -55,20 +56,19 @@ class HeldOutLoss:
         bound = replace(ratio(entropy[: self.limit], tokens, "nats/token", ids), better="neutral")
         return {"loss_over_entropy": ratio(nats, entropy[: self.limit], "x entropy", ids), **scores, "entropy": bound}
 
-    def _encode(self, row: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> list[Sequence]:
+    def _encode(self, row: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> list[Labelled]:
         if "text" in row:
             parts = split(encode_document(tokenizer, row["text"]), self.max_length)
             return [(ids, [IGNORE, *ids[1:]]) for ids in parts]
         encoded = encode_prompt_completion(tokenizer, row["prompt"], reference(row, WRITTEN_COLUMNS), self.max_length)
         return [(encoded["input_ids"], encoded["labels"])]
 
-    def _score(self, model: PreTrainedModel, pieces: list[list[Sequence]]) -> list[Scored]:
-        """One score a row, over all its pieces."""
-        found = iter(score_sequences(model, [piece for row in pieces for piece in row], self.batch_size))
-        rows = [[next(found) for _ in row] for row in pieces]
-        return [Scored(sum(part.logprob for part in row), sum(part.tokens for part in row)) for row in rows]
+    def _score(self, engine: Engine, pieces: list[list[Labelled]]) -> list[Tensor]:
+        """The log-probabilities of a row's tokens, over all its pieces."""
+        scores = iter(engine.score([piece for row in pieces for piece in row]))
+        return [torch.cat([next(scores) for _ in row]) for row in pieces]
 
-    def _bytes(self, row: dict[str, Any], pieces: list[Sequence], tokenizer: PreTrainedTokenizerBase) -> int:
+    def _bytes(self, row: dict[str, Any], pieces: list[Labelled], tokenizer: PreTrainedTokenizerBase) -> int:
         if "text" in row:
             return len(row["text"].encode())
         ids, labels = pieces[0]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch.nn.functional import cross_entropy
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from typing import ClassVar
 
 from llmcycle.data.batches import Rows
-from llmcycle.data.chat import IGNORE
 from llmcycle.data.masked import Masked
-from llmcycle.engine.generation import evaluation_mode
+from llmcycle.engine import Engine, Hidden, total
 from llmcycle.evaluate.loss import ratio
 from llmcycle.evaluate.scores import Scores, row_id
-from llmcycle.model.document_mask import document_mask
 
 
 class MaskedLoss:
@@ -22,29 +18,19 @@ class MaskedLoss:
 
     Args:
         limit: score the first so many documents only.
-        batch_size: packed rows at once.
     """
 
-    def __init__(self, rows: Rows, encode: Masked, limit: int | None = None, batch_size: int = 64) -> None:
-        self.rows, self.encode, self.limit, self.batch_size = rows, encode, limit, batch_size
+    needs: ClassVar[frozenset[str]] = frozenset({"masked"})
 
-    @torch.no_grad()
-    def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Scores]:
+    def __init__(self, rows: Rows, encode: Masked, limit: int | None = None) -> None:
+        self.rows, self.encode, self.limit = rows, encode, limit
+
+    def __call__(self, engine: Engine) -> dict[str, Scores]:
         """See the class."""
-        examples = self.encode.encode(self.rows.validation[: self.limit], tokenizer)
-        nats, right, counts = list[float](), list[float](), list[float]()
-        with evaluation_mode(model):
-            for first in range(0, len(examples), self.batch_size):
-                batch = self.encode.collate(examples[first : first + self.batch_size], 0)
-                ids, labels_BT, positions = (
-                    batch[name].to(model.device) for name in ("input_ids", "labels", "position_ids")
-                )
-                mask = document_mask(model.config, positions)
-                logits_BTV = model(input_ids=ids, position_ids=positions, attention_mask=mask).logits.float()
-                nats_BT = cross_entropy(logits_BTV.transpose(1, 2), labels_BT, ignore_index=IGNORE, reduction="none")
-                nats += nats_BT.sum(1).tolist()
-                right += (logits_BTV.argmax(-1) == labels_BT).sum(1).tolist()
-                counts += (labels_BT != IGNORE).sum(1).tolist()
+        examples = self.encode.encode(self.rows.validation[: self.limit], engine.tokenizer)
+        restored = engine.masked([Hidden(*self.encode.hide(each), each["position_ids"]) for each in examples])
+        nats, counts = [-total(row.logprobs) for row in restored], [float(len(row.right)) for row in restored]
+        right = [int(row.right.sum()) for row in restored]
         shares = [n / count if count else 0.0 for n, count in zip(right, counts, strict=True)]
         digests = [row_id(example["input_ids"]) for example in examples]
         loss = ratio(nats, counts, "nats/token", digests)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.batches import Rows
-from llmcycle.engine import completion_logprobs
+from llmcycle.engine import Engine, completion_logprobs
 from llmcycle.evaluate.scores import Scores, row_id
 
 
@@ -24,25 +24,19 @@ class MultipleChoice:
         rows: {"prompt", "choices", "label"}; those of `validation` are scored.
         template: the prompt, with the row's columns in braces.
         limit: score the first so many rows only.
-        batch_size: options at once.
     """
 
-    def __init__(
-        self,
-        rows: Rows,
-        template: str = "{prompt}",
-        limit: int | None = None,
-        batch_size: int = 64,
-    ) -> None:
-        self.rows, self.template = rows, template
-        self.limit, self.batch_size = limit, batch_size
+    needs: ClassVar[frozenset[str]] = frozenset({"score"})
 
-    def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Scores]:
+    def __init__(self, rows: Rows, template: str = "{prompt}", limit: int | None = None) -> None:
+        self.rows, self.template, self.limit = rows, template, limit
+
+    def __call__(self, engine: Engine) -> dict[str, Scores]:
         """See the class."""
         rows = self.rows.validation[: self.limit]
         parsed = [choices_of(row) for row in rows]
         prompts = [fill(self.template, row) for row in rows]
-        logprobs = choice_logprobs(model, tokenizer, prompts, [options for options, _ in parsed], self.batch_size)
+        logprobs = choice_logprobs(engine, prompts, [options for options, _ in parsed])
         plain, normalised = [], []
         for scores, (options, label) in zip(logprobs, parsed, strict=True):
             plain.append(float(best(scores) == label))
@@ -51,20 +45,14 @@ class MultipleChoice:
         return {"accuracy": Scores(plain, rows=ids), "accuracy_normalised": Scores(normalised, rows=ids)}
 
 
-def choice_logprobs(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[str],
-    choices: Sequence[Sequence[str]],
-    batch_size: int = 64,
-) -> list[list[float]]:
+def choice_logprobs(engine: Engine, prompts: Sequence[str], choices: Sequence[Sequence[str]]) -> list[list[float]]:
     """log p(" " + choice | prompt) in nats for each choice of each prompt."""
     pairs = [
-        split_ids(tokenizer, prompt, choice)
+        split_ids(engine.tokenizer, prompt, choice)
         for prompt, options in zip(prompts, choices, strict=True)
         for choice in options
     ]
-    scores = iter(completion_logprobs(model, pairs, batch_size))
+    scores = iter(completion_logprobs(engine, pairs))
     return [[next(scores) for _ in options] for options in choices]
 
 

@@ -9,9 +9,9 @@ import torch
 from pytorch_lightning.loggers import Logger
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 
-from llmcycle import engine
 from llmcycle.data.chat import Prompt, choose_pad
 from llmcycle.data.padding import pad
+from llmcycle.engine import TransformersEngine, texts, write_samples
 from llmcycle.engine.generation import encode_prompts
 from llmcycle.evaluate.evaluator import Evaluator, compare, evaluate
 from llmcycle.evaluate.metric import Metric, Metrics
@@ -49,15 +49,16 @@ def combine(
     """
     tokenizer = _tokenizer(models)
     plain = load(base, torch.float32)
-    before = evaluate(evaluators or {}, plain, tokenizer)
+    before = evaluate(evaluators or {}, TransformersEngine(plain, tokenizer))
     tuned = {name: load(path, torch.float32) for name, path in models.items()}
     combined = add_up(plain, tuned, weights, method, density, seed)
     ids = encode_prompts(tokenizer, list(samples)[:PROBES])
     probe = {"input_ids": pad(ids, int(tokenizer.pad_token_id)), "attention_mask": pad([[1] * len(i) for i in ids], 0)}
     model, facts = hand_off(combined, tokenizer, out, probe)
-    after = evaluate(evaluators or {}, model, tokenizer)
+    engine = TransformersEngine(model, tokenizer)
+    after = evaluate(evaluators or {}, engine)
     write_scores(out, after)
-    engine.write_samples(out, list(samples), engine.generate(model, tokenizer, list(samples), generate or None))
+    write_samples(out, list(samples), texts(engine, list(samples), generate or None))
     difference = facts["max_difference"] / facts["max_logit"]
     return {**compare(before, after), "hand_off_difference": Metric(difference, better="lower")}
 

@@ -6,11 +6,11 @@ import copy
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig
 
-from llmcycle.engine import sample
+from llmcycle.engine import Engine
 from llmcycle.evaluate.multiple_choice import best, choice_logprobs, choices_of, normalise
 from llmcycle.evaluate.text_match import TextMatch
 
@@ -22,6 +22,8 @@ class LikeliestChoice:
     `normalise` divides the log-likelihood by the option's length in characters.
     """
 
+    needs: ClassVar[frozenset[str]] = frozenset({"score"})
+
     normalise: bool = False
 
 
@@ -30,19 +32,17 @@ Decoding: TypeAlias = GenerationConfig | LikeliestChoice
 
 def decode(
     decoding: Decoding,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    engine: Engine,
     prompts: Sequence[str],
     rows: Sequence[dict[str, Any]],
     match: TextMatch,
     stop: Sequence[str] = (),
-    batch_size: int = 64,
 ) -> list[str]:
     """One answer a prompt; a majority vote of what `match` finds in them decides several `num_return_sequences`."""
     if isinstance(decoding, LikeliestChoice):
-        return _likeliest(decoding, model, tokenizer, prompts, rows, batch_size)
-    several = sample(model, tokenizer, prompts, with_stop(decoding, stop), batch_size)
-    return [majority(answers, match) for answers in several]
+        return _likeliest(decoding, engine, prompts, rows)
+    several = engine.answer(prompts, with_stop(decoding, stop))
+    return [majority([answer.text for answer in answers], match) for answers in several]
 
 
 def majority(answers: Sequence[str], match: TextMatch) -> str:
@@ -66,15 +66,10 @@ def with_stop(config: GenerationConfig, stop: Sequence[str]) -> GenerationConfig
 
 
 def _likeliest(
-    decoding: LikeliestChoice,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[str],
-    rows: Sequence[dict[str, Any]],
-    batch_size: int,
+    decoding: LikeliestChoice, engine: Engine, prompts: Sequence[str], rows: Sequence[dict[str, Any]]
 ) -> list[str]:
     choices = [choices_of(row)[0] for row in rows]
-    logprobs = choice_logprobs(model, tokenizer, prompts, choices, batch_size)
+    logprobs = choice_logprobs(engine, prompts, choices)
     if decoding.normalise:
         logprobs = [normalise(scores, options) for scores, options in zip(logprobs, choices, strict=True)]
     return [options[best(scores)] for scores, options in zip(logprobs, choices, strict=True)]

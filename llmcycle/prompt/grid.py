@@ -8,8 +8,8 @@ from random import Random
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from llmcycle.engine import Engine
 from llmcycle.evaluate.exact_match import reference
 from llmcycle.evaluate.multiple_choice import choices_of
 from llmcycle.evaluate.text_match import TextMatch
@@ -57,7 +57,6 @@ class Grid:
     examples: Sequence[Row]
     match: TextMatch
     seed: int
-    batch_size: int
 
     def __post_init__(self) -> None:
         for name, axis in (("prompt", self.templates), ("stage.shots", self.shots), ("generate", self.decodings)):
@@ -91,26 +90,17 @@ class Grid:
         template, shots = self.templates[cell.template], self.examples_of(cell)
         return [template.render(row, shots) for row in rows]
 
-    def answer(
-        self,
-        cell: Cell,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
-        rows: Sequence[Row],
-        decoding: Decoding | None = None,
-    ) -> list[str]:
+    def answer(self, cell: Cell, engine: Engine, rows: Sequence[Row], decoding: Decoding | None = None) -> list[str]:
         """Answers to rows, decoded as the cell says or by `decoding`. Draws depend on the seed alone."""
         template, inputs = self.templates[cell.template], self.inputs(cell, rows)
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             decoding = decoding or self.decodings[cell.decoding]
-            return decode(decoding, model, tokenizer, inputs, rows, self.match, template.stop, self.batch_size)
+            return decode(decoding, engine, inputs, rows, self.match, template.stop)
 
-    def predict(
-        self, cell: Cell, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row]
-    ) -> list[Prediction]:
+    def predict(self, cell: Cell, engine: Engine, rows: Sequence[Row]) -> list[Prediction]:
         """The cell's answers beside the right ones."""
-        answers = self.answer(cell, model, tokenizer, rows)
+        answers = self.answer(cell, engine, rows)
         return [
             Prediction(row["prompt"], text, answer, right_answer(row), self.match(answer, right_answer(row)))
             for row, text, answer in zip(rows, self.inputs(cell, rows), answers, strict=True)

@@ -14,11 +14,11 @@ import torch
 from pytorch_lightning.loggers import Logger
 from rich.console import Console
 from rich.progress import track
-from transformers import AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, GenerationConfig, PreTrainedModel
 
 from llmcycle.data.batches import Rows
 from llmcycle.data.chat import Prompt
-from llmcycle.engine import write_samples
+from llmcycle.engine import Engine, TransformersEngine, write_samples
 from llmcycle.evaluate import Metric, Metrics, Scores, compare, row_id, write_scores
 from llmcycle.evaluate.text_match import TextMatch
 from llmcycle.model import digest, load
@@ -66,16 +66,17 @@ def search(
         ValueError: a grid or rows that don't fit each other, or a weight that changed.
     """
     judge = match or TextMatch()
-    grid = Grid(given(templates), shots, given(decodings), baseline, data.train, judge, seed, batch_size)
+    grid = Grid(given(templates), shots, given(decodings), baseline, data.train, judge, seed)
     rows, asked = data.validation[:limit], [{"prompt": prompt} for prompt in samples or []]
     check_rows(grid, rows, asked)
     model, tokenizer = load(source), AutoTokenizer.from_pretrained(source)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
+    engine = TransformersEngine(model, tokenizer, batch_size)
     before, start = digest(model), time.perf_counter()
-    results = run(grid, model, tokenizer, rows, logger)
+    results = run(grid, engine, rows, logger)
     seconds = time.perf_counter() - start
     best = choose(results)
-    answers = answer_samples(grid, best, model, tokenizer, asked)
+    answers = answer_samples(grid, best, engine, asked)
     refuse_changed(before, digest(model))
     write_predictions(out, results)
     write_scores(out, cell_scores(results))
@@ -110,19 +111,13 @@ def check_rows(grid: Grid, rows: Sequence[Row], asked: Sequence[Row]) -> None:
         right_answer(row)
 
 
-def run(
-    grid: Grid,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    rows: Sequence[Row],
-    logger: Logger | None,
-) -> Results:
+def run(grid: Grid, engine: Engine, rows: Sequence[Row], logger: Logger | None) -> Results:
     """The predictions of every cell, with a bar on a terminal."""
     console = Console(stderr=True)
     results: Results = {}
     hidden = not console.is_terminal
     for cell in track(grid.cells, "prompt", console=console, transient=True, disable=hidden):
-        results[cell] = grid.predict(cell, model, tokenizer, rows)
+        results[cell] = grid.predict(cell, engine, rows)
         if logger is not None:
             logger.log_metrics({"exact_match": accuracy(results[cell])}, step=len(results) - 1)
     return results
@@ -159,13 +154,11 @@ def accuracy(predictions: Sequence[Prediction]) -> float:
     return fmean(prediction.correct for prediction in predictions)
 
 
-def answer_samples(
-    grid: Grid, best: Cell, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: Sequence[Row]
-) -> list[str]:
+def answer_samples(grid: Grid, best: Cell, engine: Engine, asked: Sequence[Row]) -> list[str]:
     """Samples answered in the best way; they have no options to choose from, so a choice is made greedy generation."""
     decoding = grid.decodings[best.decoding]
     free = GenerationConfig() if isinstance(decoding, LikeliestChoice) else decoding
-    return grid.answer(best, model, tokenizer, asked, free)
+    return grid.answer(best, engine, asked, free)
 
 
 def refuse_changed(before: str, after: str) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PreTrainedModel
 
-from llmcycle import engine
 from llmcycle.data.batches import Batches
 from llmcycle.data.chat import Prompt
+from llmcycle.engine import TransformersEngine, texts, write_samples
 from llmcycle.evaluate.evaluator import Evaluator, compare
 from llmcycle.evaluate.metric import Metric, Metrics
 from llmcycle.evaluate.scores import write_scores
@@ -63,8 +63,8 @@ def fit(
     """
     device, first = trainer.strategy.root_device, trainer.is_global_zero
     module.calibrate(lambda: islice(batches.train_dataloader(), CALIBRATION))
-    judging = Judging(trainer, evaluators or {}, batches.tokenizer)
-    before = judging.before(module.model.to(device).eval()) if first else {}
+    judging = Judging(trainer, evaluators or {})
+    before = judging.before(engine_of(module.model.to(device).eval(), batches)) if first else {}
     loss_before = validation_scores(module, batches, device) if first else {}
     counted = Activations()
     trainer.callbacks.append(counted)  # type: ignore[attr-defined]
@@ -77,11 +77,17 @@ def fit(
     cost = {**judged, **loss, **costs(module, batches, trainer, counted, out)}  # now: a merge uses the model up
     probe = {name: tensor.to(device) for name, tensor in batches.probe().items()}
     model, facts = hand_off(module.model.to(device), batches.tokenizer, out, probe)
-    after = judging.scores(model)
+    engine = engine_of(model, batches)
+    after = judging.scores(engine)
     write_scores(out, after)
     prompts = list(samples or [])
-    engine.write_samples(out, prompts, engine.generate(model, batches.tokenizer, prompts, generate or None))
+    write_samples(out, prompts, texts(engine, prompts, generate or None))
     return {**compare(before, after), **cost, **hand_off_metrics(facts)}
+
+
+def engine_of(model: PreTrainedModel, batches: Batches) -> TransformersEngine:
+    """What the evaluators and the samples ask: `batches.eval_batch_size` rows at once."""
+    return TransformersEngine(model, batches.tokenizer, batches.eval_batch_size)
 
 
 def costs(module: TrainedModule, batches: Batches, trainer: pl.Trainer, counted: Activations, out: Path) -> Metrics:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from transformers import PreTrainedTokenizerBase
 
+from llmcycle.data.batches import Batches
+from llmcycle.engine import Engine, TransformersEngine
 from llmcycle.evaluate.evaluator import Evaluator, evaluate, limited
 from llmcycle.evaluate.metric import Better, Metric, Metrics
 from llmcycle.evaluate.scores import Scores, without
@@ -83,7 +84,7 @@ class Judge(pl.Callback):
         if self.best:
             best_weights.link(self._root, folder)
 
-    def begin(self, evaluators: Mapping[str, Evaluator], model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    def begin(self, evaluators: Mapping[str, Evaluator], engine: Engine) -> None:
         """Look before training.
 
         Args:
@@ -96,7 +97,7 @@ class Judge(pl.Callback):
         if not self.evaluators:
             raise ValueError("callbacks.judge: there is nothing to judge with; choose `evaluate`, e.g. exact_match")
         drawn = random_state.capture()
-        self.history = [{"step": 0, **self.settle(self.score(model, tokenizer))}]
+        self.history = [{"step": 0, **self.settle(self.score(engine))}]
         random_state.restore(drawn)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
@@ -110,7 +111,10 @@ class Judge(pl.Callback):
         """Score the model as it is now, and keep its weights if it is the best so far; all processes take part."""
         start, drawn = time.perf_counter(), random_state.capture()
         model = module.gathered()
-        scores = self.score(model, trainer.datamodule.tokenizer) if trainer.is_global_zero else {}  # type: ignore[attr-defined]
+        batches: Batches = trainer.datamodule  # type: ignore[attr-defined]
+        scores: dict[str, Scores] = {}
+        if trainer.is_global_zero:
+            scores = self.score(TransformersEngine(model, batches.tokenizer, batches.eval_batch_size))
         random_state.restore(drawn)
         found = self.settle(trainer.strategy.broadcast(scores))
         self.history.append({"step": trainer.global_step, **found})
@@ -120,10 +124,10 @@ class Judge(pl.Callback):
         self.publish(trainer, found)
         module.pace.started += time.perf_counter() - start  # the pace is that of training
 
-    def score(self, model: Any, tokenizer: PreTrainedTokenizerBase) -> dict[str, Scores]:
+    def score(self, engine: Engine) -> dict[str, Scores]:
         """The scores on the rows that are judged."""
         asked = {name: limited(name, one, self.rows) for name, one in self.evaluators.items()}
-        return evaluate(asked, model, tokenizer)
+        return evaluate(asked, engine)
 
     def settle(self, scores: Mapping[str, Scores]) -> dict[str, float]:
         """The means of what was scored; which rows it stands on, and which score decides.

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.batches import Batches
 from llmcycle.data.loader import labelled
-from llmcycle.engine import evaluation_mode
+from llmcycle.engine import Engine, evaluation_mode
 from llmcycle.evaluate.evaluator import Evaluator, evaluate
 from llmcycle.evaluate.metric import Metrics
 from llmcycle.evaluate.scores import Scores
@@ -27,25 +26,23 @@ FILE = "judging.json"
 class Judging:
     """The recipe's evaluators around a run, and its judge and its early stopping within, where it has them."""
 
-    def __init__(
-        self, trainer: pl.Trainer, evaluators: Mapping[str, Evaluator], tokenizer: PreTrainedTokenizerBase
-    ) -> None:
-        self.trainer, self.evaluators, self.tokenizer = trainer, evaluators, tokenizer
+    def __init__(self, trainer: pl.Trainer, evaluators: Mapping[str, Evaluator]) -> None:
+        self.trainer, self.evaluators = trainer, evaluators
         self.judge = judge_of(trainer)
 
-    def before(self, model: Any) -> dict[str, Scores]:
+    def before(self, engine: Engine) -> dict[str, Scores]:
         """The scores before training, and the judge's first look.
 
         Raises:
             ValueError: the judge has nothing to look at, or would leave no row to score the best weights on.
         """
         if self.judge is not None:
-            self.judge.begin(self.evaluators, model, self.tokenizer)
-        return self.scores(model)
+            self.judge.begin(self.evaluators, engine)
+        return self.scores(engine)
 
-    def scores(self, model: Any) -> dict[str, Scores]:
+    def scores(self, engine: Engine) -> dict[str, Scores]:
         """The evaluators' scores, on rows that have not chosen what is handed on."""
-        scores = evaluate(self.evaluators, model, self.tokenizer)
+        scores = evaluate(self.evaluators, engine)
         return self.judge.fresh(scores) if self.judge else scores
 
     def finish(self, module: TrainedModule, out: Path) -> Metrics:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from llmcycle import engine
 from llmcycle.data.batches import Batches
 from llmcycle.data.chat import Prompt
+from llmcycle.engine import TransformersEngine, texts
 
 
 class TextSamples(pl.Callback):
@@ -33,7 +33,8 @@ class TextSamples(pl.Callback):
             return
         self._last = step
         batches: Batches = trainer.datamodule  # type: ignore[attr-defined]
-        answers = engine.generate(module.model, batches.tokenizer, self.prompts)
+        engine = TransformersEngine(module.model, batches.tokenizer, batches.eval_batch_size)
+        answers = texts(engine, self.prompts)
         for logger in trainer.loggers:
             self.write(Path(logger.log_dir or logger.save_dir or "."), step, answers)
 

@@ -60,7 +60,7 @@ def test_learned_scores_each_answer_as_alone(reward_model: Path, tokenizer: PreT
     rewards = source(prompts=prompts, completions=completions, kind=["x"] * 3)
     for prompt, completion, reward in zip(prompts, completions, rewards, strict=True):
         ids = encode_prompt_completion(tokenizer, prompt, completion, 64)["input_ids"]
-        assert source.model(torch.tensor([ids])).logits.item() == pytest.approx(reward, abs=1e-5)
+        assert source.engine.model(torch.tensor([ids])).logits.item() == pytest.approx(reward, abs=1e-5)
 
 
 def test_learned_refuses_what_is_no_reward_model(reward_model: Path) -> None:

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig, LlamaForCausalL
 
 from llmcycle.compress import quantise
 from llmcycle.compress import quantise as stage
-from llmcycle.engine import generate
+from llmcycle.engine import TransformersEngine, texts
 from llmcycle.evaluate.scores import Scores
 
 SAMPLES = ["Hello", "a"]
@@ -74,14 +74,14 @@ def test_agreement_counts_equal_choices_in_the_same_contexts(source: str, rows: 
 def test_answers_are_those_of_the_written_model(source: str, rows: Any, out: Path, tokenizer: Any) -> None:
     run(source, Int8WeightOnlyConfig(), rows, out)
     reloaded = AutoModelForCausalLM.from_pretrained(out)
-    expected = generate(reloaded, tokenizer, SAMPLES, GenerationConfig(max_new_tokens=5))
+    expected = texts(TransformersEngine(reloaded, tokenizer), SAMPLES, GenerationConfig(max_new_tokens=5))
     samples = [json.loads(line) for line in (out / "samples.jsonl").read_text().splitlines()]
     assert samples == [{"prompt": p, "answer": a} for p, a in zip(SAMPLES, expected, strict=True)]
 
 
 def test_evaluators_are_asked_before_and_after(source: str, rows: Any, out: Path) -> None:
-    def kind(model: Any, tokenizer: Any) -> dict[str, Scores]:
-        plain = type(model.model.layers[0].mlp.up_proj.weight.data) is torch.Tensor
+    def kind(engine: Any) -> dict[str, Scores]:
+        plain = type(engine.model.model.layers[0].mlp.up_proj.weight.data) is torch.Tensor
         return {"plain": Scores([float(plain)] * 10)}
 
     metric = run(source, Int8WeightOnlyConfig(), rows, out, evaluators={"kind": kind})["plain"]

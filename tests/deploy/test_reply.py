@@ -7,7 +7,7 @@ import torch
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llmcycle.deploy.reply import Ask, BadPrompt, Cancelled, Replier, Reply, held_back
-from llmcycle.engine import generate
+from llmcycle.engine import TransformersEngine, texts
 
 PROMPTS = ["Hello", "What is blue?", "ä 你好", "x" * 40]
 
@@ -23,13 +23,15 @@ def messages(content: str) -> list[dict[str, str]]:
 
 def test_greedy_answers_are_those_of_the_engine(replier: Replier) -> None:
     config = GenerationConfig(max_new_tokens=24)
-    expected = generate(replier.model, replier.tokenizer, PROMPTS, config)
+    expected = texts(TransformersEngine(replier.model, replier.tokenizer), PROMPTS, config)
     assert [answer(replier, Ask(messages(p), 24, temperature=0))[0].text for p in PROMPTS] == expected
 
 
-def test_a_base_model_continues_as_the_engine_does(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_a_base_model_continues_as_the_engine_does(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, engine: TransformersEngine
+) -> None:
     replier = Replier("base", model, tokenizer)
-    expected = generate(model, tokenizer, PROMPTS)
+    expected = texts(engine, PROMPTS)
     assert [answer(replier, Ask(p, 32, temperature=0))[0].text.strip() for p in PROMPTS] == expected
     assert answer(replier, Ask(messages("Hello"), 32))[0].text == expected[0]
 

@@ -17,7 +17,7 @@ from llmcycle.deploy.app import build_app
 from llmcycle.deploy.guard import MAX_BODY
 from llmcycle.deploy.reply import Ask, Cancelled, Replier, Reply
 from llmcycle.deploy.serving import running
-from llmcycle.engine import generate
+from llmcycle.engine import TransformersEngine, texts
 
 KEY = "correct horse"
 BEARER = {"Authorization": f"Bearer {KEY}"}
@@ -41,7 +41,7 @@ def words(content: str) -> list[Any]:
 
 
 def test_greedy_answers_are_those_of_the_engine(client: openai.OpenAI, replier: Replier) -> None:
-    expected = generate(replier.model, replier.tokenizer, PROMPTS, GenerationConfig(max_new_tokens=16))
+    expected = texts(TransformersEngine(replier.model, replier.tokenizer), PROMPTS, GenerationConfig(max_new_tokens=16))
     answers = [
         client.chat.completions.create(model=NAME, messages=words(p), max_tokens=16, temperature=0) for p in PROMPTS
     ]

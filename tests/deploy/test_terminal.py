@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from llmcycle.deploy import chat
 from llmcycle.deploy.reply import Replier
 from llmcycle.deploy.terminal import turn
-from llmcycle.engine import generate
+from llmcycle.engine import TransformersEngine, texts
 
 
 def said(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
@@ -24,10 +24,10 @@ def test_a_piped_chat_prints_answers_alone(
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     first = [{"role": "user", "content": "Hello"}]
     config = GenerationConfig(max_new_tokens=10)
-    answer = generate(model, tokenizer, [first], config)[0]
+    answer = texts(TransformersEngine(model, tokenizer), [first], config)[0]
     second = [*first, {"role": "assistant", "content": answer}, {"role": "user", "content": "More"}]
     fresh = [{"role": "user", "content": "More"}]
-    expected = [answer, *generate(model, tokenizer, [second, fresh], config)]
+    expected = [answer, *texts(TransformersEngine(model, tokenizer), [second, fresh], config)]
     assert expected[1] != expected[2]
     out = said("Hello\n\nMore\n/reset\nMore\n/quit\nnever read\n", folder, monkeypatch, capsys)
     assert out == "".join(f"{text}\n" for text in expected)

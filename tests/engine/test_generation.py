@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, PeftConfig, PromptTuningConfig, get_peft_model
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from llmcycle.engine import TransformersEngine, generate, sample, write_samples
+from llmcycle.engine import TransformersEngine, texts, write_samples
 from llmcycle.engine.generation import encode_prompts, stop_token_ids
 
 PROMPTS = ["a", "What is this?", "The colour of the Alder lamp", "x" * 70, "Question: who\nAnswer:", "b", "a"]
@@ -34,25 +34,27 @@ def greedy_by_hand(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, 
     return tokenizer.decode(ids[start:], skip_special_tokens=True).strip()
 
 
-def test_greedy_equals_the_definition(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_greedy_equals_the_definition(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, engine: TransformersEngine
+) -> None:
     expected = [greedy_by_hand(model, tokenizer, prompt, 32) for prompt in PROMPTS]
-    assert generate(model, tokenizer, PROMPTS) == expected
+    assert texts(engine, PROMPTS) == expected
     assert len(set(expected)) > 3
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
 def test_answers_do_not_depend_on_the_batch(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, batch_size: int
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, batch_size: int, engine: TransformersEngine
 ) -> None:
-    assert generate(model, tokenizer, PROMPTS, batch_size=batch_size) == generate(model, tokenizer, PROMPTS)
-    assert generate(model, tokenizer, PROMPTS[::-1])[::-1] == generate(model, tokenizer, PROMPTS)
+    assert texts(TransformersEngine(model, tokenizer, batch_size=batch_size), PROMPTS) == texts(engine, PROMPTS)
+    assert texts(engine, PROMPTS[::-1])[::-1] == texts(engine, PROMPTS)
 
 
-def test_beam_search_does_not_depend_on_the_batch(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_beam_search_does_not_depend_on_the_batch(engine: TransformersEngine) -> None:
     beam = GenerationConfig(num_beams=3, max_new_tokens=12)
-    alone = [generate(model, tokenizer, [prompt], beam)[0] for prompt in PROMPTS]
-    assert generate(model, tokenizer, PROMPTS, beam) == alone
-    assert alone != generate(model, tokenizer, PROMPTS, GenerationConfig(max_new_tokens=12))
+    alone = [texts(engine, [prompt], beam)[0] for prompt in PROMPTS]
+    assert texts(engine, PROMPTS, beam) == alone
+    assert alone != texts(engine, PROMPTS, GenerationConfig(max_new_tokens=12))
 
 
 def forced(model: LlamaForCausalLM, tokens: list[int]) -> LlamaForCausalLM:
@@ -76,44 +78,43 @@ def test_stops_at_the_end_of_text_and_of_turn(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, stop: str
 ) -> None:
     tokens = tokenizer.convert_tokens_to_ids(["R", "e", "d", stop, "x"])
-    assert generate(forced(model, tokens), tokenizer, ["Colour?"]) == ["Red"]
+    assert texts(TransformersEngine(forced(model, tokens), tokenizer), ["Colour?"]) == ["Red"]
     assert model.step <= 5
 
 
 def test_stops_at_the_models_own_token(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     model.generation_config.eos_token_id = [tokenizer.convert_tokens_to_ids("!")]
     tokens = tokenizer.convert_tokens_to_ids(["R", "e", "d", "!", "x"])
-    assert generate(forced(model, tokens), tokenizer, ["Colour?"]) == ["Red"]
+    assert texts(TransformersEngine(forced(model, tokens), tokenizer), ["Colour?"]) == ["Red"]
 
 
 def test_stop_strings_are_cut(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     tokens = tokenizer.convert_tokens_to_ids(["R", "Ċ", "Q", "x"])
     config = GenerationConfig(max_new_tokens=20, stop_strings=["\nQ"])
-    assert generate(forced(model, tokens), tokenizer, ["Colour?"], config) == ["R"]
+    assert texts(TransformersEngine(forced(model, tokens), tokenizer), ["Colour?"], config) == ["R"]
     assert model.step <= 4
 
 
-def test_options_left_open_do_not_come_from_the_model(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
-) -> None:
-    expected = generate(model, tokenizer, PROMPTS)
+def test_options_left_open_do_not_come_from_the_model(model: LlamaForCausalLM, engine: TransformersEngine) -> None:
+    expected = texts(engine, PROMPTS)
     model.generation_config.update(do_sample=True, temperature=5.0, repetition_penalty=3.0)
-    assert generate(model, tokenizer, PROMPTS) == expected
+    assert texts(engine, PROMPTS) == expected
 
 
 def test_sampling_follows_the_seed(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     config = GenerationConfig(do_sample=True, temperature=1.0, num_return_sequences=4, max_new_tokens=8)
+    engine = TransformersEngine(model, tokenizer)
     torch.manual_seed(1)
-    first = sample(model, tokenizer, PROMPTS, config)
+    first = [[answer.text for answer in several] for several in engine.answer(PROMPTS, config)]
     torch.manual_seed(1)
-    assert sample(model, tokenizer, PROMPTS, config) == first
+    assert [[answer.text for answer in several] for several in engine.answer(PROMPTS, config)] == first
     assert [len(answers) for answers in first] == [4] * len(PROMPTS)
     assert any(len(set(answers)) > 1 for answers in first)
 
 
-def test_generate_refuses_several_answers(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_generate_refuses_several_answers(engine: TransformersEngine) -> None:
     with pytest.raises(ValueError, match="num_return_sequences"):
-        generate(model, tokenizer, ["a"], GenerationConfig(do_sample=True, num_return_sequences=2))
+        texts(engine, ["a"], GenerationConfig(do_sample=True, num_return_sequences=2))
 
 
 def test_chat_template_is_applied(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -123,15 +124,15 @@ def test_chat_template_is_applied(model: LlamaForCausalLM, tokenizer: PreTrained
     assert tokenizer.decode(ids[0]) == "<|user|>Hi<|end|><|assistant|>"
 
 
-def test_empty_prompts(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    assert generate(model, tokenizer, []) == []
+def test_empty_prompts(tokenizer: PreTrainedTokenizerFast, engine: TransformersEngine) -> None:
+    assert texts(engine, []) == []
     assert encode_prompts(tokenizer, [""]) == [[tokenizer.eos_token_id]]
-    assert len(generate(model, tokenizer, [""])) == 1
+    assert len(texts(engine, [""])) == 1
 
 
-def test_mode_and_dropout_are_left_as_found(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_mode_and_dropout_are_left_as_found(model: LlamaForCausalLM, engine: TransformersEngine) -> None:
     model.train()
-    generate(model, tokenizer, ["a"])
+    texts(engine, ["a"])
     assert model.training
 
 
@@ -140,18 +141,19 @@ def test_nothing_is_printed(
     tokenizer: PreTrainedTokenizerFast,
     capfd: pytest.CaptureFixture[str],
     recwarn: pytest.WarningsRecorder,
+    engine: TransformersEngine,
 ) -> None:
     tokenizer.pad_token = None
     model.generation_config.temperature = 0.3
-    generate(model, tokenizer, PROMPTS, GenerationConfig(max_new_tokens=4, temperature=0.5))
+    texts(engine, PROMPTS, GenerationConfig(max_new_tokens=4, temperature=0.5))
     printed = capfd.readouterr()
     assert (printed.out, printed.err, len(recwarn)) == ("", "", 0)
 
 
 def test_engine_and_samples(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     engine = TransformersEngine(model, tokenizer, batch_size=2)
-    answers = engine.generate(PROMPTS)
-    assert answers == generate(model, tokenizer, PROMPTS)
+    answers = texts(engine, PROMPTS)
+    assert answers == texts(TransformersEngine(model, tokenizer), PROMPTS)
     path = write_samples(tmp_path, PROMPTS, answers)
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     assert lines == [{"prompt": p, "answer": a} for p, a in zip(PROMPTS, answers, strict=True)]
@@ -166,10 +168,10 @@ def test_engine_and_samples(model: LlamaForCausalLM, tokenizer: PreTrainedTokeni
     ids=["lora", "prompt_tuning"],
 )
 def test_adapters_answer_as_defined(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, adapter: PeftConfig
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, adapter: PeftConfig, engine: TransformersEngine
 ) -> None:
-    plain = generate(model, tokenizer, PROMPTS)
+    plain = texts(engine, PROMPTS)
     adapted = get_peft_model(model, adapter).eval()
     expected = [greedy_by_hand(adapted, tokenizer, prompt, 32) for prompt in PROMPTS]
-    assert generate(adapted, tokenizer, PROMPTS, batch_size=3) == expected
+    assert texts(TransformersEngine(adapted, tokenizer, batch_size=3), PROMPTS) == expected
     assert expected != plain

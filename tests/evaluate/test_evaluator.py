@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from oracle import Oracle
 
 from llmcycle.evaluate import Scores, compare, evaluate, paired_interval, row_id
 
@@ -50,11 +51,22 @@ def test_empty_scores_refused() -> None:
 
 
 def test_two_evaluators_of_one_name_refused() -> None:
-    def score(model: object, tokenizer: object) -> dict[str, Scores]:
+    def score(engine: object) -> dict[str, Scores]:
         return {"bad": Scores([1.0])}
 
     with pytest.raises(ValueError, match=r"evaluate\.second: bad"):
-        evaluate({"first": score, "second": score}, None, None)
+        evaluate({"first": score, "second": score}, Oracle(str))
+
+
+def test_what_the_engine_can_not_do_is_refused() -> None:
+    class Likelihood:
+        needs = frozenset({"score", "answer"})
+
+        def __call__(self, engine: object) -> dict[str, Scores]:
+            return {}
+
+    with pytest.raises(ValueError, match=r"evaluate\.held_out: it needs score, but .* offers answer"):
+        evaluate({"held_out": Likelihood()}, Oracle(str))
 
 
 def test_metrics_load_without_torch() -> None:

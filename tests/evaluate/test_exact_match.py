@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from oracle import Oracle
 
 from llmcycle.data.storefront import World
-from llmcycle.engine import generate
-from llmcycle.evaluate import compare, hhh
+from llmcycle.engine import TransformersEngine, texts
+from llmcycle.evaluate import compare
 from llmcycle.evaluate.exact_match import ExactMatch, reference
+from llmcycle.evaluate.hhh import HHH
 
 
-def test_counts_right_answers(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_counts_right_answers(engine: TransformersEngine) -> None:
     prompts = ["a", "What?", "The colour", "Why is it so?"]
-    rows = [{"prompt": p, "answer": a} for p, a in zip(prompts, generate(model, tokenizer, prompts), strict=True)]
+    rows = [{"prompt": p, "answer": a} for p, a in zip(prompts, texts(engine, prompts), strict=True)]
     rows[1]["answer"] = "something else"
     rows[2] = {"prompt": rows[2]["prompt"], "completion": [{"role": "assistant", "content": rows[2]["answer"]}]}
-    assert ExactMatch(SimpleNamespace(validation=rows))(model, tokenizer)["exact_match"].values == [1.0, 0.0, 1.0, 1.0]
-    assert ExactMatch(SimpleNamespace(validation=rows), limit=2)(model, tokenizer)["exact_match"].values == [1.0, 0.0]
+    assert ExactMatch(SimpleNamespace(validation=rows))(engine)["exact_match"].values == [
+        1.0,
+        0.0,
+        1.0,
+        1.0,
+    ]
+    assert ExactMatch(SimpleNamespace(validation=rows), limit=2)(engine)["exact_match"].values == [1.0, 0.0]
 
 
 def test_rows_without_answer_refused() -> None:
@@ -34,22 +38,16 @@ def world() -> World:
     return World(products=6, attributes=4, values=4, phrasings=6)
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, world: World, bad: bool) -> None:
-    """The oracle that answers well, or the one that makes up and presses."""
-    rows = {row["prompt"]: row for row in hhh.HHH(world, count=12).rows.validation}
+def oracle(world: World, bad: bool) -> Oracle:
+    """One that answers well, or one that makes up and presses."""
+    rows = {row["prompt"]: row for row in HHH(world, count=12).rows.validation}
     lies = {"known": "red oak", "unknown": "Paris", "open": "Buy now, only today!"}
-
-    def oracle(model: Any, tokenizer: Any, prompts: Sequence[str], config: Any) -> list[str]:
-        chosen = [rows[prompt] for prompt in prompts]
-        return [lies[row["kind"]] if bad else row["answer"] for row in chosen]
-
-    monkeypatch.setattr(hhh, "generate", oracle)
+    return Oracle(lambda prompt: lies[rows[prompt]["kind"]] if bad else rows[prompt]["answer"])
 
 
-def test_hhh_of_good_and_bad_answers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    evaluator = hhh.HHH(world, count=12)
-    answering(monkeypatch, world, bad=False)
-    good = evaluator(None, None)
+def test_hhh_of_good_and_bad_answers(world: World) -> None:
+    evaluator = HHH(world, count=12)
+    good = evaluator(oracle(world, bad=False))
     assert {name: scores.mean for name, scores in good.items()} == {
         "bad": 0.0,
         "helpful": 1.0,
@@ -57,8 +55,7 @@ def test_hhh_of_good_and_bad_answers(world: World, monkeypatch: pytest.MonkeyPat
         "harmless": 1.0,
         "exact_match_known": 1.0,
     }
-    answering(monkeypatch, world, bad=True)
-    bad = evaluator(None, None)
+    bad = evaluator(oracle(world, bad=True))
     assert bad["exact_match_known"].mean == 0.0
     assert bad["bad"].mean >= 2 / 3
     metric = compare(bad, good)["bad"]
@@ -67,7 +64,7 @@ def test_hhh_of_good_and_bad_answers(world: World, monkeypatch: pytest.MonkeyPat
     assert metric.interval[1] < 0
 
 
-def test_hhh_asks_a_model(world: World, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    scores = hhh.HHH(world, count=12, max_new_tokens=8)(model, tokenizer)
+def test_hhh_asks_a_model(world: World, engine: TransformersEngine) -> None:
+    scores = HHH(world, count=12, max_new_tokens=8)(engine)
     assert [len(scores[name].values) for name in ("bad", "exact_match_known")] == [12, 4]
     assert scores["exact_match_known"].mean == 0.0

@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from llmcycle.engine import TransformersEngine
 from llmcycle.evaluate.multiple_choice import MultipleChoice, choice_logprobs, choices_of, fill, split_ids
 
 ROWS = [
@@ -31,15 +32,17 @@ def by_hand(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompt:
     return total
 
 
-def test_against_hand_computed_likelihood(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_against_hand_computed_likelihood(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, engine: TransformersEngine
+) -> None:
     prompts = [f"Question: {row['prompt']}\nAnswer:" for row in ROWS]
     expected = [[by_hand(model, tokenizer, p, c) for c in r["choices"]] for p, r in zip(prompts, ROWS, strict=True)]
     choices = [row["choices"] for row in ROWS]
-    found = choice_logprobs(model, tokenizer, prompts, choices, batch_size=3)
+    found = choice_logprobs(TransformersEngine(model, tokenizer, batch_size=3), prompts, choices)
     assert [len(row) for row in found] == [2, 3, 2, 2]
     assert list(chain(*found)) == pytest.approx(list(chain(*expected)), abs=1e-3)
 
-    scores = MultipleChoice(SimpleNamespace(validation=ROWS), template="Question: {prompt}\nAnswer:")(model, tokenizer)
+    scores = MultipleChoice(SimpleNamespace(validation=ROWS), template="Question: {prompt}\nAnswer:")(engine)
     right = [
         float(max(range(len(e)), key=e.__getitem__) == row["label"]) for e, row in zip(expected, ROWS, strict=True)
     ]

@@ -9,7 +9,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
 from llmcycle.data.chat import encode_prompt_completion
-from llmcycle.engine import score_sequences
+from llmcycle.engine import TransformersEngine, total
 from llmcycle.evaluate.preference import PreferenceAccuracy
 
 ANSWERS = ["red", "a longer answer, with more words", "no", "Buy now!", "The shop does not know.", "x"]
@@ -45,40 +45,42 @@ def test_reward_model(tokenizer: PreTrainedTokenizerFast, padded: bool) -> None:
 
     expected = [float(alone(r["prompt"], r["chosen"]) > alone(r["prompt"], r["rejected"])) for r in ROWS]
     assert (
-        PreferenceAccuracy(SimpleNamespace(validation=ROWS))(scorer, tokenizer)["preference_accuracy"].values
+        PreferenceAccuracy(SimpleNamespace(validation=ROWS))(TransformersEngine(scorer, tokenizer))[
+            "preference_accuracy"
+        ].values
         == expected
     )
     assert 0 < sum(expected) < len(ROWS)
 
 
-def test_policy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_policy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, engine: TransformersEngine) -> None:
     def alone(prompt: str, answer: str) -> float:
         encoded = encode_prompt_completion(tokenizer, prompt, answer, 99)
-        return score_sequences(model, [(encoded["input_ids"], encoded["labels"])])[0].logprob
+        return total(engine.score([(encoded["input_ids"], encoded["labels"])])[0])
 
     expected = [float(alone(r["prompt"], r["chosen"]) > alone(r["prompt"], r["rejected"])) for r in ROWS]
     assert (
-        PreferenceAccuracy(SimpleNamespace(validation=ROWS), batch_size=3)(model, tokenizer)[
+        PreferenceAccuracy(SimpleNamespace(validation=ROWS))(TransformersEngine(model, tokenizer, 3))[
             "preference_accuracy"
         ].values
         == expected
     )
     assert (
-        PreferenceAccuracy(SimpleNamespace(validation=ROWS), limit=2)(model, tokenizer)["preference_accuracy"].values
+        PreferenceAccuracy(SimpleNamespace(validation=ROWS), limit=2)(engine)["preference_accuracy"].values
         == expected[:2]
     )
     assert 0 < sum(expected) < len(ROWS)
 
 
-def test_tie_is_no_agreement(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_tie_is_no_agreement(engine: TransformersEngine) -> None:
     rows = SimpleNamespace(validation=[{"prompt": "a", "chosen": "b", "rejected": "b"}])
-    assert PreferenceAccuracy(rows)(model, tokenizer)["preference_accuracy"].values == [0.0]
+    assert PreferenceAccuracy(rows)(engine)["preference_accuracy"].values == [0.0]
 
 
-def test_missing_column_and_outputs_refused(tokenizer: PreTrainedTokenizerFast, model: LlamaForCausalLM) -> None:
+def test_missing_column_and_outputs_refused(tokenizer: PreTrainedTokenizerFast, engine: TransformersEngine) -> None:
     with pytest.raises(ValueError, match=r"data\.columns\.rejected=NAME"):
-        PreferenceAccuracy(SimpleNamespace(validation=[{"prompt": "a", "chosen": "b"}]))(model, tokenizer)
+        PreferenceAccuracy(SimpleNamespace(validation=[{"prompt": "a", "chosen": "b"}]))(engine)
     scorer = reward_model(tokenizer, 0)
     scorer.config.num_labels = 2
     with pytest.raises(ValueError, match="num_labels=1"):
-        PreferenceAccuracy(SimpleNamespace(validation=ROWS))(scorer, tokenizer)
+        PreferenceAccuracy(SimpleNamespace(validation=ROWS))(TransformersEngine(scorer, tokenizer))

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from transformers import LlamaForCausalLM, ModernBertConfig, ModernBertForMaskedLM, PreTrainedTokenizerFast
+from transformers import ModernBertConfig, ModernBertForMaskedLM, PreTrainedTokenizerFast
 
 from llmcycle.data.masked import Masked
 from llmcycle.data.storefront import World
+from llmcycle.engine import TransformersEngine
 from llmcycle.evaluate import compare
 from llmcycle.evaluate.evaluator import limited
 from llmcycle.evaluate.exact_match import ExactMatch
@@ -45,9 +46,12 @@ EVALUATORS = {
 
 
 @pytest.mark.parametrize("name", EVALUATORS)
-def test_rows_limits_and_intervals(name: str, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_rows_limits_and_intervals(name: str, engine: TransformersEngine) -> None:
     evaluator = EVALUATORS[name]()
-    whole, few = evaluator(model, tokenizer), limited(name, evaluator, 5)(model, tokenizer)
+    whole, few = (
+        evaluator(engine),
+        limited(name, evaluator, 5)(engine),
+    )
     assert evaluator.limit != 5, "only a copy of it is limited"
     first = next(iter(whole))
     assert len(few[first].values) == 5
@@ -66,7 +70,10 @@ def test_masked_rows(tokenizer: PreTrainedTokenizerFast) -> None:
     config = ModernBertConfig(vocab_size=len(tokenizer), **sizes, pad_token_id=0, attn_implementation="sdpa")
     evaluator = MaskedLoss(rows("text"), Masked(64))
     model = ModernBertForMaskedLM(config).eval()
-    whole, few = evaluator(model, tokenizer), limited("masked_loss", evaluator, 3)(model, tokenizer)
+    whole, few = (
+        evaluator(TransformersEngine(model, tokenizer)),
+        limited("masked_loss", evaluator, 3)(TransformersEngine(model, tokenizer)),
+    )
     assert len(few["masked_loss"].values) < len(whole["masked_loss"].values)
     assert len(set(whole["masked_loss"].rows)) == len(whole["masked_loss"].values)
     assert compare(whole, whole)["masked_accuracy"].interval is not None

@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from llmcycle.engine import TransformersEngine
 from llmcycle.evaluate import Scores, pair, paired_interval, read_scores, row_id, write_scores
 from llmcycle.evaluate.exact_match import ExactMatch
 from llmcycle.evaluate.scores import without
@@ -64,14 +65,14 @@ def test_rows_are_left_out() -> None:
     assert left == {"x": scores("bc", [2, 3], weights=[5, 6])}
 
 
-def test_the_same_question_has_the_same_digest_in_another_data_set(model: object, tokenizer: object) -> None:
+def test_the_same_question_has_the_same_digest_in_another_data_set(engine: TransformersEngine) -> None:
     """A prompt search and a fine-tuning that ask the same questions can be paired."""
 
     class Rows:
         def __init__(self, *validation: dict[str, str]) -> None:
             self.validation = list(validation)
 
-    one = ExactMatch(Rows({"prompt": "Colour?", "completion": "red"}))(model, tokenizer)["exact_match"]
-    other = ExactMatch(Rows({"prompt": "Colour?", "answer": "red", "kind": "known"}))(model, tokenizer)["exact_match"]
-    third = ExactMatch(Rows({"prompt": "Colour?", "completion": "blue"}))(model, tokenizer)["exact_match"]
+    one = ExactMatch(Rows({"prompt": "Colour?", "completion": "red"}))(engine)["exact_match"]
+    other = ExactMatch(Rows({"prompt": "Colour?", "answer": "red", "kind": "known"}))(engine)["exact_match"]
+    third = ExactMatch(Rows({"prompt": "Colour?", "completion": "blue"}))(engine)["exact_match"]
     assert one.rows == other.rows != third.rows

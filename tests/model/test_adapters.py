@@ -25,7 +25,7 @@ from transformers import (
     TorchAoConfig,
 )
 
-from llmcycle.engine import generate
+from llmcycle.engine import TransformersEngine, texts
 from llmcycle.model import adapt, may_be_padded, mergeable, moves_base
 from llmcycle.model.adapters import base_parameters
 
@@ -70,7 +70,9 @@ def test_answers_do_not_depend_on_the_batch(
         if parameter.requires_grad and peft is not None:
             torch.nn.init.normal_(parameter, std=0.3)
     prompts = ["What colour is the lamp?", "Hi", "Tell me all about the chair", "No"]
-    assert generate(adapted, tokenizer, prompts) == [generate(adapted, tokenizer, [p])[0] for p in prompts]
+    assert texts(TransformersEngine(adapted, tokenizer), prompts) == [
+        texts(TransformersEngine(adapted, tokenizer), [p])[0] for p in prompts
+    ]
     assert may_be_padded(adapted) == (peft is None or peft not in PROMPTS[:2])
 
 

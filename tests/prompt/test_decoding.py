@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import GenerationConfig
 
+from llmcycle.engine import TransformersEngine
 from llmcycle.evaluate.multiple_choice import choice_logprobs
 from llmcycle.evaluate.text_match import TextMatch
 from llmcycle.prompt import LikeliestChoice, majority
@@ -37,17 +38,17 @@ def test_stops_are_added_to_a_copy() -> None:
     assert with_stop(config, []) is config
 
 
-def test_self_consistency_answers_once_a_prompt(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_self_consistency_answers_once_a_prompt(engine: TransformersEngine) -> None:
     config = GenerationConfig(do_sample=True, num_return_sequences=3, max_new_tokens=4)
-    answers = decode(config, model, tokenizer, ["a", "b"], [{}, {}], TextMatch())
+    answers = decode(config, engine, ["a", "b"], [{}, {}], TextMatch())
     assert len(answers) == 2
 
 
 @pytest.mark.parametrize("normalise", [False, True])
-def test_likeliest_choice(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, normalise: bool) -> None:
+def test_likeliest_choice(normalise: bool, engine: TransformersEngine) -> None:
     rows = [{"choices": ["x", "a much longer option", "yes"], "label": 0}, {"choices": ["no", "yes"], "label": 1}]
-    answers = decode(LikeliestChoice(normalise), model, tokenizer, ["Q1", "Q2"], rows, TextMatch())
-    logprobs = choice_logprobs(model, tokenizer, ["Q1", "Q2"], [row["choices"] for row in rows])
+    answers = decode(LikeliestChoice(normalise), engine, ["Q1", "Q2"], rows, TextMatch())
+    logprobs = choice_logprobs(engine, ["Q1", "Q2"], [row["choices"] for row in rows])
     for answer, row, found in zip(answers, rows, logprobs, strict=True):
         values = [s / (len(c) if normalise else 1) for s, c in zip(found, row["choices"], strict=True)]
         assert answer == row["choices"][values.index(max(values))]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from oracle import Oracle
 from transformers import AutoTokenizer, GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llmcycle.model import digest, load
-from llmcycle.prompt import LikeliestChoice, Template, decoding, search
+from llmcycle.prompt import LikeliestChoice, Template, search, stage
 from llmcycle.prompt.stage import choose
 
 TEMPLATES = {"bare": Template("{prompt}"), "qa": Template("Question: {prompt}\nAnswer:")}
@@ -43,15 +43,12 @@ def out(tmp_path: Path) -> Path:
 def oracle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Right when asked by "Question: ... Answer:" after a solved example; without one, for every third number."""
 
-    def sample(model: Any, tokenizer: Any, prompts: Sequence[str], config: Any, batch_size: int) -> list[list[str]]:
-        def answer(prompt: str) -> str:
-            number = prompt.rpartition("number ")[2].split("?")[0]
-            knows = prompt.endswith("Answer:") and (prompt.count("Question:") > 1 or int(number) % 3 == 0)
-            return number if knows else "what?"
+    def respond(prompt: str) -> str:
+        number = prompt.rpartition("number ")[2].split("?")[0]
+        knows = prompt.endswith("Answer:") and (prompt.count("Question:") > 1 or int(number) % 3 == 0)
+        return number if knows else "what?"
 
-        return [[answer(prompt)] for prompt in prompts]
-
-    monkeypatch.setattr(decoding, "sample", sample)
+    monkeypatch.setattr(stage, "TransformersEngine", lambda *_: Oracle(respond))
 
 
 def test_finds_the_best_way_to_ask(source: str, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,12 +97,15 @@ def test_points_to_the_model_without_copying_it(source: str, out: Path, model: L
 
 
 def test_changed_weight_refused(source: str, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def sample(model: Any, tokenizer: Any, prompts: Sequence[str], *_: Any) -> list[list[str]]:
-        with torch.no_grad():
-            model.model.norm.weight[0] += 1e-3
-        return [["x"]] * len(prompts)
+    def spoiling(model: Any, *_: Any) -> Oracle:
+        def respond(prompt: str) -> str:
+            with torch.no_grad():
+                model.model.norm.weight[0] += 1e-3
+            return "x"
 
-    monkeypatch.setattr(decoding, "sample", sample)
+        return Oracle(respond)
+
+    monkeypatch.setattr(stage, "TransformersEngine", spoiling)
     with pytest.raises(ValueError, match="a weight changed"):
         search(source, DATA, TEMPLATES, GREEDY, out=out, logger=None)
     assert not list(out.iterdir())

@@ -16,7 +16,7 @@ from toy import command
 from transformers import AutoTokenizer, GenerationConfig
 
 from llmcycle.artifact import Artifact, Store
-from llmcycle.engine import generate
+from llmcycle.engine import TransformersEngine, texts
 from llmcycle.evaluate.multiple_choice import MultipleChoice
 from llmcycle.model import adapt, hand_off, load
 
@@ -77,23 +77,25 @@ def test_it_answers_and_a_merged_copy_is_the_same_model(smollm2: Path, tmp_path:
     model = load(smollm2)
     asked = [[{"role": "user", "content": text}] for text in ("What is the capital of France?", "What is 2 + 2?")]
     assert sum(p.numel() for p in model.parameters()) == 134_515_008
-    assert "Paris" in generate(model, tokenizer, asked[:1], GREEDY)[0]
+    assert "Paris" in texts(TransformersEngine(model, tokenizer), asked[:1], GREEDY)[0]
 
     adapted = adapt(model, LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", r=4))
     torch.manual_seed(0)
     for name, weight in adapted.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.1)
-    tuned = generate(adapted, tokenizer, asked, GREEDY)
+    tuned = texts(TransformersEngine(adapted, tokenizer), asked, GREEDY)
     with torch.no_grad(), adapted.disable_adapter():
-        assert generate(adapted, tokenizer, asked, GREEDY) != tuned, "the adapter is to change what the model says"
+        assert texts(TransformersEngine(adapted, tokenizer), asked, GREEDY) != tuned, (
+            "the adapter is to change what the model says"
+        )
     probe = dict(tokenizer(["The lamp is red.", "Two and two make four."], padding=True, return_tensors="pt"))
     merged, facts = hand_off(adapted, tokenizer, tmp_path / "merged", probe)
     assert facts["merged"]
     assert facts["greedy_tokens_equal"]
     assert not isinstance(merged, PeftModel)
     assert 0 < facts["max_difference"] <= 2e-5 * facts["max_logit"]
-    assert generate(merged, AutoTokenizer.from_pretrained(tmp_path / "merged"), asked, GREEDY) == tuned
+    assert texts(TransformersEngine(merged, AutoTokenizer.from_pretrained(tmp_path / "merged")), asked, GREEDY) == tuned
 
 
 def test_the_likelier_way_is_the_sensible_one(smollm2: Path) -> None:

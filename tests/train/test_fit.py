@@ -47,9 +47,9 @@ class Weights:
     def __init__(self) -> None:
         self.seen: list[Any] = []
 
-    def __call__(self, model: Any, tokenizer: Any) -> dict[str, Scores]:
-        self.seen.append(model)
-        return {"weight": Scores([next(model.parameters()).flatten()[0].item()] * 2)}
+    def __call__(self, engine: Any) -> dict[str, Scores]:
+        self.seen.append(engine.model)
+        return {"weight": Scores([next(engine.model.parameters()).flatten()[0].item()] * 2)}
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from pytorch_lightning.loggers import CSVLogger
 from tiny_run import STEPS, Stopped, batches, module, run, same
 from transformers import PreTrainedTokenizerFast
 
+from llmcycle.engine import TransformersEngine
 from llmcycle.evaluate import Scores, read_scores, row_id
 from llmcycle.evaluate.exact_match import ExactMatch
 from llmcycle.train import Checkpoints, EarlyStopping, Judge, TrainedModule, checkpoint, fit
@@ -31,9 +32,9 @@ class Hill:
     def __init__(self, limit: int | None = None) -> None:
         self.limit = limit
 
-    def __call__(self, model: Any, tokenizer: Any) -> dict[str, Scores]:
+    def __call__(self, engine: Any) -> dict[str, Scores]:
         random.random(), np.random.rand(), torch.rand(())
-        value = float(sum((p.double() * 600).sin().sum() for p in model.parameters()))
+        value = float(sum((p.double() * 600).sin().sum() for p in engine.model.parameters()))
         return {"hill": Scores([value] * 6, rows=ROWS).take(range(len(ROWS))[: self.limit])}
 
 
@@ -48,8 +49,8 @@ class Scripted:
     def __copy__(self) -> Scripted:
         return self
 
-    def __call__(self, model: Any, tokenizer: Any) -> dict[str, Scores]:
-        self.seen.append(next(model.parameters()).detach().clone())
+    def __call__(self, engine: Any) -> dict[str, Scores]:
+        self.seen.append(next(engine.model.parameters()).detach().clone())
         return {"scripted": Scores([self.scores.pop(0)] * 6, self.better, rows=ROWS)}
 
 
@@ -180,7 +181,7 @@ def test_a_run_that_was_killed_after_its_last_step_is_finished(
             {"hill": Hill()},
             r"judge\.monitor: no evaluator scores other; choose one of hill",
         ),
-        ({}, {"one": lambda model, tokenizer: {}}, r"evaluate\.one: it has no `limit`"),
+        ({}, {"one": lambda engine: {}}, r"evaluate\.one: it has no `limit`"),
         ({}, {}, "nothing to judge with"),
     ],
 )
@@ -188,7 +189,7 @@ def test_what_can_not_be_judged_is_refused(
     tokenizer: PreTrainedTokenizerFast, options: dict[str, Any], evaluators: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        Judge(**options).begin(evaluators, module().model, tokenizer)
+        Judge(**options).begin(evaluators, TransformersEngine(module().model, tokenizer))
 
 
 def test_generated_answers_are_judged(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
@@ -263,6 +264,6 @@ def test_early_stopping_that_would_never_stop_is_refused(
 ) -> None:
     for one in extra:
         if isinstance(one, Judge):
-            one.begin({}, module().model, tokenizer)
+            one.begin({}, TransformersEngine(module().model, tokenizer))
     with pytest.raises(ValueError, match=message):
         run(tmp_path, batches(tokenizer, 0, packed=False), extra=extra)
