@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from llmcycle.artifact import Artifact, CorruptArtifact, environment, git_state, identify, tree
 from llmcycle.config import identity, render, stages
+from llmcycle.config.stages import Stage
 from llmcycle.report import RunFacts, StageRecord, print_plan, print_table, write_report
 from llmcycle.report.numbers import duration, number
 from llmcycle.run import Context, Planned, plan, run_stage
@@ -37,13 +38,13 @@ def execute(root: DictConfig, arguments: list[str]) -> Outcome:
     context = here(arguments)
     planned = prepare(root, context)
     print_plan(
-        [(p.key or p.name, p.method, p.existing is not None, p.identity[:12]) for p in planned],
+        [(p.stage.label, p.method, p.existing is not None, p.identity[:12]) for p in planned],
         str(context.folder),
         estimate=estimate(root, planned),
     )
     records: list[StageRecord] = []
     for one in planned:
-        records.append(attempt(root, one, context))
+        records.append(attempt(one, context))
         if records[-1].error is not None:
             break
         link(context.folder / records[-1].name, Path(records[-1].folder))
@@ -60,20 +61,19 @@ def prepare(root: DictConfig, context: Context) -> list[Planned]:
     takes one away, not even between the moment when a stage has left it and the next stage's turn."""
     store = identity.store(root)
     with store.referring():
-        planned = [plan(root, name, context) for name in stages.names(root)]
-        made = {store.folder(one.name, one.identity): one.key or one.name for one in planned}
+        planned = [plan(stage, context) for stage in stages.of(root)]
+        made = {store.folder(one.stage.title, one.identity): one.stage.label for one in planned}
         for folder, name in made.items():
             link(context.folder / name, folder)
-        for folder in {found.folder for one in planned for found in sources(root, one.key)} - made.keys():
+        for folder in {source.folder for one in planned for source in sources(one.stage)} - made.keys():
             link(context.folder / "inputs" / folder.name, folder)
     return planned
 
 
-def sources(root: DictConfig, name: str) -> list[Artifact]:
+def sources(stage: Stage) -> list[Artifact]:
     """The artifacts among a stage's inputs that are there already."""
-    given = stages.node(root, name).inputs
-    found = [identity.store(root).find(str(given[key])) for key in given]
-    return [artifact for artifact in found if artifact is not None]
+    artifacts = [identity.store(stage.root).find(str(stage.node.inputs[key])) for key in stage.inputs]
+    return [artifact for artifact in artifacts if artifact is not None]
 
 
 def estimate(root: DictConfig, planned: list[Planned]) -> str:
@@ -100,7 +100,7 @@ def manifests(root: DictConfig) -> list[dict[str, Any]]:
 
 def latest(earlier: list[dict[str, Any]], one: Planned) -> dict[str, Any] | None:
     """The last artifact of a stage's name, of the same method if there is one."""
-    alike = [manifest for manifest in earlier if manifest["name"] == one.name]
+    alike = [manifest for manifest in earlier if manifest["name"] == one.stage.title]
     return max(alike, key=lambda manifest: (manifest["method"] == one.method, manifest["created"]), default=None)
 
 
@@ -127,20 +127,19 @@ def label(sweep: Path, overrides: list[str]) -> str:
     return " ".join(one for one in overrides if one not in typed)
 
 
-def attempt(root: DictConfig, planned: Planned, context: Context) -> StageRecord:
+def attempt(planned: Planned, context: Context) -> StageRecord:
     """Run one stage; a failure becomes a record with its reason, and its traceback goes to the run's log."""
+    name = planned.stage.label
     try:
-        return run_stage(
-            root, planned, context, lambda: print(f"{planned.name}: another process is making it, waiting")
-        )
+        return run_stage(planned, context, lambda: print(f"{name}: another process is making it, waiting"))
     except Exception as error:
-        log.exception("%s failed", planned.key or planned.name)
+        log.exception("%s failed", name)
         reason = str(error) or type(error).__name__
         reason = reason if isinstance(error, ValueError) else f"{type(error).__name__}: {reason}"
-        print(render(ValueError(f"{planned.key or planned.name}: {reason}")), file=sys.stderr)
+        print(render(ValueError(f"{name}: {reason}")), file=sys.stderr)
         if not isinstance(error, ValueError):
             print(f"  the traceback is in {context.folder}", file=sys.stderr)
-        return StageRecord(planned.key or planned.name, planned.method, error=reason)
+        return StageRecord(name, planned.method, error=reason)
 
 
 def link(place: Path, artifact: Path) -> None:

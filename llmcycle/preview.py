@@ -8,6 +8,7 @@ from omegaconf import DictConfig, open_dict
 
 from llmcycle.config import check, compose, identity, locate, stages
 from llmcycle.config.errors import ConfigError, choose
+from llmcycle.config.stages import Stage, sibling
 from llmcycle.run import build_part
 
 
@@ -18,8 +19,8 @@ def preview(recipe: str, overrides: Sequence[str], rows: int, stage: str | None)
         ConfigError: the recipe is wrong, has no data to train on, or a part of it that is not made yet.
     """
     root = compose(locate(recipe), overrides)
-    name = chosen(root, stage)
-    refuse_unmade(root, name, recipe)
+    shown = chosen(root, stage)
+    refuse_unmade(shown, recipe)
     check(root)
     from rich.console import Console
 
@@ -27,12 +28,12 @@ def preview(recipe: str, overrides: Sequence[str], rows: int, stage: str | None)
     from llmcycle.data.batches import Batches
     from llmcycle.data.preview import show
 
-    node = stages.node(root, name).batches
+    node = shown.node.batches
     allow, packed = list(node.get("allow") or ()), bool(node.get("pack"))
     with open_dict(node):
         if "allow" in node:  # everything is shown, and what would be refused is said
             node.allow, node.pack = list(RULES), False
-    batches = build_part(root, name, "batches")
+    batches = build_part(shown, "batches")
     if not isinstance(batches, Batches):
         raise ConfigError("data", "a corpus that is streamed is not held to be shown", "batches=default")
     if show(batches, Console(), rows, packed, allow):
@@ -40,24 +41,24 @@ def preview(recipe: str, overrides: Sequence[str], rows: int, stage: str | None)
     raise ValueError(report([finding for finding in batches.findings if finding.rule not in allow]))
 
 
-def chosen(root: DictConfig, stage: str | None) -> str:
+def chosen(root: DictConfig, name: str | None) -> Stage:
     """The stage to show: the only one that trains, or the one that is named."""
-    known = [name for name in stages.names(root) if stages.node(root, name).get("batches")]
+    known = {stage.name: stage for stage in stages.of(root) if stage.node.get("batches")}
     if not known:
         raise ConfigError("batches", "no stage of this recipe trains on data", "llmcycle data finetune")
-    if stage is None and len(known) == 1:
-        return known[0]
-    if stage not in known:
-        reason = "there are several stages that train" if stage is None else f"`{stage}` is no stage that trains"
-        raise ConfigError("--stage", reason, choose(stage or "", known))
-    return stage
+    if name is None and len(known) == 1:
+        return next(iter(known.values()))
+    if name is None or name not in known:
+        reason = "there are several stages that train" if name is None else f"`{name}` is no stage that trains"
+        raise ConfigError("--stage", reason, choose(name or "", known))
+    return known[name]
 
 
-def refuse_unmade(root: DictConfig, name: str, recipe: str) -> None:
+def refuse_unmade(stage: Stage, recipe: str) -> None:
     """An input that an earlier stage has yet to make can't be read."""
-    for key, value in identity.raw_inputs(root, name).items():
-        other = identity.sibling(value)
-        if other is not None and identity.store(root).find(str(stages.node(root, name).inputs[key])) is None:
-            where = ".".join(part for part in (name, "inputs", key) if part)
+    for key, value in stage.inputs.items():
+        other = sibling(value)
+        if other is not None and identity.store(stage.root).find(str(stage.node.inputs[key])) is None:
+            where = stage.dot("inputs", key)
             reason = f"its tokenizer is that of the artifact of `{other}`, which is not in the store yet"
             raise ConfigError(where, reason, f"llmcycle {recipe} first, or {where}=FOLDER")

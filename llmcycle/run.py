@@ -16,20 +16,17 @@ from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, open_dict
+from omegaconf import open_dict
 
 from llmcycle.artifact import Artifact, Draft, digest_path, environment, git_state
-from llmcycle.config import identity, recipe, stages
+from llmcycle.config import identity, recipe
 from llmcycle.config.allow import allowed
+from llmcycle.config.stages import Stage, plain
 from llmcycle.evaluate.metric import Metric, Metrics
 from llmcycle.peak_memory import peak_memory, reset_peak_memory
 from llmcycle.processes import Job, processes, run_apart
 from llmcycle.report import StageRecord, read_metrics
 from llmcycle.tracking import close_logger, open_logger
-
-# The options that say what a stage did, the most telling first: a method for the table.
-TELLING = ("quant", "loss", "reward", "peft", "prompt", "model", "stage")
-
 
 RECIPE = "recipe.yaml"
 
@@ -39,15 +36,13 @@ class Planned:
     """A stage that this run will make or find.
 
     Args:
-        key: where it stands in the recipe; "" when the recipe is this one stage.
-        name: what it is called in the store.
+        stage: its place in the recipe.
         method: the option that says most about it.
         identity: its full id.
         existing: its artifact, if the store has it.
     """
 
-    key: str
-    name: str
+    stage: Stage
     method: str
     identity: str
     existing: Artifact | None
@@ -76,41 +71,30 @@ class Context:
     sweep: Path | None = None
 
 
-def plan(root: DictConfig, name: str, context: Context) -> Planned:
-    """What stage `name` will be called, and whether it is there already."""
-    node = stages.node(root, name)
-    full = identity.stage_id(root, name)
-    store = identity.store(root)
-    existing = None if context.force else store.find(store.folder(str(node.name), full))
-    return Planned(name, str(node.name), method(node, name, context.choices), full, existing)
+def plan(stage: Stage, context: Context) -> Planned:
+    """What the stage's artifact will be called, and whether it is there already."""
+    full = identity.stage_id(stage)
+    store = identity.store(stage.root)
+    existing = None if context.force else store.find(store.folder(stage.title, full))
+    return Planned(stage, stage.method(context.choices), full, existing)
 
 
-def method(node: DictConfig, name: str, choices: dict[str, str]) -> str:
-    """The most telling option of a stage; of a recipe without options, the class it builds."""
-    for group in TELLING:
-        choice = choices.get(f"{group}@{name}.{group}" if name else group)
-        if choice is not None and (node.get(group) or choice == "none"):
-            return {"none": "full"}.get(choice, choice)
-        if choice is None and node.get(group) and "_target_" in node[group]:
-            return str(node[group]["_target_"]).rpartition(".")[2].removesuffix("Config").lower()
-    return ""
-
-
-def run_stage(root: DictConfig, planned: Planned, context: Context, on_wait: Callable[[], None]) -> StageRecord:
+def run_stage(planned: Planned, context: Context, on_wait: Callable[[], None]) -> StageRecord:
     """Make the stage's artifact, or find it made.
 
     Raises:
         Exception: whatever the stage raises; then nothing is left in the store.
     """
     if planned.existing is not None:
-        return found(planned, planned.existing)
-    with identity.store(root).write(planned.name, planned.identity, on_wait=on_wait, replace=context.force) as draft:
+        return up_to_date(planned, planned.existing)
+    store, title = identity.store(planned.stage.root), planned.stage.title
+    with store.write(title, planned.identity, on_wait=on_wait, replace=context.force) as draft:
         if draft.existing is not None:
-            return found(planned, draft.existing)
-        return make(root, planned, context, draft)
+            return up_to_date(planned, draft.existing)
+        return make(planned, context, draft)
 
 
-def found(planned: Planned, artifact: Artifact) -> StageRecord:
+def up_to_date(planned: Planned, artifact: Artifact) -> StageRecord:
     """The record of a stage that is up to date."""
     artifact.verify()
     return record(planned, artifact, skipped=True)
@@ -120,7 +104,7 @@ def record(planned: Planned, artifact: Artifact, skipped: bool, seconds: float =
     """What the report says of an artifact."""
     metrics = read_metrics(artifact.metrics)
     return StageRecord(
-        name=planned.key or planned.name,
+        name=planned.stage.label,
         method=planned.method,
         artifact_id=artifact.id,
         folder=str(artifact.folder),
@@ -150,43 +134,43 @@ def memory(folder: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text("utf-8")) if path.exists() else []
 
 
-def make(root: DictConfig, planned: Planned, context: Context, draft: Draft) -> StageRecord:
+def make(planned: Planned, context: Context, draft: Draft) -> StageRecord:
     """Do the stage's work, and commit what it wrote."""
     started = time.perf_counter()
-    written = recipe.written(root, planned.key)
-    (draft.folder / RECIPE).write_text(recipe.text(root, planned.key), "utf-8")
-    unfinished = identity.store(root).unfinished(planned.identity)
+    stage = planned.stage
+    written = recipe.written(stage)
+    (draft.folder / RECIPE).write_text(recipe.text(stage), "utf-8")
+    unfinished = identity.store(stage.root).unfinished(planned.identity)
     if context.force:
         shutil.rmtree(unfinished, ignore_errors=True)
-    count = processes(stages.node(root, planned.key))
-    with tracked(root, planned, context, written, open_now=count == 1) as kept:
+    count = processes(stage.node)
+    with tracked(stage, context, written, open_now=count == 1) as tracker:
         if count == 1:
-            metrics = do_here(root, planned, draft, unfinished, kept.logger)
+            metrics = do_here(stage, draft, unfinished, tracker.logger)
         else:
-            metrics = do_apart(root, planned, context, draft, unfinished, count)
+            metrics = do_apart(planned, context, draft, unfinished, count)
         gc.collect()
         seconds = time.perf_counter() - started
-        artifact = draft.commit(manifest(root, planned, context, written, metrics) | {"seconds": round(seconds, 2)})
+        artifact = draft.commit(manifest(planned, context, written, metrics) | {"seconds": round(seconds, 2)})
         shutil.rmtree(unfinished, ignore_errors=True)
-        kept.metrics, kept.facts = metrics, {"id": artifact.id, "name": artifact.name, "inputs": artifact.inputs}
+        tracker.metrics, tracker.facts = metrics, {"id": artifact.id, "name": artifact.name, "inputs": artifact.inputs}
     return record(planned, artifact, skipped=False, seconds=seconds)
 
 
-def do_here(root: DictConfig, planned: Planned, draft: Draft, unfinished: Path, logger: Any) -> Metrics:
+def do_here(stage: Stage, draft: Draft, unfinished: Path, logger: Any) -> Metrics:
     """Build the stage's parts and call it in this process."""
     from pytorch_lightning import seed_everything
 
     reset_peak_memory()
-    seed_everything(int(stages.node(root, planned.key).seed), workers=True, verbose=False)
-    metrics = call(build(root, planned.key), draft.folder, logger, unfinished)
+    seed_everything(int(stage.node.seed), workers=True, verbose=False)
+    metrics = call(build(stage), draft.folder, logger, unfinished)
     return metrics | {"peak_memory": Metric(peak_memory(), unit="bytes", better="lower")}
 
 
-def do_apart(
-    root: DictConfig, planned: Planned, context: Context, draft: Draft, unfinished: Path, count: int
-) -> Metrics:
+def do_apart(planned: Planned, context: Context, draft: Draft, unfinished: Path, count: int) -> Metrics:
     """The same in `count` processes."""
-    inputs = {key: origin(root, planned.key, key) for key in stages.node(root, planned.key).inputs}
+    stage = planned.stage
+    inputs = {key: origin(stage, key) for key in stage.inputs}
     with TemporaryDirectory(prefix="llmcycle-") as folder:
         job = Job(
             recipe=str((draft.folder / RECIPE).resolve()),
@@ -194,13 +178,13 @@ def do_apart(
             checkpoints=str(unfinished),
             result=str(Path(folder) / "metrics.json"),
             logger={
-                **logger_arguments(planned, context, recipe.written(root, planned.key)),
-                "folder": str(logs(planned, context)),
+                **logger_arguments(stage, context, recipe.written(stage)),
+                "folder": str(logs(stage, context)),
             },
-            facts={"id": planned.identity[:12], "name": planned.name, "inputs": inputs},
+            facts={"id": planned.identity[:12], "name": stage.title, "inputs": inputs},
             allowed=sorted(allowed()),
         )
-        return run_apart(job, count, Path(folder) / "job.json", str(root.outputs))
+        return run_apart(job, count, Path(folder) / "job.json", str(stage.root.outputs))
 
 
 def call(stage: Callable[..., Metrics], out: Path, logger: Any, checkpoints: Path) -> Metrics:
@@ -209,19 +193,18 @@ def call(stage: Callable[..., Metrics], out: Path, logger: Any, checkpoints: Pat
     return stage(out=out, logger=logger, **resumable)
 
 
-def build(root: DictConfig, name: str) -> Callable[..., Metrics]:
+def build(stage: Stage) -> Callable[..., Metrics]:
     """The stage with all of its parts, waiting for `out` and `logger`."""
-    return build_part(root, name, "stage", _partial_=True)  # type: ignore[no-any-return]
+    return build_part(stage, "stage", _partial_=True)  # type: ignore[no-any-return]
 
 
-def build_part(root: DictConfig, name: str, part: str, **options: Any) -> Any:
+def build_part(stage: Stage, part: str, **options: Any) -> Any:
     """One part of a stage with all that it refers to. Inputs become folders here."""
-    copy = root.copy()
-    node = stages.node(copy, name)
-    store = identity.store(root)
-    resolved = {key: str(stages.node(root, name).inputs[key]) for key in node.inputs}
+    store = identity.store(stage.root)
+    values = {key: str(stage.node.inputs[key]) for key in stage.inputs}
+    node = Stage(stage.root.copy(), stage.name).node
     with open_dict(node):
-        node.inputs = {key: str(a.folder) if (a := store.find(value)) else value for key, value in resolved.items()}
+        node.inputs = {key: str(a.folder) if (a := store.find(value)) else value for key, value in values.items()}
     try:
         return instantiate(node[part], _convert_="all", **options)
     except InstantiationException as error:
@@ -238,44 +221,40 @@ class Tracked:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def logs(planned: Planned, context: Context) -> Path:
+def logs(stage: Stage, context: Context) -> Path:
     """Where a stage's logger may write."""
-    return context.folder / "logs" / (planned.key or planned.name)
+    return context.folder / "logs" / stage.label
 
 
-def logger_arguments(planned: Planned, context: Context, config: dict[str, Any]) -> dict[str, Any]:
+def logger_arguments(stage: Stage, context: Context, config: dict[str, Any]) -> dict[str, Any]:
     """What a stage's logger is told of the run."""
-    names = {"group": context.group, "job_type": planned.name, "run_name": context.label or planned.name}
+    names = {"group": context.group, "job_type": stage.title, "run_name": context.label or stage.title}
     return {**names, "config": config}
 
 
 @contextmanager
-def tracked(
-    root: DictConfig, planned: Planned, context: Context, config: dict[str, Any], *, open_now: bool
-) -> Iterator[Tracked]:
+def tracked(stage: Stage, context: Context, config: dict[str, Any], *, open_now: bool) -> Iterator[Tracked]:
     """The run's logger for one stage, closed whatever happens, so that the next stage gets one of its own.
 
     A stage of several processes opens it in the first of them: then `open_now` is false.
     """
-    node = stages.node(root, planned.key).get("logger") if open_now else None
-    arguments = logger_arguments(planned, context, config)
-    logger = open_logger(stages.plain(node) if node else None, folder=logs(planned, context), **arguments)
-    kept = Tracked(logger)
+    node = stage.node.get("logger") if open_now else None
+    arguments = logger_arguments(stage, context, config)
+    logger = open_logger(plain(node) if node else None, folder=logs(stage, context), **arguments)
+    tracker = Tracked(logger)
     try:
-        yield kept
+        yield tracker
     finally:
-        close_logger(logger, kept.metrics, kept.facts)
+        close_logger(logger, tracker.metrics, tracker.facts)
 
 
-def manifest(
-    root: DictConfig, planned: Planned, context: Context, written: dict[str, Any], metrics: Metrics
-) -> dict[str, Any]:
+def manifest(planned: Planned, context: Context, written: dict[str, Any], metrics: Metrics) -> dict[str, Any]:
     """What the artifact says of itself beside its files."""
     return {
         "method": planned.method,
         "config": written,
         "seed": written["seed"],
-        "inputs": {key: origin(root, planned.key, key) for key in written["inputs"]},
+        "inputs": {key: origin(planned.stage, key) for key in written["inputs"]},
         "data": {
             key: {"path": str(path), "digest": digest_path(path)} for key, path in identity.content(written.get("data"))
         },
@@ -286,10 +265,10 @@ def manifest(
     }
 
 
-def origin(root: DictConfig, name: str, key: str) -> dict[str, str]:
+def origin(stage: Stage, key: str) -> dict[str, str]:
     """Where an input came from: an artifact's id, local content by digest, or a Hub name."""
-    value = str(stages.node(root, name).inputs[key])
-    kind, _, rest = identity.input_token(root, name, key, identity.raw_inputs(root, name)[key]).partition(":")
+    value = str(stage.node.inputs[key])
+    kind, _, rest = identity.input_token(stage, key).partition(":")
     if kind == "artifact":
         return {"id": rest}
     return {"hub": value} if kind == "hub" else {"digest": f"{kind}:{rest}", "path": value}

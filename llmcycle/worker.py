@@ -12,6 +12,7 @@ from pytorch_lightning import seed_everything
 
 from llmcycle.config import compose, locate, render, stages
 from llmcycle.config.allow import allow
+from llmcycle.config.stages import Stage
 from llmcycle.evaluate.metric import Metric, Metrics
 from llmcycle.peak_memory import peak_memory, reset_peak_memory
 from llmcycle.processes import Job
@@ -26,14 +27,15 @@ def work(job: Job) -> None:
     for name in job.allowed:
         allow(name)
     root = compose(locate(job.recipe), [])
-    seed_everything(int(root.seed), workers=True, verbose=False)
+    stage = Stage(root)
+    seed_everything(int(stage.node.seed), workers=True, verbose=False)
     first = os.environ["RANK"] == "0"
     reset_peak_memory()
-    node = root.get("logger") if first else None
+    node = stage.node.get("logger") if first else None
     logger = open_logger(stages.plain(node) if node else None, **{**job.logger, "folder": Path(job.logger["folder"])})
     metrics: Metrics = {}
     try:
-        metrics = call(build(root, ""), Path(job.out), logger, Path(job.checkpoints))
+        metrics = call(build(stage), Path(job.out), logger, Path(job.checkpoints))
     finally:
         close_logger(logger, metrics, job.facts if metrics else {})
     if first:

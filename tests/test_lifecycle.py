@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from toy import artifacts, command
 
+import llmcycle
 from llmcycle.artifact import Artifact, Draft
 from llmcycle.report import StageRecord
 from llmcycle.run import run_stage
@@ -79,9 +80,9 @@ def test_gc_beside_a_run_takes_nothing_that_it_made_or_will_need(toys: Path, mon
 
     def find(*arguments: Any) -> StageRecord:
         collect()
-        return found(*arguments)
+        return run(*arguments)
 
-    found = run_stage
+    run = run_stage
     monkeypatch.setattr("llmcycle.lifecycle.run_stage", find)
     shutil.rmtree("outputs/toy")  # so that nothing but the run to come refers to them
     assert command("recipes/toy.yaml") == 0
@@ -125,7 +126,8 @@ def test_a_failed_stage_leaves_nothing_and_the_next_run_goes_on(
 
 
 def test_a_killed_run_goes_on_where_it_was(toys: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "TOY_SLEEP": "60"}
+    here, source = Path(__file__).parent, Path(llmcycle.__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{source}", "TOY_SLEEP": "60"}
     run = [sys.executable, "-m", "llmcycle.cli", "recipes/toy.yaml", "--allow", "toy"]
     subprocess.run([*run, "lifecycle=[first]"], env=environment | {"TOY_SLEEP": "0"}, check=True, capture_output=True)
     process = subprocess.Popen(run, env=environment, stdout=subprocess.DEVNULL)

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig
-
 from . import identity, stages
 from .errors import ConfigError
 from .schema import PARTS
+from .stages import Stage, sibling
 
 # Methods of peft 0.21 by their config class: virtual tokens are no weights, and what depends on the input or on the
 # task is no constant that could be added to them. All others merge.
@@ -45,43 +44,39 @@ class Adapter(NamedTuple):
     remedy: str
 
 
-def check_adapters(root: DictConfig, name: str) -> Iterator[ConfigError]:
+def check_adapters(stage: Stage) -> Iterator[ConfigError]:
     """No stage is given an adapter that it can't take."""
-    for key in identity.raw_inputs(root, name):
-        reason, found = need(root, name, key), given(root, name, key)
-        if reason and found:
-            here = ".".join(part for part in (name, "inputs", key) if part)
-            what = f"it brings a {found.kind} adapter that is not part of the weights, and this stage {reason}"
-            yield ConfigError(here, what, found.remedy)
+    for key in stage.inputs:
+        reason, adapter = need(stage, key), given(stage, key)
+        if reason and adapter:
+            what = f"it brings a {adapter.kind} adapter that is not part of the weights, and this stage {reason}"
+            yield ConfigError(stage.dot("inputs", key), what, adapter.remedy)
 
 
-def need(root: DictConfig, name: str, key: str) -> str:
+def need(stage: Stage, key: str) -> str:
     """Why a stage can't take an adapter for this input; "" where it can, or where it is code that is not ours."""
-    raw = stages.raw(stages.node(root, name))
-    readers = [part for part in PARTS if ("inputs", key) in stages.references(raw.get(part))]
-    if "model" in readers and raw.get("module"):
+    readers = [part for part in PARTS if ("inputs", key) in stages.references(stage.raw.get(part))]
+    if "model" in readers and stage.raw.get("module"):
         return "trains all of its model, or an adapter of its own"
-    return PLAIN_WEIGHTS.get(str(raw["stage"].get("_target_")), "") if "stage" in readers else ""
+    return PLAIN_WEIGHTS.get(str(stage.raw["stage"].get("_target_")), "") if "stage" in readers else ""
 
 
-def given(root: DictConfig, name: str, key: str) -> Adapter | None:
+def given(stage: Stage, key: str) -> Adapter | None:
     """The adapter that comes with an input: from a sibling that will hand one on, or in a folder that holds one."""
-    value = identity.raw_inputs(root, name)[key]
-    if (other := identity.sibling(value)) is not None:
-        return handed_on(root, other)
-    value = str(stages.node(root, name).inputs[key])
-    artifact = identity.store(root).find(value)
+    if (other := sibling(stage.inputs[key])) is not None:
+        return handed_on(Stage(stage.root, other))
+    value = str(stage.node.inputs[key])
+    artifact = identity.store(stage.root).find(value)
     return in_folder(artifact.folder if artifact else Path(value).expanduser())
 
 
-def handed_on(root: DictConfig, name: str) -> Adapter | None:
-    """The adapter that stage `name` will leave; one that trains nothing passes on what it is given."""
-    raw = stages.raw(stages.node(root, name))
-    if raw.get("module"):
-        kind = planned(raw.get("peft") or {}, raw.get("model") or {})
-        return Adapter(kind, f"{f'peft@{name}.peft' if name else 'peft'}=lora, which merges") if kind else None
-    found = (given(root, name, key) for key in raw["inputs"] if not need(root, name, key))
-    return next((adapter for adapter in found if adapter), None)
+def handed_on(stage: Stage) -> Adapter | None:
+    """The adapter that a stage will leave; one that trains nothing passes on what it is given."""
+    if stage.raw.get("module"):
+        kind = planned(stage.raw.get("peft") or {}, stage.raw.get("model") or {})
+        return Adapter(kind, f"{stage.swap('peft')}=lora, which merges") if kind else None
+    adapters = (given(stage, key) for key in stage.inputs if not need(stage, key))
+    return next((adapter for adapter in adapters if adapter), None)
 
 
 def planned(peft: dict[str, Any], model: dict[str, Any]) -> str:

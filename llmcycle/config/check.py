@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from llmcycle.artifact import CorruptArtifact
 
@@ -21,6 +20,7 @@ from .hydra_node import check_hydra
 from .paths import extended
 from .schema import PARTS, SCALARS
 from .signature import bind
+from .stages import Stage, sibling
 
 # What the runner adds when it calls these nodes.
 SUPPLIED = {"stage": ("out", "logger", "checkpoints")}
@@ -33,13 +33,12 @@ def check(root: DictConfig) -> None:
         RecipeErrors: all problems of the first kind that was found (structure, then targets, then inputs).
     """
     refuse(check_structure(root))
-    refuse(each(root, check_given))
-    refuse(each(root, check_resume))
-    refuse([*(check_hydra(root.hydra) if "hydra" in root else ()), *each(root, check_targets)])
-    refuse(each(root, check_reads))
-    refuse(each(root, check_inputs))
-    refuse(each(root, check_adapters))
-    refuse(each(root, check_parts))
+    stages_here = stages.of(root)
+    refuse(each(stages_here, check_given))
+    refuse(each(stages_here, check_resume))
+    refuse([*(check_hydra(root.hydra) if "hydra" in root else ()), *each(stages_here, check_targets)])
+    for rule in (check_reads, check_inputs, check_adapters, check_parts):
+        refuse(each(stages_here, rule))
 
 
 def refuse(errors: list[ConfigError]) -> None:
@@ -48,19 +47,14 @@ def refuse(errors: list[ConfigError]) -> None:
         raise RecipeErrors(errors)
 
 
-def each(root: DictConfig, rule: Callable[[DictConfig, str], Iterator[ConfigError]]) -> list[ConfigError]:
+def each(stages_here: list[Stage], rule: Callable[[Stage], Iterator[ConfigError]]) -> list[ConfigError]:
     """A rule's errors over all stages."""
-    return [error for name in stages.names(root) for error in rule(root, name)]
-
-
-def dot(*parts: str) -> str:
-    """A dotted key of the parts that are not empty."""
-    return ".".join(part for part in parts if part)
+    return [error for stage in stages_here for error in rule(stage)]
 
 
 def check_structure(root: DictConfig) -> list[ConfigError]:
     """The lifecycle's list and the root's keys."""
-    present = [str(key) for key in root if stages.is_stage(root[key])]
+    present = stages.present(root)
     errors = [
         ConfigError(
             "lifecycle", f"`{name}` is no stage of this recipe", nearest(name, present) or in_order(root, present)
@@ -75,20 +69,19 @@ def check_structure(root: DictConfig) -> list[ConfigError]:
         errors.append(ConfigError(key, "nothing reads this key", remedy))
     if not isinstance(root.seed, int):
         errors.append(ConfigError("seed", f"a whole number is needed, found {root.seed!r}", "seed=0"))
-    for name in [] if errors else stages.names(root):
-        where = stages.node(root, name)
-        if not where.get("stage"):
+    for stage in [] if errors else stages.of(root):
+        if not stage.node.get("stage"):
             errors.append(
-                ConfigError(dot(name, "stage"), "the recipe names no stage to run", "defaults: [/stage: fit]")
+                ConfigError(stage.dot("stage"), "the recipe names no stage to run", "defaults: [/stage: fit]")
             )
     return errors
 
 
-def check_resume(root: DictConfig, name: str) -> Iterator[ConfigError]:
+def check_resume(stage: Stage) -> Iterator[ConfigError]:
     """`resume` is a word that it knows or the folder of a checkpoint."""
-    value = str(stages.node(root, name).get("resume") or stages.RESUME[0])
+    value = str(stage.node.get("resume") or stages.RESUME[0])
     if value not in stages.RESUME and not (Path(value) / identity.CHECKPOINT).is_file():
-        key = dot(name, "resume")
+        key = stage.dot("resume")
         yield ConfigError(
             key, f"{value} is no folder with a checkpoint in it", f"{key}=auto, {key}=never or {key}=FOLDER"
         )
@@ -99,58 +92,35 @@ def in_order(root: DictConfig, present: list[str]) -> str:
     return f"lifecycle=[{','.join(name for name in root.lifecycle if name in present)}]"
 
 
-def check_given(root: DictConfig, name: str) -> Iterator[ConfigError]:
+def check_given(stage: Stage) -> Iterator[ConfigError]:
     """Every input that is read has a value, and the stage that it asks for exists."""
-    read = stages.reached(stages.raw(stages.node(root, name)))
-    for key, value in identity.raw_inputs(root, name).items():
-        if ("inputs", key) not in read:
+    for key, value in stage.inputs.items():
+        if ("inputs", key) not in stage.reads:
             continue
-        here, other = dot(name, "inputs", key), identity.sibling(value)
+        here, other = stage.dot("inputs", key), sibling(value)
         if value in (None, "???"):
             yield ConfigError(here, "it is missing", f"{here}=FOLDER, an artifact's id or a Hub name")
-        elif other is not None and not stages.is_stage(root.get(other)):
-            yield identity.no_sibling(root, other, (name, key))
+        elif other is not None:
+            try:
+                identity.another(stage, other, key)
+            except ConfigError as error:
+                yield error
 
 
-def settled(root: DictConfig, name: str) -> dict[str, Any]:
-    """A stage with everything resolved; in the place of a sibling's artifact stands its name, which costs no hashing.
-
-    Raises:
-        ConfigError: an interpolation leads nowhere.
-    """
-    siblings = {key: identity.sibling(value) for key, value in identity.raw_inputs(root, name).items()}
-    try:
-        return identity.resolved(root, name, {key: f"artifact-{other}" for key, other in siblings.items() if other})
-    except InterpolationResolutionError as error:
-        if isinstance(error.__cause__, ConfigError):
-            raise error.__cause__ from None
-        reason = str(error).splitlines()[0]
-        if found := re.search(r"Missing mandatory value: (\S+)", reason):
-            raise ConfigError(
-                found.group(1), f"it is missing, and {error.full_key} needs it", f"{found.group(1)}=VALUE"
-            ) from None
-        if found := re.search(r"Interpolation key '(\S+)' not found", reason):
-            reason = f"it refers to {found.group(1)}, which this recipe does not have"
-            raise ConfigError(str(error.full_key), reason, f"{dot(name, str(error.full_key))}=VALUE") from None
-        raise ConfigError(str(error.full_key), reason) from None
-    except OmegaConfBaseException as error:
-        raise ConfigError(str(error.full_key or name), str(error).splitlines()[0]) from None
-
-
-def check_targets(root: DictConfig, name: str) -> Iterator[ConfigError]:
+def check_targets(stage: Stage) -> Iterator[ConfigError]:
     """Every `_target_` may be called, and takes what it is given. A node seen through a reference is reported once."""
     try:
-        config = settled(root, name)
+        config = stage.settled
     except ConfigError as error:
         yield error
         return
     seen: set[tuple[str, str]] = set()
     for path, node in outermost(config):
-        for found in check_node(path, node, dot(name, path)):
-            mark = (found.key.rpartition(".")[2], found.reason)
+        for fault in check_node(path, node, stage.dot(path)):
+            mark = (fault.key.rpartition(".")[2], fault.reason)
             if mark not in seen:
                 seen.add(mark)
-                yield found
+                yield fault
 
 
 def outermost(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -174,68 +144,64 @@ def check_node(path: str, node: dict[str, Any], key: str) -> list[ConfigError]:
     return bind(target, partial, key, SUPPLIED.get(path, ()))
 
 
-def check_reads(root: DictConfig, name: str) -> Iterator[ConfigError]:
+def check_reads(stage: Stage) -> Iterator[ConfigError]:
     """Nothing is missing, and no part or input is given that nothing reads."""
-    where = stages.node(root, name)
-    raw = stages.raw(where)
-    read = stages.reached(raw)
-    parts = {reference[0] for reference in read} | {"stage", "logger"}
+    raw, reads = stage.raw, stage.reads
+    parts = {reference[0] for reference in reads} | {"stage", "logger"}
     for part in PARTS:
         if raw.get(part) and part not in parts:
-            yield ConfigError(
-                dot(name, part),
-                f"nothing in this recipe reads it: `{raw['name']}` has no use for {part}",
-                "leave it out",
-            )
-    for key in raw["inputs"]:
-        if ("inputs", key) not in read:
-            used = sorted(reference[1] for reference in read if reference[0] == "inputs" and len(reference) > 1)
-            remedy = nearest(key, used) or without(root, name) or (choose(key, used) if used else "")
-            yield ConfigError(dot(name, "inputs", key), "nothing in this recipe reads this input", remedy)
+            reason = f"nothing in this recipe reads it: `{raw['name']}` has no use for {part}"
+            yield ConfigError(stage.dot(part), reason, "leave it out")
+    for key in stage.inputs:
+        if ("inputs", key) not in reads:
+            used = sorted(reference[1] for reference in reads if reference[0] == "inputs" and len(reference) > 1)
+            remedy = nearest(key, used) or without(stage) or (choose(key, used) if used else "")
+            yield ConfigError(stage.dot("inputs", key), "nothing in this recipe reads this input", remedy)
     for path, value in stages.strings({part: raw.get(part) for part in PARTS}):
         if value == "???":
-            yield ConfigError(dot(name, path), "it is missing", f"{dot(name, path)}=VALUE")
+            yield ConfigError(stage.dot(path), "it is missing", f"{stage.dot(path)}=VALUE")
 
 
-def without(root: DictConfig, name: str) -> str:
+def without(stage: Stage) -> str:
     """How to run the shipped recipe that this one extends by an input: `reinforce` is `rlvr` with a reward model."""
-    base = extended(str(root.hydra.runtime.choices.get(f"recipes@{name}") if name else root.hydra.job.config_name))
+    name, hydra = stage.name, stage.root.hydra
+    base = extended(str(hydra.runtime.choices.get(f"recipes@{name}") if name else hydra.job.config_name))
     return "" if not base else f"recipes@{name}={base}" if name else f"llmcycle {base}, which does without it"
 
 
-def check_inputs(root: DictConfig, name: str) -> Iterator[ConfigError]:
+def check_inputs(stage: Stage) -> Iterator[ConfigError]:
     """Every input is given and leads to something: an earlier stage, a whole artifact, a local path or a Hub name."""
-    order = stages.names(root)
-    for key, value in identity.raw_inputs(root, name).items():
-        here = dot(name, "inputs", key)
-        other = identity.sibling(value)
+    order = stages.names(stage.root)
+    for key, value in stage.inputs.items():
+        other = sibling(value)
         try:
-            if other is not None and (other not in order or order.index(other) > order.index(name)):
-                yield from check_absent_sibling(root, name, key, other)
+            if other is not None and (other not in order or order.index(other) > order.index(stage.name)):
+                yield from check_absent_sibling(stage, key, other)
             else:
-                yield from check_location(root, name, key, other)
+                yield from check_location(stage, key, other)
         except CorruptArtifact as error:
-            yield ConfigError(here, str(error))
+            yield ConfigError(stage.dot("inputs", key), str(error))
         except ConfigError as error:
             yield error
 
 
-def check_absent_sibling(root: DictConfig, name: str, key: str, other: str) -> Iterator[ConfigError]:
-    """A sibling that this run does not reach before `name` must have left its artifact earlier."""
+def check_absent_sibling(stage: Stage, key: str, other: str) -> Iterator[ConfigError]:
+    """A sibling that this run does not reach before the stage must have left its artifact earlier."""
+    root, name = stage.root, stage.name
     if identity.store(root).find(identity.artifact_folder(other, _root_=root)) is None:
         reason = f"it asks for the artifact of `{other}`, which does not run before `{name}` and is not in the store"
-        yield ConfigError(dot(name, "inputs", key), reason, f"add {other} to lifecycle, before {name}")
+        yield ConfigError(stage.dot("inputs", key), reason, f"add {other} to lifecycle, before {name}")
 
 
-def check_location(root: DictConfig, name: str, key: str, other: str | None) -> Iterator[ConfigError]:
+def check_location(stage: Stage, key: str, other: str | None) -> Iterator[ConfigError]:
     """An artifact must be whole; a path must exist; what looks like a Hub name is left to the Hub."""
-    value = str(stages.node(root, name).inputs[key])
-    artifact = identity.store(root).find(value)
+    value = str(stage.node.inputs[key])
+    artifact = identity.store(stage.root).find(value)
     if artifact is not None:
         artifact.verify()
     elif other is None and not Path(value).expanduser().exists() and looks_local(value):
-        here = dot(name, "inputs", key)
-        yield ConfigError(here, f"there is no file, folder or artifact {value}", f"{here}={known_place(root, value)}")
+        here, place = stage.dot("inputs", key), known_place(stage.root, value)
+        yield ConfigError(here, f"there is no file, folder or artifact {value}", f"{here}={place}")
 
 
 def known_place(root: DictConfig, value: str) -> str:
@@ -254,12 +220,11 @@ def looks_local(value: str) -> bool:
 LOCAL_SUFFIXES = {".txt", ".json", ".jsonl", ".csv", ".parquet", ".gz", ".safetensors", ".gguf"}
 
 
-def check_parts(root: DictConfig, name: str) -> Iterator[ConfigError]:
+def check_parts(stage: Stage) -> Iterator[ConfigError]:
     """What a part can tell of its arguments before it is built, such as rows that are not there: by its `preflight`."""
-    config = settled(root, name)
     seen: set[str] = set()
-    for path, node in outermost(config):
-        preflight = getattr(check_target(node["_target_"], dot(name, path)), "preflight", None)
+    for path, node in outermost(stage.settled):
+        preflight = getattr(check_target(node["_target_"], stage.dot(path)), "preflight", None)
         try:
             if preflight is not None:
                 preflight(**{key: value for key, value in node.items() if not key.startswith("_")})
@@ -267,5 +232,5 @@ def check_parts(root: DictConfig, name: str) -> Iterator[ConfigError]:
             if str(error) not in seen:  # the same part, seen through a reference
                 inner = re.match(rf"{re.escape(path)}([.][\w.]+): (.*)", str(error), re.DOTALL)
                 key, reason = inner.groups() if inner else ("", str(error))
-                yield ConfigError(dot(name, path) + key, reason)
+                yield ConfigError(stage.dot(path) + key, reason)
             seen.add(str(error))

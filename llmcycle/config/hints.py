@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from . import schema, stages
 from .errors import ConfigError, choose, nearest
 from .paths import extended, groups, shipped
+from .stages import Stage
 
 FEW = 4  # remedies in one line
 
@@ -88,12 +89,13 @@ def bad_group(key: str, value: str, name: str, config: DictConfig) -> ConfigErro
 
 def absent(part: str, name: str, value: str, swaps: Sequence[str] = ()) -> ConfigError:
     """A part that the recipe leaves out: `part` is where it would stand, such as `finetune.generate`."""
-    stage, _, group = part.rpartition(".")
+    place, _, group = part.rpartition(".")
     config = hydra_compose(name, return_hydra_config=True)
-    whole = stages.node(config, stage) if not stage or stage in config else None
-    if whole is not None and whole.get("stage") and (group,) in stages.reached(stages.raw(whole)):
-        key = f"+{group}@{part}" if stage else f"+{group}"
-        return ConfigError(part, "this recipe leaves the part out; with a + it is added", f"{key}={value}")
+    stage = Stage(config, place) if not place or stages.is_stage(config.get(place)) else None
+    if stage is not None and stage.node.get("stage") and (group,) in stage.reads:
+        return ConfigError(
+            part, "this recipe leaves the part out; with a + it is added", f"+{stage.swap(group)}={value}"
+        )
     choice = sorted({one.partition("@")[0] for one in swaps})
     return ConfigError(part, "this recipe has no such part", f"one of: {', '.join(choice)}" if choice else see(name))
 

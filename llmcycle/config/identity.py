@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from llmcycle.artifact import Store, digest_path, environment, identify
 
 from . import stages
 from .errors import ConfigError, choose
+from .stages import Stage, sibling
 
-ARTIFACT = "${artifact:"
 ID_LENGTH = 12  # hex digits, as in the store
 # Keys of the `data` part that name content outside the recipe; a local file there counts by its bytes, not its path.
 CONTENT = ("train", "validation")
@@ -26,39 +26,24 @@ def store(root: DictConfig) -> Store:
     return Store(Path(str(root.outputs)) / "artifacts")
 
 
-def sibling(value: Any) -> str | None:
-    """NAME where `value` is exactly `${artifact:NAME}`."""
-    if isinstance(value, str) and value.startswith(ARTIFACT) and value.endswith("}"):
-        return value[len(ARTIFACT) : -1].strip()
-    return None
-
-
-def raw_inputs(root: DictConfig, name: str) -> dict[str, Any]:
-    """The `inputs` of a stage as written."""
-    found = stages.plain(stages.node(root, name).inputs, resolve=False)
-    assert isinstance(found, dict)
-    return found
-
-
-def input_token(root: DictConfig, name: str, key: str, value: Any) -> str:
+def input_token(stage: Stage, key: str) -> str:
     """What stands for an input in an id: `artifact:ID`, `sha256:...` of local content, or `hub:NAME`.
 
     The same input gives the same token whether named by path, by artifact or by sibling.
     """
-    if (other := sibling(value)) is not None:
-        return f"artifact:{stage_id(root, other, asked_by=(name, key))[:ID_LENGTH]}"
-    value = str(stages.node(root, name).inputs[key])
-    if (artifact := store(root).find(value)) is not None:
+    if (other := sibling(stage.inputs[key])) is not None:
+        return f"artifact:{stage_id(another(stage, other, key))[:ID_LENGTH]}"
+    value = str(stage.node.inputs[key])
+    if (artifact := store(stage.root).find(value)) is not None:
         return f"artifact:{artifact.id}"
     if Path(value).expanduser().exists():
         return str(digest_path(Path(value).expanduser()))
     return f"hub:{value}"
 
 
-def input_tokens(root: DictConfig, name: str) -> dict[str, str]:
+def input_tokens(stage: Stage) -> dict[str, str]:
     """Tokens of all inputs that are given."""
-    given = {key: value for key, value in raw_inputs(root, name).items() if value not in (None, "???")}
-    return {key: input_token(root, name, key, value) for key, value in given.items()}
+    return {key: input_token(stage, key) for key, value in stage.inputs.items() if value not in (None, "???")}
 
 
 def content(data: Any) -> Iterator[tuple[str, Path]]:
@@ -73,14 +58,14 @@ def content(data: Any) -> Iterator[tuple[str, Path]]:
             yield key, Path(value).expanduser()
 
 
-def contents(where: DictConfig) -> Iterator[tuple[str, Path]]:
+def contents(stage: Stage) -> Iterator[tuple[str, Path]]:
     """The same of a stage's data and of the rows that its evaluators have of their own, by keys of the stage."""
-    raw = stages.raw(where)
-    own = {f"evaluate.{name}.rows": (one or {}).get("rows") for name, one in (raw.get("evaluate") or {}).items()}
-    for part, written in {"data": raw.get("data"), **own}.items():
+    evaluators = stage.raw.get("evaluate") or {}
+    own = {f"evaluate.{name}.rows": (evaluator or {}).get("rows") for name, evaluator in evaluators.items()}
+    for part, written in {"data": stage.raw.get("data"), **own}.items():
         if isinstance(written, dict):
-            found = content(stages.plain(OmegaConf.select(where, part)))
-            yield from ((f"{part}.{key}", path) for key, path in found)
+            places = content(stages.plain(OmegaConf.select(stage.node, part)))
+            yield from ((f"{part}.{key}", path) for key, path in places)
 
 
 def _named(sources: Any, key: str) -> Iterator[tuple[str, Any]]:
@@ -92,45 +77,39 @@ def _named(sources: Any, key: str) -> Iterator[tuple[str, Any]]:
             yield f"{key}.{name}", given
 
 
-def resolved(
-    root: DictConfig, name: str, inputs: dict[str, str], digests: dict[str, str] | None = None
-) -> dict[str, Any]:
-    """The stage's subtree, resolved after its inputs, and keys that name content, are replaced by what is given."""
-    copy = root.copy()
-    where = stages.node(copy, name)
-    with open_dict(where):
-        where.inputs = {**raw_inputs(root, name), **inputs}
-        for key, digest in (digests or {}).items():
-            OmegaConf.update(where, key, digest)
-    parts = ((key, where[key]) for key in stages.raw(where))
-    return {key: stages.plain(part) if OmegaConf.is_config(part) else part for key, part in parts}
-
-
-def stage_id(root: DictConfig, name: str, asked_by: tuple[str, str] = ("", "")) -> str:
-    """The sha256 that names the artifact of stage `name`.
+def stage_id(stage: Stage) -> str:
+    """The sha256 that names the stage's artifact.
 
     Raises:
-        ConfigError: there is no such stage; `asked_by` (stage, input) is named and the nearest stage suggested.
+        ConfigError: an input asks for the artifact of a stage that the recipe does not have.
     """
-    if name and not stages.is_stage(root.get(name)):
-        raise no_sibling(root, name, asked_by)
-    digests = {key: digest_path(path) for key, path in contents(stages.node(root, name))}
-    config = resolved(root, name, input_tokens(root, name), digests)
+    digests = {key: digest_path(path) for key, path in contents(stage)}
+    config = stage.resolved(input_tokens(stage), digests)
     seed = config.pop("seed")
     if (checkpoint := config.pop("resume", None)) is not None:
         config["from_checkpoint"] = digest_path(Path(checkpoint) / CHECKPOINT)
     return identify(config, seed=seed, versions=environment())
 
 
-def no_sibling(root: DictConfig, name: str, asked_by: tuple[str, str]) -> ConfigError:
-    """An input asks for the artifact of a stage that the recipe does not have."""
-    here = ".".join(part for part in (asked_by[0], "inputs", asked_by[1]) if part)
-    others = [f"${{artifact:{key!s}}}" for key in root if stages.is_stage(root[key])]
+def another(stage: Stage, name: str, key: str) -> Stage:
+    """The stage `name` of the same recipe, whose artifact the input `key` of `stage` asks for.
+
+    Raises:
+        ConfigError: there is none; the nearest is suggested.
+    """
+    if stages.is_stage(stage.root.get(name)):
+        return Stage(stage.root, name)
+    here = stage.dot("inputs", key)
+    others = [f"${{artifact:{other}}}" for other in stages.present(stage.root)]
     remedy = choose(f"${{artifact:{name}}}", others) if others else f"{here}=FOLDER"
-    return ConfigError(here, f"it asks for the artifact of `{name}`, which is no stage of this recipe", remedy)
+    raise ConfigError(here, f"it asks for the artifact of `{name}`, which is no stage of this recipe", remedy)
 
 
 def artifact_folder(name: str, *, _root_: DictConfig) -> str:
-    """Resolver of `${artifact:NAME}`: the folder where the sibling stage NAME's artifact is or will be."""
-    identity = stage_id(_root_, name)
-    return str(store(_root_).folder(str(stages.node(_root_, name).name), identity))
+    """Resolver of `${artifact:NAME}`: the folder where the sibling stage NAME's artifact is or will be.
+
+    Raises:
+        ConfigError: the recipe has no such stage.
+    """
+    stage = another(Stage(_root_), name, "")
+    return str(store(_root_).folder(stage.title, stage_id(stage)))

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig
 
-from . import identity, stages
-from .stages import REFERENCE
+from . import identity
+from .stages import REFERENCE, Stage
 
 HEADER = "# @package _global_\n# Written by llmcycle. `llmcycle THIS_FILE` makes the artifact beside it again.\n"
 
 
 def stays(text: str) -> bool:
     """Whether an interpolation is kept: it points inside the stage, or to the environment (a secret, perhaps)."""
-    inner = REFERENCE.findall(text)
-    return all(one.rpartition(":")[2].lstrip().startswith(".") or one.startswith("oc.env:") for one in inner)
+    return all(
+        inner.rpartition(":")[2].lstrip().startswith(".") or inner.startswith("oc.env:")
+        for inner in REFERENCE.findall(text)
+    )
 
 
 def settle(raw: Any, resolved: Any) -> Any:
@@ -28,23 +29,21 @@ def settle(raw: Any, resolved: Any) -> Any:
     return raw if isinstance(raw, str) and "${" in raw and stays(raw) else resolved
 
 
-def inputs(root: DictConfig, name: str) -> dict[str, str]:
+def inputs(stage: Stage) -> dict[str, str]:
     """Inputs as they are written down: `NAME-ID` of an artifact, else as the user gave them."""
-    given = stages.node(root, name).inputs
-    store = identity.store(root)
-    found = {key: store.find(str(given[key])) for key in given}
-    return {key: artifact.folder.name if artifact else str(given[key]) for key, artifact in found.items()}
+    values = {key: str(stage.node.inputs[key]) for key in stage.inputs}
+    artifacts = {key: identity.store(stage.root).find(value) for key, value in values.items()}
+    return {key: artifact.folder.name if artifact else values[key] for key, artifact in artifacts.items()}
 
 
-def written(root: DictConfig, name: str) -> dict[str, Any]:
+def written(stage: Stage) -> dict[str, Any]:
     """The stage as a plain mapping that composes to the same id, alone, on this store."""
-    raw = stages.raw(stages.node(root, name))
-    resolved = identity.resolved(root, name, {})
-    settled = {key: settle(item, resolved[key]) for key, item in raw.items() if key != "inputs"}
-    return {**settled, "inputs": inputs(root, name)}
+    resolved = stage.resolved({})
+    settled = {key: settle(item, resolved[key]) for key, item in stage.raw.items() if key != "inputs"}
+    return {**settled, "inputs": inputs(stage)}
 
 
-def text(root: DictConfig, name: str) -> str:
+def text(stage: Stage) -> str:
     """The file's text."""
-    body = {"defaults": ["/stage_schema", "/base", "_self_"], **written(root, name)}
+    body = {"defaults": ["/stage_schema", "/base", "_self_"], **written(stage)}
     return HEADER + yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=120)

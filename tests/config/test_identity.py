@@ -8,13 +8,14 @@ import pytest
 
 from llmcycle.config import compose, locate
 from llmcycle.config.identity import stage_id
+from llmcycle.config.stages import Stage
 
 NAMES = ("first", "second", "third")
 
 
 def ids(*overrides: str) -> dict[str, str]:
     root = compose(locate("recipes/toy.yaml"), overrides)
-    return {name: stage_id(root, name) for name in NAMES}
+    return {name: stage_id(Stage(root, name)) for name in NAMES}
 
 
 def changed(*overrides: str) -> list[str]:
@@ -25,7 +26,7 @@ def changed(*overrides: str) -> list[str]:
 def test_ids_are_the_same_alone_and_nested(toys: Path) -> None:
     nested = ids()
     first = compose(locate("recipes/first.yaml"), ["data.train=rows.txt"])
-    assert stage_id(first, "") == nested["first"]
+    assert stage_id(Stage(first)) == nested["first"]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_data_counts_by_its_bytes_and_not_by_its_path(toys: Path) -> None:
 
 
 def corpus(*overrides: str) -> str:
-    return stage_id(compose(locate("pretrain"), ["data=corpus", "samples=general", *overrides]), "")
+    return stage_id(Stage(compose(locate("pretrain"), ["data=corpus", "samples=general", *overrides])))
 
 
 def test_every_file_of_a_corpus_counts_by_its_bytes(here: Path) -> None:
@@ -79,7 +80,7 @@ def test_rows_of_an_evaluator_count_by_their_bytes(here: Path) -> None:
     def id_with(text: str, name: str) -> str:
         (here / name).write_text(text)
         rows = ["data@evaluate.forgetting.rows=text", f"evaluate.forgetting.rows.train={name}"]
-        return stage_id(compose(locate("finetune"), ["inputs.model=owner/name", *rows]), "")
+        return stage_id(Stage(compose(locate("finetune"), ["inputs.model=owner/name", *rows])))
 
     first = id_with("one\ntwo\n", "a.txt")
     assert id_with("one\ntwo\n", "b.txt") == first
