@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from llmcycle.data.chat import IGNORE, Message, Tools, as_answer, as_messages, encode_text, refusals, render
+from llmcycle.data import spelling
+from llmcycle.data.chat import IGNORE, Message, Tools, as_answer, as_messages, refusals, render
 from llmcycle.data.encode import Asked, Example, Row, column, each, supervised_batch
-from llmcycle.data.messages import text
+from llmcycle.data.messages import is_learnt, text
 from llmcycle.data.truncation import check_truncation, truncate
 
 Encode = Callable[[Sequence[Message], Tools], Example]
@@ -92,7 +94,16 @@ def training_template(tokenizer: PreTrainedTokenizerBase) -> str | None:
 
 
 def by_markers(tokenizer: PreTrainedTokenizerBase, template: str, messages: Sequence[Message], tools: Tools) -> Example:
-    """Labels where the template's markers say so, as TRL's `assistant_only_loss` has them."""
+    """Labels where the template's markers say so, as TRL's `assistant_only_loss` has them.
+
+    Raises:
+        ValueError: a message spells a special token, which would be taken for one.
+    """
+    if token := spelling.spells(tokenizer, messages):
+        raise ValueError(
+            f"a message spells the special token {token}, which would begin or end a turn; take it out of the data, "
+            "or choose encode=completion, which reads it as letters"
+        )
     with refusals():
         encoded = tokenizer.apply_chat_template(
             list(messages),
@@ -102,8 +113,27 @@ def by_markers(tokenizer: PreTrainedTokenizerBase, template: str, messages: Sequ
             return_assistant_tokens_mask=True,
         )
     ids, mask = encoded["input_ids"], encoded["assistant_masks"]
+    mask = _without_turns(mask, [is_learnt(message) for message in messages if message["role"] == "assistant"])
     labels = [token if learnt else IGNORE for token, learnt in zip(ids, mask, strict=True)]
     return {"input_ids": list(ids), "attention_mask": [1] * len(ids), "labels": labels}
+
+
+def _without_turns(mask: Sequence[int], learnt: Sequence[bool]) -> list[int]:
+    """The mask of the assistant's tokens without the turns that are not to be learnt.
+
+    Raises:
+        ValueError: the template marks another number of stretches than there are turns, so they can't be told apart.
+    """
+    if all(learnt):
+        return list(mask)
+    stretches = [(value, list(group)) for value, group in groupby(mask)]
+    if sum(value for value, _ in stretches) != len(learnt):
+        raise ValueError(
+            "a turn says by `weight`, `train` or `loss` that it is not learnt, and this tokenizer's chat template does "
+            "not mark each turn apart; choose encode=completion, or take the key out of the data"
+        )
+    turns = iter(learnt)
+    return [place for value, group in stretches for place in ([0] * len(group) if value and not next(turns) else group)]
 
 
 def by_prefixes(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], tools: Tools) -> Example:
@@ -119,10 +149,10 @@ def by_prefixes(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message],
     labels: list[int] = []
     done = 0
     for place, message in enumerate(messages):
-        if message["role"] != "assistant":
+        if message["role"] != "assistant" or not is_learnt(message):
             continue
         start, stop = _span(tokenizer, messages[: place + 1], tools, whole)
-        before, turn = encode_text(tokenizer, whole[done:start]), encode_text(tokenizer, whole[start:stop])
+        before, turn = (spelling.encode(tokenizer, part) for part in (whole[done:start], whole[start:stop]))
         ids += before + turn
         labels += [IGNORE] * len(before) + turn
         done = stop
@@ -135,7 +165,7 @@ def _span(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], tools
     if len(messages) > 1:
         head = render(tokenizer, messages[:-1], tools, add_generation_prompt=True)
     else:  # a greeting, before which nothing can be rendered
-        head = upto[: upto.find(text(messages[0]).strip())]
+        head = upto[: upto.find(text(spelling.protect(tokenizer, messages)[0]).strip())]
     if not (whole.startswith(upto) and upto.startswith(head)):
         raise ValueError(
             f"this tokenizer's chat template has no {{% generation %}} markers, TRL knows none for it, and it is not "

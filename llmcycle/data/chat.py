@@ -10,6 +10,8 @@ from typing import Any
 from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from llmcycle.data import spelling
+
 IGNORE = -100  # the label that transformers' and torch's cross-entropy skip
 BOS, PAD, USER, ASSISTANT, END = "<|endoftext|>", "<|pad|>", "<|user|>", "<|assistant|>", "<|end|>"
 
@@ -89,7 +91,7 @@ def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, tools: Tools = None) -> list[int]:
     """Token ids of `render_prompt`, with exactly one leading BOS where the tokenizer uses one."""
-    ids = encode_text(tokenizer, render_prompt(tokenizer, prompt, tools))
+    ids = _encode_rendered(tokenizer, render_prompt(tokenizer, prompt, tools))
     head = _leading_ids(tokenizer)
     return ids if tokenizer.chat_template or ids[: len(head)] == head else head + ids
 
@@ -109,7 +111,7 @@ def encode_prompt_completion(
         `input_ids`, `attention_mask` and `labels` (-100 on the prompt), each cut at `max_length` tokens.
     """
     head = encode_prompt(tokenizer, prompt, tools)
-    tail = encode_text(tokenizer, render_completion(tokenizer, prompt, completion, tools))
+    tail = _encode_rendered(tokenizer, render_completion(tokenizer, prompt, completion, tools))
     ids = (head + tail)[:max_length]
     labels = ([IGNORE] * len(head) + tail)[:max_length]
     return {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": labels}
@@ -160,7 +162,7 @@ def render(
     tools: Tools = None,
     add_generation_prompt: bool = False,
 ) -> str:
-    """Messages through the chat template.
+    """Messages through the chat template; special tokens that they spell are signs of `llmcycle.data.spelling`.
 
     Raises:
         ValueError: the template refuses them, as some do a system turn or two turns of one role.
@@ -169,7 +171,10 @@ def render(
         given = list(tools) if tools else None
         return str(
             tokenizer.apply_chat_template(
-                list(messages), tools=given, tokenize=False, add_generation_prompt=add_generation_prompt
+                spelling.protect(tokenizer, messages),
+                tools=given,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
             )
         )
 
@@ -181,6 +186,11 @@ def refusals() -> Iterator[None]:
         yield
     except (TemplateError, TypeError, KeyError) as error:
         raise ValueError(f"this tokenizer's chat template refuses the messages: {error}") from error
+
+
+def _encode_rendered(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Without a chat template a text is continued as it is, and whoever writes it may write markers."""
+    return spelling.encode(tokenizer, text) if tokenizer.chat_template else encode_text(tokenizer, text)
 
 
 def _content(completion: str | Sequence[Message]) -> str:

@@ -51,7 +51,9 @@ def column(row: Row, *names: str) -> list[Any]:
         ValueError: the row lacks one.
     """
     for name in names:
-        if row.get(name) is None:
+        if name in row and row[name] is None:
+            raise ValueError(f"its `{name}` is null (nothing is written there): write it, or take the row out")
+        if name not in row:
             raise ValueError(
                 f"it has no `{name}`; it has {', '.join(row)}. This recipe's encoder needs {', '.join(names)}. "
                 f"Map a column, as in `data.columns.{name}=NAME`"

@@ -20,6 +20,14 @@ ROLES = {
 }
 
 
+WEIGHTS = ("weight", "train", "loss")  # by which data sets say whether a turn is learnt: OpenAI, axolotl, LLaMA-Factory
+
+
+def is_learnt(message: Mapping[str, Any]) -> bool:
+    """Whether a turn of the assistant is to be learnt, where that is asked for every turn."""
+    return message.get("train") is not False
+
+
 def conversation(turns: Any, column: str) -> list[Message]:
     """Messages of either spelling, `role` and `content` or `from` and `value`, checked one by one.
 
@@ -75,14 +83,16 @@ def calls(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def split_at_answer(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
-    """What comes before the assistant's last turn, and that turn; what a user says after it asks for nothing.
+    """What comes before the assistant's last turn that is learnt, and that turn; what follows asks for nothing.
 
     Raises:
         ValueError: the assistant answers nothing, or a tool's result comes last, which would be lost.
     """
-    last = max((place for place, message in enumerate(messages) if message["role"] == "assistant"), default=0)
+    spoken = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
+    last = max((place for place in spoken if is_learnt(messages[place])), default=0)
     if last == 0:
-        raise ValueError("`messages` has no message of the assistant that answers something")
+        what = "is learnt: the `weight` of each is 0" if any(spoken) else "answers something"
+        raise ValueError(f"`messages` has no message of the assistant that {what}")
     if any(message["role"] == "tool" for message in messages[last + 1 :]):
         raise ValueError(
             "`messages` ends with a turn of `tool` that the assistant does not answer, so it would be lost: "
@@ -104,13 +114,31 @@ def _message(turn: Any, where: str) -> Message:
     if not isinstance(turn.get(name), str):
         raise ValueError(f"`{where}` says neither by `role` nor by `from` who speaks; it has {', '.join(turn)}")
     role = _role(turn[name], where)
-    rest = {key: value for key, value in turn.items() if key not in (name, content) and value is not None}
+    rest = {k: v for k, v in turn.items() if k not in (name, content, *WEIGHTS) and v is not None}
+    if role in ("assistant", "function_call") and not _trained(turn, where):
+        rest["train"] = False
     if role == "function_call":
         called = parsed(turn.get(content), where)
-        return {"role": "assistant", "content": "", "tool_calls": _calls(called, where)}
+        skipped = {"train": False} if "train" in rest else {}
+        return {"role": "assistant", "content": "", "tool_calls": _calls(called, where), **skipped}
     if "tool_calls" in rest:
         rest["tool_calls"] = _calls(rest["tool_calls"], f"{where}.tool_calls")
     return {"role": role, "content": _content(turn.get(content), role, rest, where), **rest}
+
+
+def _trained(turn: Mapping[str, Any], where: str) -> bool:
+    """What a turn says of whether it is learnt; true where it says nothing.
+
+    Raises:
+        ValueError: a weight between 0 and 1, or no weight at all.
+    """
+    for key in WEIGHTS:
+        value = turn.get(key)
+        if value is not None and value not in (0, 1):
+            raise ValueError(f"`{where}.{key}` says how much a turn is learnt: 0 or 1 is needed, not {shown(value)}")
+        if value is not None and not value:
+            return False
+    return True
 
 
 def _role(given: str, where: str) -> str:

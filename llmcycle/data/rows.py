@@ -10,7 +10,7 @@ from llmcycle.data import shapes
 from llmcycle.data.columns import TEXTS, Columns, map_columns
 from llmcycle.data.encode import Row
 from llmcycle.data.holdout import hold_out
-from llmcycle.data.sources import Unit, first_row, is_local, read_files, read_hub
+from llmcycle.data.read import Unit, first_row, is_local, read_files, read_hub
 
 
 class Table:
@@ -20,8 +20,8 @@ class Table:
         train: a file, a folder of files of one format, or a name on the Hub.
         validation: the same for validation rows; None takes them from `validation_split` (Hub) or by `holdout`.
         columns: new name to column, to a list of columns, or to a text with `{column}` in it; None for no such name.
-        holdout: so many rows of `train`, chosen by a hash of their content, are the validation rows where there are
-            no others.
+        holdout: so many rows of `train`, or a share of them below 1, chosen by a hash of their content, are the
+            validation rows where there are no others.
         limit, validation_limit: rows at most, the first ones.
         max_characters: longer rows (all their text together) are left out.
         subset, split, validation_split: names on the Hub. The splits are not read when `train` is a file.
@@ -39,7 +39,7 @@ class Table:
         train: str,
         validation: str | None = None,
         columns: Columns | None = None,
-        holdout: int = 0,
+        holdout: float = 0,
         limit: int | None = None,
         validation_limit: int | None = None,
         max_characters: int | None = None,

@@ -1,7 +1,8 @@
 """The forms in which data sets hold conversations, recognised by their columns and brought into one.
 
 That one is `prompt`, a text or the messages before the last answer, `completion`, a text or that answer's message where
-it calls functions, and `tools` where there are any. Encoders and evaluators read nothing else.
+it calls functions, and `tools` where there are any. Preferences have `chosen` and `rejected` in the place of
+`completion`. Encoders and evaluators read nothing else.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 from rapidfuzz import process
 
 from llmcycle.data import messages as chat
-from llmcycle.data.chat import Message, as_messages
+from llmcycle.data.chat import Message, as_answer, as_messages
 from llmcycle.data.encode import Row
 
 
@@ -36,8 +37,9 @@ class Shape(NamedTuple):
 
 def recognise(row: Mapping[str, Any]) -> str | None:
     """The name in SHAPES of the first form whose columns a row has; None for rows that are no conversations."""
-    if "chosen" in row:  # a pair of answers, which has its own encoder
-        return None
+    if "chosen" in row:  # a pair of answers; two whole texts without a prompt are for a transform to take apart
+        prompted = any(name in row for name in (*ASKED, "system"))
+        return "preference" if prompted or not isinstance(row["chosen"], str) else None
     return next((name for name, shape in SHAPES.items() if shape.fits(row)), None)
 
 
@@ -70,12 +72,15 @@ def _converted(row: Row, index: int, shape: str, key: str) -> Row:
     form = SHAPES[shape]
     try:
         for need in form.needs:
-            if all(row.get(name) is None for name in _names(need)):
-                raise ValueError(
-                    f"it has no `{_names(need)[0]}`, which rows of the form `{shape}` need; it has "
-                    f"{', '.join(name for name in row if row[name] is not None)}. Map a column, as in "
-                    f"`data.columns.{_names(need)[0]}=NAME`, or say the form by `data.shape`"
-                )
+            if any(row.get(name) is not None for name in _names(need)):
+                continue
+            if empty := [name for name in _names(need) if name in row]:
+                raise ValueError(f"its `{empty[0]}` is null (nothing is written there): write it, or take the row out")
+            raise ValueError(
+                f"it has no `{_names(need)[0]}`, which rows of the form `{shape}` need; it has "
+                f"{', '.join(row)}. Map a column, as in "
+                f"`data.columns.{_names(need)[0]}=NAME`, or say the form by `data.shape`"
+            )
         rest = {name: value for name, value in row.items() if name not in form.takes}
         return {**rest, **form.convert(row)}
     except ValueError as error:
@@ -147,6 +152,62 @@ def _said(role: str, content: str) -> Message:
     return {"role": role, "content": content}
 
 
+def _preference(row: Row) -> Row:
+    """Prompt, chosen and rejected; of two whole conversations the turns that they share are the prompt."""
+    prompt = _asked(row)
+    sides = {name: _answer(row[name], name) for name in ("chosen", "rejected")}
+    if any(isinstance(side, list) and side[0]["role"] != "assistant" for side in sides.values()):
+        prompt, sides = _apart(prompt, sides)
+    elif not prompt:
+        raise ValueError(
+            f"it has no prompt: neither {', '.join(ASKED)} nor a first turn that chosen and rejected share"
+        )
+    tools = chat.functions(row.get("tools"))
+    if tools or _system(row):
+        prompt = [*_system(row), *as_messages(prompt)]
+    answers = {name: _as_text(side) for name, side in sides.items()}
+    return {"prompt": prompt, **answers, **({"tools": tools} if tools else {})}
+
+
+def _asked(row: Row) -> Any:
+    """What comes before both answers; [] where no column says it."""
+    column = next((name for name in ASKED if row.get(name) is not None), None)
+    return [] if column is None else _side(row[column], column)
+
+
+def _answer(value: Any, name: str) -> Any:
+    """A text, or messages; a single message stands for a list of one."""
+    if not isinstance(value, str | list | dict):
+        value = str(value)
+    return value if isinstance(value, str) else chat.conversation(value if isinstance(value, list) else [value], name)
+
+
+def _apart(prompt: Any, sides: Mapping[str, Any]) -> tuple[list[Message], dict[str, Any]]:
+    """The turns that two whole conversations share, and what each says after them.
+
+    Raises:
+        ValueError: they share no turn, do not go on from the prompt, or end with nobody's answer.
+    """
+    talks = [as_answer(side) if isinstance(side, str) else side for side in sides.values()]
+    most = min(map(len, talks)) - 1  # each ends with an answer of its own
+    before = list(talks[0][: next((n for n in range(most) if talks[0][n] != talks[1][n]), most)])
+    if prompt and as_messages(prompt) != before:
+        raise ValueError(
+            "`chosen` and `rejected` begin with other turns than the prompt: give the answers alone in them"
+        )
+    rest = {name: talk[len(before) :] for name, talk in zip(sides, talks, strict=True)}
+    for name, turns in rest.items():
+        if not before or [turn["role"] for turn in turns[:1]] != ["assistant"]:
+            raise ValueError(f"`{name}` does not go on with the assistant after the turns that both share")
+    return before, rest
+
+
+def _as_text(side: Any) -> Any:
+    """A lone plain message as its text."""
+    plain = isinstance(side, list) and len(side) == 1 and set(side[0]) == {"role", "content"}
+    return side[0]["content"] if plain else side
+
+
 def _system(row: Row) -> list[Message]:
     """A system turn that has a column of its own."""
     given = _written(row, "system")
@@ -160,8 +221,10 @@ def _written(row: Row, name: str) -> str:
     return "" if value is None else str(value)
 
 
+ASKED = ("prompt", "conversations", "conversation", "messages")  # columns with what a pair of answers answers
 AROUND = ("system", "tools")  # columns beside a conversation that belong to it
 SHAPES = {
+    "preference": Shape(("chosen", "rejected"), ("chosen", "rejected", *ASKED, *AROUND), _preference),
     "prompt_completion": Shape(("prompt", "completion"), AROUND, _pair),
     "chat": Shape(("messages",), ("messages", *AROUND), _chat),
     "sharegpt": Shape((("conversations", "conversation"),), ("conversations", "conversation", *AROUND), _sharegpt),

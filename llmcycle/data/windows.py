@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from llmcycle.data.chat import IGNORE, encode_document
 from llmcycle.data.encode import Example, Row
 from llmcycle.data.padding import pad
-from llmcycle.data.sources import first_row, read_files
+from llmcycle.data.read import first_row, read_files
 
 
 class Windows:

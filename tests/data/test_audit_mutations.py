@@ -103,15 +103,14 @@ CASES = {
     "pad_equal_to_end": Case(
         "pad_token", encode=Broken(lambda example: None), template=None, special={"eos_token": "<|pad|>"}
     ),
-    "pad_token_inside_an_answer": Case("pad_token", [*PAIRS, {"prompt": "And?", "completion": "<|pad|> green"}]),
+    "pad_token_inside_an_answer": Case(
+        "pad_token", [*PAIRS, {"prompt": "And?", "completion": "<|pad|> green"}], template=None
+    ),
     "double_bos": Case(
         "double_bos", template="{{ bos_token }}{{ bos_token }}" + CHATML, special={"bos_token": "<s>"}
     ),
-    "bos_in_the_prompt_too": Case(
-        "double_bos",
-        [{"prompt": "<s>Colour?", "completion": "red"}],
-        template="{{ bos_token }}{% for m in messages %}{{ m['content'] }}<|im_end|>{% endfor %}",
-        special={"bos_token": "<s>"},
+    "a_pair_of_equal_answers": Case(
+        "equal", [{"prompt": "Hi?", "chosen": "Hello", "rejected": "Hello"}], Preference(400)
     ),
     "marker_around_the_users_turns": Case("answer", [TALK], Assistant(400), AROUND_USERS),
     "marker_around_everything": Case("prompt", [TALK], Assistant(400), AROUND_ALL, says="user Hi"),
@@ -254,7 +253,7 @@ def test_rows_that_are_refused_as_they_are_read(name: str) -> None:
 
 def test_a_row_unlike_the_first_is_named() -> None:
     rows = [{"instruction": "a", "output": "b"}, {"instruction": "a", "output": None}]
-    with pytest.raises(ValueError, match=r"row 1 .* no `output`.*data\.columns\.output=NAME"):
+    with pytest.raises(ValueError, match=r"row 1 .* its `output` is null"):
         shapes.convert(rows, "alpaca", "data.train")
     with pytest.raises(ValueError, match=r"data\.shape=alpacka: .*did you mean `alpaca`"):
         shapes.resolve("alpacka", rows[0])

@@ -53,6 +53,52 @@ def test_alpaca() -> None:
     assert row["prompt"] == [USER, BOT, {"role": "user", "content": "I"}]
 
 
+def test_preferences() -> None:
+    other = {"role": "assistant", "content": "B"}
+    expected = {"prompt": [USER], "chosen": "A", "rejected": "B"}
+    assert one({"prompt": "Q", "chosen": "A", "rejected": "B"}) == {**expected, "prompt": "Q"}
+    assert one({"chosen": [USER, BOT], "rejected": [USER, other]}) == expected
+    assert one({"prompt": "Q", "chosen": [USER, BOT], "rejected": [USER, other]}) == expected
+    assert one({"prompt": [USER], "chosen": [BOT], "rejected": other}) == expected
+    talk = [{"from": "human", "value": "Q"}]
+    answers = {"chosen": {"from": "gpt", "value": "A"}, "rejected": {"from": "gpt", "value": "B"}}
+    assert one({"conversations": talk, **answers}) == expected
+    assert one({"prompt": talk, "chosen": "A", "rejected": "B"}) == expected
+    long = [USER, BOT, USER]
+    assert one({"chosen": [*long, BOT], "rejected": [*long, other, USER, BOT]}) == {
+        "prompt": long,
+        "chosen": "A",
+        "rejected": [other, USER, BOT],
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"prompt": "Q", "chosen": "A", "rejected": None}, "`rejected` is null"),
+        ({"chosen": [BOT], "rejected": [BOT]}, "it has no prompt"),
+        ({"prompt": "Other?", "chosen": [USER, BOT], "rejected": [USER, BOT]}, "other turns than the prompt"),
+        ({"chosen": [USER, USER], "rejected": [USER, BOT]}, "does not go on with the assistant"),
+    ],
+)
+def test_preferences_that_say_nothing_are_refused(row: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        one(row)
+
+
+def test_the_weight_of_a_turn_says_whether_it_is_learnt() -> None:
+    bad, good = {**BOT, "content": "bad", "weight": 0}, {**BOT, "content": "good", "weight": 1}
+    assert one({"messages": [USER, bad, USER, good]}) == {
+        "prompt": [USER, {"role": "assistant", "content": "bad", "train": False}, USER],
+        "completion": "good",
+    }
+    assert one({"messages": [USER, good, USER, bad]})["completion"] == "good", "the last turn that is learnt"
+    with pytest.raises(ValueError, match="the `weight` of each is 0"):
+        one({"messages": [USER, bad]})
+    with pytest.raises(ValueError, match=r"0 or 1 is needed, not 0\.5"):
+        one({"messages": [USER, {**BOT, "weight": 0.5}]})
+
+
 def test_a_call_stays_whole_as_an_answer() -> None:
     row = called()
     asked = one({"messages": row["prompt"][:2], "tools": row["tools"]})
@@ -61,7 +107,7 @@ def test_a_call_stays_whole_as_an_answer() -> None:
 
 
 def test_what_is_no_conversation_is_left_alone() -> None:
-    for row in ({"text": "a"}, {"prompt": "a", "chosen": "b", "rejected": "c"}, {"prompt": "a", "choices": ["b"]}):
+    for row in ({"text": "a"}, {"chosen": "Human: b", "rejected": "Human: c"}, {"prompt": "a", "choices": ["b"]}):
         assert recognise(row) is None
         assert one(row) == row
 
@@ -112,9 +158,10 @@ def test_no_row_of_a_form_changes_the_data(shape: str) -> None:
         "chat": {"messages": [USER, BOT]},
         "sharegpt": {"conversation": [{"from": "user", "value": "Q"}, {"from": "bot", "value": "A"}]},
         "alpaca": {"instruction": "Q", "output": "A"},
+        "preference": {"chosen": [USER, BOT], "rejected": [USER, {**BOT, "content": "B"}]},
     }
     before = json.dumps(rows[shape])
-    assert one(rows[shape])["completion"] == "A"
+    assert one(rows[shape]).items() >= {"completion" if shape != "preference" else "chosen": "A"}.items()
     assert json.dumps(rows[shape]) == before
 
 

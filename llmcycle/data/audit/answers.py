@@ -11,7 +11,7 @@ from llmcycle.data.audit.sequences import Sequences
 from llmcycle.data.audit.vocabulary import BROKEN, WORD, Vocabulary
 from llmcycle.data.chat import Message, as_messages
 from llmcycle.data.encode import Asked
-from llmcycle.data.messages import calls, text
+from llmcycle.data.messages import calls, is_learnt, text
 
 Places = Sequence[int]
 TRIES = 64  # ways to place short answers in what is learnt before giving up
@@ -23,7 +23,7 @@ def learnt_messages(asked: Asked) -> list[Message]:
         return []
     earlier = as_messages(asked.prompt) if asked.every_turn else []
     answer = [{"role": "assistant", "content": asked.answer}] if isinstance(asked.answer, str) else asked.answer
-    return [message for message in (*earlier, *answer) if message["role"] == "assistant"]
+    return [message for message in (*earlier, *answer) if message["role"] == "assistant" and is_learnt(message)]
 
 
 def answer_parts(message: Mapping[str, Any]) -> list[str]:

@@ -44,6 +44,10 @@ RULES = {
         "have labels that are not their own tokens",
         "labels are input_ids, or -100; models shift them themselves",
     ),
+    "equal": Rule(
+        "have a chosen and a rejected answer that are the same tokens, so there is nothing to prefer",
+        "take them out, or look whether both columns are mapped to the same one",
+    ),
     "empty": Rule("have an empty answer", "leave them out, or write an answer"),
     "answer": Rule(
         "don't learn the answer that the data give",
@@ -103,6 +107,15 @@ def shifted(sequences: Sequences, places: Places) -> Found:
         read = ids[slice(*spans[0])] if len(spans) == 1 else [token for span in spans for token in ids[slice(*span)]]
         if read != sequences.taught[place]:
             yield "shifted", place, ""
+
+
+def equal(sequences: Sequences, places: Places) -> Found:
+    """Rule `equal`: the two sequences of a pair follow each other."""
+    for place in places:
+        pair = sequences.examples[place : place + 2]
+        same_row = sequences.rows[place : place + 2].count(sequences.rows[place]) == 2
+        if same_row and pair[0]["input_ids"] == pair[1]["input_ids"]:
+            yield "equal", place, ""
 
 
 def empty(sequences: Sequences, places: Places) -> Found:
@@ -167,6 +180,7 @@ def checks(sequences: Sequences, vocabulary: Vocabulary, max_length: int) -> lis
         lambda places: truncated(sequences, places),
         lambda places: unlabelled(sequences, places),
         lambda places: shifted(sequences, places),
+        lambda places: equal(sequences, places),
         lambda places: empty(sequences, places),
         lambda places: compare(sequences, places, vocabulary),
         lambda places: unended(sequences, places, vocabulary),

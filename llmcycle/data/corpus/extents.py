@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from llmcycle.data.corpus.source import Source
 from llmcycle.data.encode import Row
-from llmcycle.data.sources import PACKED, iterate_file, kind, stream_hub
+from llmcycle.data.read import PACKED, iterate_file, kind, stream_hub
 
 PIECES = 256  # into which a corpus is cut at least, where its files allow it, so that lanes have about equal shares
 SMALLEST, LARGEST = 4_096, 1_048_576  # bytes of a piece

@@ -11,7 +11,7 @@ from rapidfuzz import process
 
 from llmcycle.data.columns import map_columns
 from llmcycle.data.encode import Row
-from llmcycle.data.sources import Unit, first_row, is_local, local_files, read_files, read_hub
+from llmcycle.data.read import Unit, first_row, is_local, local_files, read_files, read_hub
 
 Given = str | Mapping[str, Any]
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from datasets import Dataset
 
 from llmcycle.data.corpus import extents
 from llmcycle.data.corpus.source import Source, source, sources
-from llmcycle.data.sources import read_files
+from llmcycle.data.read import read_files
 
 CHARACTERS = ["a", "bc ", "é", "漢字", "𝄞", " ", "\t"]
 
