@@ -21,6 +21,7 @@ from .paths import extended
 from .schema import PARTS, SCALARS
 from .signature import bind
 from .stages import Stage, sibling
+from .values import check_values
 
 # What the runner adds when it calls these nodes.
 SUPPLIED = {"stage": ("out", "logger", "checkpoints")}
@@ -37,7 +38,7 @@ def check(root: DictConfig) -> None:
     refuse(each(stages_here, check_given))
     refuse(each(stages_here, check_resume))
     refuse([*(check_hydra(root.hydra) if "hydra" in root else ()), *each(stages_here, check_targets)])
-    for rule in (check_reads, check_inputs, check_adapters, check_parts):
+    for rule in (check_values, check_reads, check_inputs, check_adapters, check_parts):
         refuse(each(stages_here, rule))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -96,21 +95,9 @@ def bind(
         for name in given
         if name in FORBIDDEN_ARGUMENTS
     ]
-    errors += [
-        ConfigError(f"{key}.{name}", f"{label(target)} needs a number, found {node[name]!r}", f"{key}.{name}=NUMBER")
-        for name in given
-        if name in by_name and isinstance(node[name], str) and is_number(by_name[name].annotation)
-    ]
     if not node.get("_partial_") and not node.get("_args_"):
         errors += [missing(target, f"{key}.{name}") for name in required(by_name) if name not in (*given, *supplied)]
     return errors
-
-
-def is_number(annotation: Any) -> bool:
-    """Whether an annotation, written out or as a text, allows a number (or none), and surely no text."""
-    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    words = set(re.findall(r"\w+", text))
-    return bool(words & {"int", "float"}) and words <= {"int", "float", "None", "Optional", "typing", "torch", "Tensor"}
 
 
 def required(by_name: Mapping[str, inspect.Parameter]) -> list[str]:

@@ -1,0 +1,81 @@
+"""The options of a group as plain mappings, and which of them to type in place of one that does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .paths import groups, shipped
+from .stages import Stage
+
+FEW = 6  # options that a remedy names
+
+
+class Swaps:
+    """Where a stage's options may be swapped, and what the user has swapped."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.groups: dict[str, tuple[str, str]] = {}  # place in the stage: (group, what is typed before the "=")
+        name, hydra = stage.name, stage.root.get("hydra")
+        choices, overrides = (hydra.runtime.choices, hydra.overrides.task) if hydra else ({}, ())
+        for choice in map(str, choices):
+            group, _, package = choice.partition("@")
+            place = package or group
+            inside = place if not name else place.removeprefix(f"{name}.") if place.startswith(f"{name}.") else ""
+            if inside and not inside.startswith(("_global_", "hydra")):
+                self.groups[inside.replace("/", ".")] = (group, choice)
+        self.typed = {key.lstrip("+"): key for key in (one.partition("=")[0] for one in overrides)}
+
+    def at(self, place: str) -> str:
+        """The longest place with a group of its own that `place` is or lies in; "" where there is none."""
+        over = [one for one in self.groups if place == one or place.startswith((f"{one}.", f"{one}["))]
+        return max(over, key=len, default="")
+
+    def was_typed(self, place: str) -> bool:
+        """Whether the user has chosen the option there."""
+        return self.groups[place][1] in self.typed if place in self.groups else False
+
+    def remedy(self, place: str, suits: Callable[[dict[str, Any]], bool]) -> str:
+        """What to type for an option at `place` that suits: `loss=dpo`, or a choice of several; "" where none does."""
+        if (place := self.at(place)) not in self.groups:
+            return ""
+        group, key = self.groups[place]
+        key = self.typed.get(key, key)  # with the "+" that adds a group which the recipe does not have
+        return choice([f"{key}={name}" for name in groups().get(group, ()) if suits(option(group, name))])
+
+
+def choice(typed: list[str]) -> str:
+    """One thing to type, or a choice of a few."""
+    return "".join(typed) if len(typed) < 2 else f"one of: {', '.join(typed[:FEW])}{', ...' * (len(typed) > FEW)}"
+
+
+@cache
+def written(group: str, name: str) -> dict[str, Any]:
+    """An option's own file, that of the user first."""
+    for root in (Path("conf"), shipped("conf")):
+        if (path := root / group / f"{name}.yaml").is_file():
+            return dict(yaml.safe_load(path.read_text("utf-8")) or {})
+    return {}
+
+
+def option(group: str, name: str) -> dict[str, Any]:
+    """An option with what it takes over from others of its group; interpolations stay as they are written."""
+    own = {key: value for key, value in written(group, name).items() if key != "defaults"}
+    whole: dict[str, Any] = {}
+    for base in written(group, name).get("defaults", ()):
+        if isinstance(base, str) and base != "_self_" and "/" not in base:
+            whole = merged(whole, option(group, base))
+    return merged(whole, own)
+
+
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over`, mapping by mapping."""
+    both = {
+        key: merged(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+        for key, value in over.items()
+    }
+    return {**base, **both}

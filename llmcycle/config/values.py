@@ -1,0 +1,127 @@
+"""Every value and every nested target of a stage, against the annotation of the parameter that receives it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from . import nested, stages
+from .allow import lookups, resolve
+from .annotations import example, fits, misfits, need, parameter_types
+from .errors import ConfigError
+from .options import Swaps
+from .schema import PARTS
+from .signature import CONTROL, label, named
+from .stages import Stage
+
+REFERENCE = re.compile(r"\$\{(\.+)([\w.\[\]]+)\}")  # the whole of a value that stands elsewhere in the stage
+
+
+class Misfit(NamedTuple):
+    """A value that is not what `target` needs for `argument`; `place` is where it is written."""
+
+    place: str
+    value: Any
+    annotation: Any
+    target: Callable[..., Any]
+    argument: str
+    parent: str  # where the target itself stands
+
+
+def check_values(stage: Stage) -> Iterator[ConfigError]:
+    """What does not fit, each place once."""
+    seen: set[str] = set()
+    for misfit in every_misfit(stage):
+        if misfit.place not in seen:
+            seen.add(misfit.place)
+            yield as_error(stage, misfit)
+
+
+def every_misfit(stage: Stage) -> Iterator[Misfit]:
+    """What does not fit in all nodes that are written in this stage."""
+    parts = {part: stage.settled.get(part) for part in PARTS}
+    for path, node in stages.targets(parts, ""):
+        if seen_elsewhere(stage.raw, path):
+            continue
+        target = resolve(node["_target_"], "")
+        if target in lookups():
+            continue
+        of = parameter_types(target)
+        for argument, value in node.items():
+            if argument in CONTROL or argument not in of:
+                continue
+            for place, item, wanted in misfits(value, of[argument], f"{path}.{argument}"):
+                yield Misfit(origin(stage.raw, place), item, wanted, target, argument, path)
+
+
+def as_error(stage: Stage, misfit: Misfit) -> ConfigError:
+    """The reason and the remedy of a misfit."""
+    place, value, annotation, target, argument, _ = misfit
+    key = stage.dot(place)
+    reason = f"{label(target)} needs {need(annotation)} as `{argument}`, and this is {nested.what(value)}"
+    if nested.is_node(value):
+        return ConfigError(key, reason, other_options(stage, misfit))
+    parameter = named(target)[0].get(argument)
+    default = parameter.default if parameter else inspect.Parameter.empty
+    return ConfigError(key, reason, f"{key}={example(annotation, default)}")
+
+
+def other_options(stage: Stage, misfit: Misfit) -> str:
+    """Options that fit: in the place of the value or, where the user has swapped only its receiver, of that."""
+    place, value, annotation, _, argument, parent = misfit
+
+    def is_fit(node: dict[str, Any]) -> bool:
+        return any(nested.is_node(one) and fits(one, annotation) for one in (node, *by_name(node)))
+
+    def takes(node: dict[str, Any]) -> bool:
+        inner = [one for one in (node, *by_name(node)) if nested.is_node(one)]
+        asking = [parameter_types(resolve(one["_target_"], ""))[argument] for one in inner if argument in one]
+        return bool(inner) and all(fits(value, wanted) for wanted in asking)
+
+    swaps = Swaps(stage)
+    child, receiver = swaps.at(place), swaps.at(parent)
+    own, other = swaps.remedy(place, is_fit), swaps.remedy(parent, takes) if receiver != child else ""
+    first = (other, own) if swaps.was_typed(receiver) and not swaps.was_typed(child) else (own, other)
+    return next((remedy for remedy in first if remedy), "")
+
+
+def by_name(node: dict[str, Any]) -> list[Any]:
+    """The parts of an option that holds some by name, such as evaluators."""
+    return [one for one in node.values() if isinstance(one, dict)] if "_target_" not in node else []
+
+
+def steps(place: str) -> list[str]:
+    """A dotted place as keys and indices."""
+    return re.findall(r"[^.\[\]]+", place)
+
+
+def at(raw: Any, keys: list[str]) -> Any:
+    """What is written at a place; None where nothing is, as below a reference."""
+    for key in keys:
+        if isinstance(raw, dict):
+            raw = raw.get(key)
+        elif isinstance(raw, list) and key.isdigit() and int(key) < len(raw):
+            raw = raw[int(key)]
+        else:
+            return None
+    return raw
+
+
+def seen_elsewhere(raw: dict[str, Any], place: str) -> bool:
+    """Whether a place lies in what is only referred to, and so is written, and checked, in another one."""
+    return origin(raw, place) != place
+
+
+def origin(raw: dict[str, Any], place: str) -> str:
+    """Where the value at a place is written: `loss` for `module.loss`, which says `${..loss}`."""
+    keys = steps(place)
+    for count in range(1, len(keys) + 1):
+        written = at(raw, keys[:count])
+        reference = REFERENCE.fullmatch(written) if isinstance(written, str) else None
+        if reference:
+            above = keys[:count][: -len(reference[1])]
+            rest = "".join(f"[{key}]" if key.isdigit() else f".{key}" for key in keys[count:])
+            return origin(raw, ".".join([*above, reference[2]]) + rest)
+    return place

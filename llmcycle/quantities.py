@@ -1,0 +1,13 @@
+"""Numbers with a range, for annotations of what a recipe may set: `check` refuses those outside."""
+
+from typing import Annotated, TypeAlias
+
+from annotated_types import Ge, Gt, Interval
+
+Count: TypeAlias = Annotated[int, Ge(1)]
+CountOrZero: TypeAlias = Annotated[int, Ge(0)]
+Positive: TypeAlias = Annotated[float, Gt(0)]
+NotNegative: TypeAlias = Annotated[float, Ge(0)]
+Share: TypeAlias = Annotated[float, Interval(ge=0, le=1)]
+PositiveShare: TypeAlias = Annotated[float, Interval(gt=0, le=1)]
+ShareBelowOne: TypeAlias = Annotated[float, Interval(ge=0, lt=1)]
