@@ -6,7 +6,6 @@ import copy
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 
 import torch
 import transformers
@@ -14,7 +13,7 @@ from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from llmcycle.data.chat import Prompt, encode_prompt
-from llmcycle.data.padding import pad
+from llmcycle.engine.batching import in_batches, padded
 from llmcycle.engine.engine import Answer
 from llmcycle.model import may_be_padded
 
@@ -49,22 +48,12 @@ def answer(
     template if it has one. An answer does not depend on the batch it was computed in, up to rounding; draws with
     `do_sample` do, since they come from torch's global generator.
     """
-    if not prompts:
-        return []
     resolved = resolve_config(model, tokenizer, config)
-    encoded = encode_prompts(tokenizer, prompts)
-    # Longest first: the batch that needs the most memory fails at once, not at the end.
-    order = sorted(range(len(encoded)), key=lambda index: -len(encoded[index]))
-    answers: list[list[Answer]] = [[] for _ in prompts]
-    for places in _batches(order, encoded, batch_size, ragged=may_be_padded(model)):
-        rows = [encoded[place] for place in places]
-        batch = {
-            "input_ids": pad(rows, resolved.pad_token_id, left=True),
-            "attention_mask": pad([[1] * len(row) for row in rows], 0, left=True),
-        }
-        for place, several in zip(places, _sample(model, tokenizer, batch, resolved, logprobs), strict=True):
-            answers[place] = several
-    return answers
+
+    def compute(rows: list[list[int]]) -> list[list[Answer]]:
+        return _sample(model, tokenizer, padded(rows, resolved.pad_token_id, left=True), resolved, logprobs)
+
+    return in_batches(encode_prompts(tokenizer, prompts), compute, len, batch_size, ragged=may_be_padded(model))
 
 
 def sample(
@@ -108,13 +97,6 @@ def resolve_config(
     filler = tokenizer.pad_token_id
     resolved.pad_token_id = filler if filler is not None else (stops[0] if stops else 0)
     return resolved
-
-
-def _batches(order: list[int], encoded: list[list[int]], batch_size: int, ragged: bool) -> Iterator[list[int]]:
-    """Consecutive rows of `order`, at most `batch_size`; of one length unless `ragged`."""
-    for _, group in groupby(order, key=lambda index: 0 if ragged else len(encoded[index])):
-        rows = list(group)
-        yield from (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
 
 
 def _sample(

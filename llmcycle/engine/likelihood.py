@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from llmcycle.data.chat import IGNORE
 from llmcycle.data.padding import pad
+from llmcycle.engine.batching import in_batches, padded
 from llmcycle.engine.engine import Engine, Hidden, Labelled, Restored
 from llmcycle.engine.generation import evaluation_mode
 from llmcycle.model import token_logits
@@ -42,25 +43,25 @@ def completion_logprobs(engine: Engine, pairs: Sequence[Labelled]) -> list[float
 
 def score(model: PreTrainedModel, sequences: Sequence[Labelled], batch_size: int = 64) -> list[Tensor]:
     """See `Engine.score`."""
-    scores = [torch.empty(0)] * len(sequences)
-    order = sorted(range(len(sequences)), key=lambda index: -len(sequences[index][0]))
-    with evaluation_mode(model):
-        while order:
-            width = max(len(sequences[order[0]][0]), 1)
-            rows = max(1, min(batch_size, MAX_LOGITS // (width * model.config.get_text_config().vocab_size)))
-            batch, order = order[:rows], order[rows:]
-            for index, logprobs in zip(batch, _score_batch(model, [sequences[i] for i in batch]), strict=True):
-                scores[index] = logprobs
-    return scores
+    with evaluation_mode(model), torch.no_grad():
+        return in_batches(
+            sequences,
+            lambda batch: _score_batch(model, batch),
+            lambda sequence: len(sequence[0]),
+            batch_size,
+            _tokens_at_once(model),
+        )
 
 
-@torch.no_grad()
-def _score_batch(model: PreTrainedModel, batch: list[Labelled]) -> list[Tensor]:
+def _tokens_at_once(model: PreTrainedModel) -> int:
+    return int(MAX_LOGITS // model.config.get_text_config().vocab_size)
+
+
+def _score_batch(model: PreTrainedModel, batch: Sequence[Labelled]) -> list[Tensor]:
     # Right padding: under a causal mask no real token sees it, so neither a pad token nor position ids are needed.
-    input_ids_BT = pad([ids for ids, _ in batch], 0).to(model.device)
+    inputs = padded([ids for ids, _ in batch], 0, model.device)
     labels_BT = pad([labels for _, labels in batch], IGNORE).to(model.device)
-    mask_BT = pad([[1] * len(ids) for ids, _ in batch], 0).to(model.device)
-    logits_BTV = token_logits(model, input_ids_BT, mask_BT)
+    logits_BTV = token_logits(model, inputs["input_ids"], inputs["attention_mask"])
     targets_BT = labels_BT[:, 1:]
     nats_BT = cross_entropy(
         logits_BTV[:, :-1].float().transpose(1, 2), targets_BT, ignore_index=IGNORE, reduction="none"
@@ -77,31 +78,27 @@ def classifier_scores(model: PreTrainedModel, rows: Sequence[list[int]], batch_s
     if model.config.num_labels != 1:
         raise ValueError(f"model: a reward model has one output, this one {model.config.num_labels}; set num_labels=1")
     filler = model.config.pad_token_id
-    # Without a pad token the classifier can't find the last real one in a padded row.
-    step = batch_size if filler is not None else 1
-    order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
-    scores = [0.0] * len(rows)
+
+    def compute(batch: list[list[int]]) -> list[float]:
+        return model(**padded(batch, filler or 0, model.device)).logits[:, 0].tolist()  # type: ignore[no-any-return]
+
     with evaluation_mode(model), torch.no_grad():
-        for start in range(0, len(order), step):
-            batch = [rows[index] for index in order[start : start + step]]
-            input_ids = pad(batch, filler or 0).to(model.device)
-            mask = pad([[1] * len(row) for row in batch], 0).to(model.device)
-            logits = model(input_ids=input_ids, attention_mask=mask).logits[:, 0].tolist()
-            for index, number in zip(order[start : start + step], logits, strict=True):
-                scores[index] = number
-    return scores
+        # Without a pad token the classifier can't find the last real one in a padded row.
+        return in_batches(rows, compute, len, batch_size if filler is not None else 1)
 
 
 def restore(model: PreTrainedModel, rows: Sequence[Hidden], batch_size: int = 64) -> list[Restored]:
     """See `Engine.masked`."""
-    restored: list[Restored] = []
-    with evaluation_mode(model):
-        for start in range(0, len(rows), batch_size):
-            restored += _restore_batch(model, rows[start : start + batch_size])
-    return restored
+    with evaluation_mode(model), torch.no_grad():
+        return in_batches(
+            rows,
+            lambda batch: _restore_batch(model, batch),
+            lambda row: len(row.input_ids),
+            batch_size,
+            _tokens_at_once(model),
+        )
 
 
-@torch.no_grad()
 def _restore_batch(model: PreTrainedModel, rows: Sequence[Hidden]) -> list[Restored]:
     longest = max(len(row.input_ids) for row in rows)
     # Padding begins a document of its own, which no other sees.
