@@ -1,4 +1,4 @@
-"""The OpenAI-compatible routes over one model.
+"""The OpenAI-compatible routes over one engine.
 
 transformers' own serving handlers (`transformers.cli.serving`) are not used: they check the names of a body's fields
 but not their values, take a whole `generation_config` from clients, ignore what they can't do but for a line in the
@@ -23,9 +23,9 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from llmcycle.deploy.guard import Guard, error
-from llmcycle.deploy.line import Failed, Full, Line, Ticket
-from llmcycle.deploy.reply import Ask, BadPrompt, Replier, Reply
+from llmcycle.deploy.line import Ask, Failed, Full, Line, Ticket
 from llmcycle.deploy.schema import ChatRequest, CompletionRequest, Sampling
+from llmcycle.engine import Answer, BadPrompt, Engine
 
 POLL_SECONDS = 0.1  # how often a waiting answer looks whether its client is still there
 # FastAPI would hand prompts and traces to any OpenTelemetry provider that the environment sets up.
@@ -38,7 +38,7 @@ NO_TELEMETRY: TelemetryConfig = {
 }
 
 
-def build_app(replier: Replier, api_key: str | None = None, queue: int = 8, local: bool = True) -> FastAPI:
+def build_app(engine: Engine, api_key: str | None = None, queue: int = 8, local: bool = True) -> FastAPI:
     """The application: /health, /v1/models, /v1/chat/completions and /v1/completions, and nothing else.
 
     Args:
@@ -46,7 +46,8 @@ def build_app(replier: Replier, api_key: str | None = None, queue: int = 8, loca
         queue: requests inside at a time, the one being answered included; the next gets 429.
         local: answer only to this machine's names (see `Guard`).
     """
-    line = Line(replier, queue)
+    line = Line(engine, queue)
+    engine.prompt_tokens("warm up")  # a fast tokenizer drops its saved truncation at first, which no two threads may do
     created = int(time.time())
 
     @asynccontextmanager
@@ -64,7 +65,7 @@ def build_app(replier: Replier, api_key: str | None = None, queue: int = 8, loca
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
-        model = {"id": replier.name, "object": "model", "created": created, "owned_by": "llmcycle"}
+        model = {"id": engine.name, "object": "model", "created": created, "owned_by": "llmcycle"}
         return {"object": "list", "data": [model]}
 
     @app.post("/v1/chat/completions")
@@ -80,20 +81,20 @@ def build_app(replier: Replier, api_key: str | None = None, queue: int = 8, loca
 
 async def answer(line: Line, body: Sampling, prompt: str | list[dict[str, str]], request: Request) -> Response:
     """Check what the schema cannot, join the line, and answer as a whole or as a stream."""
-    if body.model != line.replier.name:
-        message = f"there is no model {body.model!r} here; this server has {line.replier.name!r}"
+    if body.model != line.engine.name:
+        message = f"there is no model {body.model!r} here; this server has {line.engine.name!r}"
         return error(404, message, code="model_not_found", param="model")
     try:
-        await asyncio.to_thread(line.replier.encode, prompt)
+        await asyncio.to_thread(line.engine.prompt_tokens, prompt)
     except BadPrompt as reason:
         return error(400, str(reason), param="prompt" if isinstance(prompt, str) else "messages")
-    ask = Ask(prompt, body.max_tokens, body.temperature, body.top_p, body.stops, body.seed)
+    ask = Ask(prompt, body.generation, body.seed)
     try:
         ticket = line.enter(ask)
     except Full as full:
         message = f"{line.limit} requests are waiting already; try again in {full.retry_after} s"
         return error(429, message, code="queue_full", headers={"Retry-After": str(full.retry_after)})
-    words = Words(line.replier.name, ask.is_chat)
+    words = Words(line.engine.name, isinstance(body, ChatRequest))
     if body.stream:
         return StreamingResponse(stream(ticket, words, body.include_usage), media_type="text/event-stream")
     return await whole(ticket, words, request)
@@ -107,10 +108,10 @@ class Words:
         prefix, self.kind = ("chatcmpl", "chat.completion") if is_chat else ("cmpl", "text_completion")
         self.head = {"id": f"{prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
 
-    def whole(self, reply: Reply) -> dict[str, Any]:
-        content = {"message": {"role": "assistant", "content": reply.text}} if self.is_chat else {"text": reply.text}
-        choice = {"index": 0, "finish_reason": reply.finish, "logprobs": None, **content}
-        return {**self.head, "object": self.kind, "choices": [choice], "usage": usage(reply)}
+    def whole(self, answer: Answer) -> dict[str, Any]:
+        content = {"message": {"role": "assistant", "content": answer.text}} if self.is_chat else {"text": answer.text}
+        choice = {"index": 0, "finish_reason": answer.finish, "logprobs": None, **content}
+        return {**self.head, "object": self.kind, "choices": [choice], "usage": usage(answer)}
 
     def chunk(self, text: str | None, finish: str | None = None, first: bool = False) -> dict[str, Any]:
         delta = ({"role": "assistant"} if first else {}) | ({} if text is None else {"content": text})
@@ -126,23 +127,23 @@ class Words:
         }
 
 
-def usage(reply: Reply) -> dict[str, int]:
+def usage(answer: Answer) -> dict[str, int]:
     return {
-        "prompt_tokens": reply.prompt_tokens,
-        "completion_tokens": reply.completion_tokens,
-        "total_tokens": reply.prompt_tokens + reply.completion_tokens,
+        "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": answer.new_tokens,
+        "total_tokens": answer.prompt_tokens + answer.new_tokens,
     }
 
 
 async def whole(ticket: Ticket, words: Words, request: Request) -> Response:
     """The answer in one piece; given up when the client goes away."""
 
-    async def collect() -> Reply:
+    async def collect() -> Answer:
         async with aclosing(ticket.text()) as pieces:
             async for _ in pieces:
                 pass
-        assert ticket.reply is not None
-        return ticket.reply
+        assert ticket.answer is not None
+        return ticket.answer
 
     task = asyncio.create_task(collect())
     with cancelling(task):
@@ -169,10 +170,10 @@ async def stream(ticket: Ticket, words: Words, include_usage: bool) -> AsyncIter
         async with aclosing(ticket.text()) as pieces:
             async for piece in pieces:
                 yield event(words.chunk(piece))
-        assert ticket.reply is not None
-        yield event(words.chunk(None, ticket.reply.finish))
+        assert ticket.answer is not None
+        yield event(words.chunk(None, ticket.answer.finish))
         if include_usage:
-            yield event(words.chunks([], usage=usage(ticket.reply)))
+            yield event(words.chunks([], usage=usage(ticket.answer)))
         yield "data: [DONE]\n\n"
     except Failed:
         yield f"data: {bytes(internal_error().body).decode()}\n\n"

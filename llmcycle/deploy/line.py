@@ -1,4 +1,4 @@
-"""The bounded waiting line in front of a model: one request is answered, a few wait, the next is turned away."""
+"""The bounded waiting line in front of an engine: one request is answered, a few wait, the next is turned away."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ import threading
 import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from typing import NamedTuple
 
-from llmcycle.deploy.reply import Ask, Cancelled, Replier, Reply
+from transformers import GenerationConfig
+
+from llmcycle.data.chat import Prompt
+from llmcycle.engine import Answer, Engine, Piece
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +31,25 @@ class Failed(Exception):
     """Generation failed; the reason is in the server's log and not for clients."""
 
 
+class Left(Exception):
+    """Nobody waits for this answer any more."""
+
+
+class Ask(NamedTuple):
+    """One request, as an engine's `stream` takes it."""
+
+    prompt: Prompt
+    generation: GenerationConfig
+    seed: int | None
+
+
 class Line:
     """Lets at most `limit` requests in, the one being answered included. Lives in one event loop."""
 
-    def __init__(self, replier: Replier, limit: int) -> None:
+    def __init__(self, engine: Engine, limit: int) -> None:
         if limit < 1:
             raise ValueError(f"queue: {limit} requests can't be served; give at least 1")
-        self.replier, self.limit = replier, limit
+        self.engine, self.limit = engine, limit
         self.seconds = 1.0  # of the last request
         self.inside: set[Ticket] = set()
         # One thread: a model is no place for two requests at once, and torch uses all cores for one.
@@ -55,21 +72,21 @@ class Line:
 
 
 class Ticket:
-    """One request in the line: iterate over its text, then read `reply`."""
+    """One request in the line: iterate over its text, then read `answer`."""
 
     def __init__(self, line: Line, ask: Ask) -> None:
         self.line, self.ask = line, ask
         self.loop, self.cancelled = asyncio.get_running_loop(), threading.Event()
-        self.pieces: asyncio.Queue[str | Reply | Exception] = asyncio.Queue()
-        self.reply: Reply | None = None
+        self.pieces: asyncio.Queue[Piece | Exception] = asyncio.Queue()
+        self.answer: Answer | None = None
         self.job: Future[None] | None = None
 
     def work(self) -> None:
         """Generate, in the line's thread."""
         start = time.perf_counter()
         try:
-            self._put(self.line.replier.reply(self.ask, self._put, self.cancelled))
-        except Cancelled as error:
+            self._follow()
+        except Left as error:
             self._put(error)
         except Exception as error:
             log.exception("generation failed")
@@ -78,7 +95,16 @@ class Ticket:
             self.line.seconds = time.perf_counter() - start
             self._call(self.line.inside.discard, self)
 
-    def _put(self, piece: str | Reply | Exception) -> None:
+    def _follow(self) -> None:
+        if self.cancelled.is_set():
+            raise Left
+        with closing(self.line.engine.stream(*self.ask)) as pieces:
+            for piece in pieces:
+                if self.cancelled.is_set():
+                    raise Left
+                self._put(piece)
+
+    def _put(self, piece: Piece | Exception) -> None:
         self._call(self.pieces.put_nowait, piece)
 
     def _call(self, function: object, argument: object) -> None:
@@ -86,20 +112,19 @@ class Ticket:
             self.loop.call_soon_threadsafe(function, argument)  # type: ignore[arg-type]
 
     async def text(self) -> AsyncGenerator[str, None]:
-        """Pieces of text until `reply` is known. Leaving the loop early cancels the generation.
+        """Pieces of text until `answer` is known. Leaving the loop early cancels the generation.
 
         Raises:
             Failed: generation failed, or was cancelled by the server's end.
         """
         try:
-            while self.reply is None:
+            while self.answer is None:
                 piece = await self.pieces.get()
                 if isinstance(piece, Exception):
                     raise Failed from piece
-                if isinstance(piece, Reply):
-                    self.reply = piece
-                else:
-                    yield piece
+                self.answer = piece.answer
+                if piece.text:
+                    yield piece.text
         finally:
             self.leave()
 

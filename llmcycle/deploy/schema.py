@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from transformers import GenerationConfig
 
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
+COLDEST = 1e-5  # temperatures below it are greedy: dividing by them overflows
 Zero = Annotated[float, Field(ge=0, le=0)]
 
 
@@ -45,6 +47,15 @@ class Sampling(Strict):
     @property
     def stops(self) -> tuple[str, ...]:
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+    @property
+    def generation(self) -> GenerationConfig:
+        """What is wished, as an engine's `stream` reads it; temperature 0 is greedy, None leaves it to the model."""
+        sampled = None if self.temperature is None else self.temperature >= COLDEST
+        config = GenerationConfig(max_new_tokens=self.max_tokens, stop_strings=list(self.stops) or None)
+        config.do_sample = True if self.temperature is None and self.top_p else sampled
+        config.temperature, config.top_p = self.temperature, self.top_p
+        return config
 
     @property
     def include_usage(self) -> bool:

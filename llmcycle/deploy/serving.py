@@ -12,32 +12,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import torch
 import transformers
 import uvicorn
 from fastapi import FastAPI
-from transformers import AutoTokenizer
 
 from llmcycle.deploy.app import build_app
 from llmcycle.deploy.guard import is_local
-from llmcycle.deploy.reply import Replier
-from llmcycle.model import load
+from llmcycle.engine import Engine, LocalEngine
 
 API_KEY = "LLMCYCLE_API_KEY"  # the variable that holds the key, so that it need not stand in a command line
 START_SECONDS = 60
 STOP_SECONDS = 5  # that running answers have to finish
 
 
-def open_model(folder: str | Path, name: str | None = None) -> Replier:
+def open_engine(folder: str | Path, name: str | None = None) -> LocalEngine:
     """Whatever a stage handed on (weights, quantised weights, an adapter) or a Hub name, ready to answer.
 
     Raises:
         ValueError: see `llmcycle.model.load`.
     """
     transformers.logging.set_verbosity_error()
-    model = load(folder)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
-    return Replier(name or Path(folder).resolve().name, model, AutoTokenizer.from_pretrained(folder))
+    engine = LocalEngine(str(folder), name=name)
+    engine.open()
+    return engine
 
 
 def serve(
@@ -57,13 +54,11 @@ def serve(
     api_key = api_key or os.environ.get(API_KEY) or None
     check_reach(host, api_key)
     with listen(host, port) as sock:
-        replier = open_model(folder)
+        engine = open_engine(folder)
         # With a key, a proxy in front may be known by any name.
-        app = build_app(replier, api_key, queue, local=is_local(host) and api_key is None)
+        app = build_app(engine, api_key, queue, local=is_local(host) and api_key is None)
         url = address(host, sock.getsockname()[1])
-        print(
-            f"{replier.name} is served at {url}/v1 (Ctrl-C ends it); try: {example(replier, url, api_key)}", flush=True
-        )
+        print(f"{engine.name} is served at {url}/v1 (Ctrl-C ends it); try: {example(engine, url, api_key)}", flush=True)
         with suppress(KeyboardInterrupt):  # uvicorn passes it on once everything is closed
             make_server(app).run(sockets=[sock])
 
@@ -115,11 +110,11 @@ def address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def example(replier: Replier, url: str, api_key: str | None) -> str:
+def example(engine: Engine, url: str, api_key: str | None) -> str:
     """A command that works when it is pasted; a key is named by its variable, never shown."""
-    is_chat = bool(replier.tokenizer.chat_template)
+    is_chat = engine.chats
     asked = {"messages": [{"role": "user", "content": "Hello"}]} if is_chat else {"prompt": "Hello"}
-    body = shlex.quote(json.dumps({"model": replier.name, **asked}))
+    body = shlex.quote(json.dumps({"model": engine.name, **asked}))
     key = f' -H "Authorization: Bearer ${API_KEY}"' if api_key else ""
     path = "chat/completions" if is_chat else "completions"
     return f"curl {url}/v1/{path} -H 'Content-Type: application/json'{key} -d {body}"

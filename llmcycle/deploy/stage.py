@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import openai
-import torch
 from pytorch_lightning.loggers import Logger
 from transformers import AutoTokenizer, GenerationConfig
 
 from llmcycle.deploy.app import build_app
-from llmcycle.deploy.serving import open_model, running
-from llmcycle.engine import TransformersEngine, texts, write_samples
+from llmcycle.deploy.serving import open_engine, running
+from llmcycle.engine import LocalEngine, texts, write_samples
 from llmcycle.evaluate.interval import mean_interval
 from llmcycle.evaluate.metric import Metric, Metrics
 from llmcycle.model import load
@@ -92,10 +91,8 @@ def deploy(
 
 def answers_here(source: str, asked: Sequence[Any], max_new_tokens: int) -> list[str]:
     """Greedy answers one at a time, as the server computes them: in a batch, rounding may decide a tie otherwise."""
-    model = load(source)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
     config = GenerationConfig(max_new_tokens=max_new_tokens, do_sample=False)
-    return texts(TransformersEngine(model, AutoTokenizer.from_pretrained(source), batch_size=1), asked, config)
+    return texts(LocalEngine(source, batch_size=1), asked, config)
 
 
 def put(source: str, out: Path) -> None:
@@ -118,11 +115,11 @@ def answers_over_http(
     folder: Path, asked: Sequence[Any], local: Sequence[str], max_new_tokens: int, queue: int
 ) -> list[Answered]:
     """Ask a real server, with a key, through the official client; raises ValueError at the first other answer."""
-    replier, key = open_model(folder, name="llmcycle"), secrets.token_urlsafe()
-    is_chat = bool(replier.tokenizer.chat_template)
+    engine, key = open_engine(folder, name="llmcycle"), secrets.token_urlsafe()
+    is_chat = engine.chats
     answered = []
     # Proxies of the environment are for other machines.
-    with running(build_app(replier, key, queue)) as url, openai.DefaultHttpxClient(trust_env=False) as transport:
+    with running(build_app(engine, key, queue)) as url, openai.DefaultHttpxClient(trust_env=False) as transport:
         client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, http_client=transport)
         for prompt, expected in zip(asked, local, strict=True):
             row = ask(client, is_chat, prompt, expected, max_new_tokens)

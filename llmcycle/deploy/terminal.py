@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
-from llmcycle.deploy.reply import Ask, BadPrompt, Replier
-from llmcycle.deploy.serving import open_model
+from transformers import GenerationConfig
+
+from llmcycle.deploy.serving import open_engine
+from llmcycle.engine import BadPrompt, Engine
 
 HELP = "/reset forgets the conversation, /quit ends it"
 
@@ -19,10 +21,10 @@ def chat(folder: str | Path, max_tokens: int = 512) -> None:
     Raises:
         ValueError: the folder holds no model.
     """
-    replier = open_model(folder)
+    engine = open_engine(folder)
     if sys.stdin.isatty():
-        kind = "chat" if replier.tokenizer.chat_template else "no chat template: each line is continued as it stands"
-        print(f"{replier.name} ({kind}); {HELP}")
+        kind = "chat" if engine.chats else "no chat template: each line is continued as it stands"
+        print(f"{engine.name} ({kind}); {HELP}")
     history: list[dict[str, str]] = []
     for line in lines():
         if line == "/quit":
@@ -32,7 +34,7 @@ def chat(folder: str | Path, max_tokens: int = 512) -> None:
         elif line.startswith("/"):
             print(f"{line}: unknown; {HELP}")
         else:
-            history = turn(replier, history, line, max_tokens)
+            history = turn(engine, history, line, max_tokens)
 
 
 def lines() -> Iterator[str]:
@@ -46,12 +48,15 @@ def lines() -> Iterator[str]:
             yield line
 
 
-def turn(replier: Replier, history: list[dict[str, str]], line: str, max_tokens: int) -> list[dict[str, str]]:
+def turn(engine: Engine, history: list[dict[str, str]], line: str, max_tokens: int) -> list[dict[str, str]]:
     """Answer one line; the conversation with it, or without it if there was no answer. Ctrl-C stops an answer."""
-    asked = [*history, {"role": "user", "content": line}]
-    prompt = asked if replier.tokenizer.chat_template else line
+    messages = [*history, {"role": "user", "content": line}]
+    text, limit = "", GenerationConfig(max_new_tokens=max_tokens)
     try:
-        reply = replier.reply(Ask(prompt, max_tokens), say, threading.Event())
+        with closing(engine.stream(messages if engine.chats else line, limit)) as pieces:
+            for piece in pieces:
+                say(piece.text)
+                text += piece.text
     except BadPrompt as reason:
         print(f"{reason}; /reset forgets the conversation")
         return history
@@ -59,7 +64,7 @@ def turn(replier: Replier, history: list[dict[str, str]], line: str, max_tokens:
         print(" (stopped)")
         return history
     print()
-    return [*asked, {"role": "assistant", "content": reply.text}]
+    return [*messages, {"role": "assistant", "content": text}]
 
 
 def say(piece: str) -> None:

@@ -1,16 +1,19 @@
 """An opened model that can be asked, behind one small protocol."""
 
-from llmcycle.engine.engine import Answer, Engine, Hidden, Labelled, Restored, texts
+from llmcycle.engine.engine import Answer, BadPrompt, Engine, Hidden, Labelled, Piece, Restored, texts
 from llmcycle.engine.generation import evaluation_mode
 from llmcycle.engine.likelihood import completion_logprobs, total
 from llmcycle.engine.samples import write_samples
-from llmcycle.engine.transformers import TransformersEngine
+from llmcycle.engine.transformers import LocalEngine, TransformersEngine
 
 __all__ = [
     "Answer",
+    "BadPrompt",
     "Engine",
     "Hidden",
     "Labelled",
+    "LocalEngine",
+    "Piece",
     "Restored",
     "TransformersEngine",
     "completion_logprobs",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, NoReturn, Protocol
 
@@ -23,12 +23,26 @@ class Answer:
         finish: "stop" where it ended by itself or at a stop string, "length" where it was cut.
         token_ids: through the token that ends it; empty where the engine does not know them.
         logprobs: of each of these tokens, in nats, under the distribution it was drawn from; None unless wanted.
+        prompt_tokens, new_tokens: how many were read and written; 0 where the engine does not know.
     """
 
     text: str
     finish: Literal["stop", "length"]
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] | None = None
+    prompt_tokens: int = 0
+    new_tokens: int = 0
+
+
+class Piece(NamedTuple):
+    """New text of an answer that is being written, "" at times; the last piece has the whole answer beside it."""
+
+    text: str
+    answer: Answer | None = None
+
+
+class BadPrompt(ValueError):
+    """The prompt leaves no room for an answer, or the chat template refuses it."""
 
 
 class Hidden(NamedTuple):
@@ -50,10 +64,12 @@ class Engine(Protocol):
     """An opened model. A class that derives from this one writes the methods that it `offers`; the others refuse.
 
     Attributes:
+        name: what the model is called, by clients of a server and in records.
         offers: names of the methods that work: "answer", "sample", "score", "stream", "reward", "prefer", "masked".
             What an evaluator or a decoding strategy needs is compared with them.
     """
 
+    name: str = "model"
     offers: frozenset[str] = frozenset()
 
     @property
@@ -76,6 +92,31 @@ class Engine(Protocol):
         """As `answer`, from one left-padded batch of input_ids and attention_mask [P, T]."""
         self._refuse("sample")
 
+    def stream(
+        self, prompt: Prompt, generation: GenerationConfig | None = None, seed: int | None = None
+    ) -> Generator[Piece, None, None]:
+        """One answer while it is written; closing the generator ends it.
+
+        A string is continued as it stands, with the white space around it; messages go through the chat template. What
+        `generation` leaves open is as the model itself says it, at most 256 tokens by default.
+
+        Args:
+            seed: of the draws; None takes another one each time.
+
+        Raises:
+            BadPrompt: see the class.
+        """
+        self._refuse("stream")
+
+    def prompt_tokens(self, prompt: Prompt) -> int:
+        """Tokens of a prompt as `stream` reads it; 0 where the engine does not know. Raises BadPrompt."""
+        return 0
+
+    @property
+    def chats(self) -> bool:
+        """Whether there is a chat template, so that messages are answered and strings are turns of a user."""
+        return bool(self.tokenizer.chat_template)
+
     def score(self, sequences: Sequence[Labelled]) -> list[Tensor]:
         """Log-probability in nats of each labelled token, fp32 on the CPU; a row's first token is never scored."""
         self._refuse("score")
@@ -91,6 +132,14 @@ class Engine(Protocol):
     def masked(self, rows: Sequence[Hidden]) -> list[Restored]:
         """How well a model that reads both ways restores each row's hidden tokens."""
         self._refuse("masked")
+
+    def open(self) -> None:
+        """Load what will be asked; an engine that is not open yet opens at the first question."""
+        return
+
+    def describe(self) -> dict[str, str]:
+        """What is asked, for records: where it is, and a digest of the weights where they are in this process."""
+        return {"model": self.name}
 
     def close(self) -> None:
         """Give memory and connections back; the engine can't be asked afterwards."""

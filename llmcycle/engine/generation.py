@@ -120,8 +120,9 @@ def _sample(
         )
     new_ids: list[list[int]] = output.sequences[:, input_ids.shape[1] :].tolist()
     drawn = _drawn(output.scores, new_ids) if logprobs else [None] * len(new_ids)
-    answers = [_answer(tokenizer, *row, config) for row in zip(new_ids, drawn, strict=True)]
     count = config.num_return_sequences
+    read = prompts["attention_mask"].sum(1).repeat_interleave(count).tolist()
+    answers = [_answer(tokenizer, *row, config) for row in zip(new_ids, drawn, read, strict=True)]
     return [answers[start : start + count] for start in range(0, len(answers), count)]
 
 
@@ -133,7 +134,11 @@ def _drawn(scores: Sequence[Tensor], new_ids: list[list[int]]) -> list[list[floa
 
 
 def _answer(
-    tokenizer: PreTrainedTokenizerBase, new_ids: list[int], logprobs: list[float] | None, config: GenerationConfig
+    tokenizer: PreTrainedTokenizerBase,
+    new_ids: list[int],
+    logprobs: list[float] | None,
+    prompt_tokens: int,
+    config: GenerationConfig,
 ) -> Answer:
     """Text up to the first stop token or stop string; tokens through the one that ends it, without padding."""
     stops = set(config.eos_token_id or [])
@@ -150,6 +155,8 @@ def _answer(
         "stop" if cuts or end < len(new_ids) else "length",
         token_ids,
         tuple(logprobs[: len(token_ids)]) if logprobs is not None else None,
+        prompt_tokens,
+        len(token_ids),
     )
 
 

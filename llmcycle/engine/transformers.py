@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from llmcycle.data.chat import Prompt
-from llmcycle.engine.engine import Answer, Engine, Hidden, Labelled, Restored
+from llmcycle.engine.engine import Answer, Engine, Hidden, Labelled, Piece, Restored
 from llmcycle.engine.generation import answer, sample
 from llmcycle.engine.likelihood import classifier_scores, restore, score, total
+from llmcycle.engine.stream import encode, stream
+from llmcycle.model import digest, load
 
 
 class TransformersEngine(Engine):
@@ -20,10 +25,12 @@ class TransformersEngine(Engine):
     restores hidden tokens. The model's training mode is left as it was.
     """
 
-    offers = frozenset({"answer", "sample", "score", "reward", "prefer", "masked"})
+    offers = frozenset({"answer", "sample", "stream", "score", "reward", "prefer", "masked"})
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 64) -> None:
-        self.model, self._tokenizer, self.batch_size = model, tokenizer, batch_size
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 64, name: str = "model"
+    ) -> None:
+        self.model, self._tokenizer, self.batch_size, self.name = model, tokenizer, batch_size, name
         self.offers = abilities(model)
 
     @property
@@ -40,6 +47,14 @@ class TransformersEngine(Engine):
     ) -> list[list[Answer]]:
         return sample(self.model, self.tokenizer, prompts, generation, logprobs)
 
+    def stream(
+        self, prompt: Prompt, generation: GenerationConfig | None = None, seed: int | None = None
+    ) -> Generator[Piece, None, None]:
+        return stream(self.model, self.tokenizer, prompt, generation, seed)
+
+    def prompt_tokens(self, prompt: Prompt) -> int:
+        return len(encode(self.model, self.tokenizer, prompt))
+
     def score(self, sequences: Sequence[Labelled]) -> list[Tensor]:
         return score(self.model, sequences, self.batch_size)
 
@@ -54,12 +69,50 @@ class TransformersEngine(Engine):
     def masked(self, rows: Sequence[Hidden]) -> list[Restored]:
         return restore(self.model, rows, self.batch_size)
 
+    def describe(self) -> dict[str, str]:
+        dtype = str(self.model.dtype).removeprefix("torch.")
+        return {"model": self.name, "dtype": dtype, "digest": digest(self.model)}
+
     def close(self) -> None:
         self.__dict__.pop("model", None)
+
+
+class LocalEngine(TransformersEngine):
+    """Whatever a stage wrote (weights, quantised weights, an adapter) or a Hub name, opened when it is first asked.
+
+    Args:
+        source: a folder or Hub name.
+        batch_size: prompts or sequences at a time.
+        name: see `Engine`; by default the folder's.
+
+    Raises:
+        ValueError: when it is opened; see `llmcycle.model.load`.
+    """
+
+    def __init__(self, source: str, batch_size: int = 64, name: str | None = None) -> None:
+        self.source, self.batch_size, self.name = source, batch_size, name or Path(source).resolve().name
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("model", "_tokenizer"):
+            raise AttributeError(name)
+        self.open()
+        return self.__dict__[name]
+
+    def open(self) -> None:
+        if "model" in self.__dict__:
+            return
+        model = load(self.source)
+        model.to("cuda" if torch.cuda.is_available() else "cpu")
+        tokenizer = AutoTokenizer.from_pretrained(self.source)
+        super().__init__(model, tokenizer, self.batch_size, self.name)
+
+    def describe(self) -> dict[str, str]:
+        path = str(Path(self.source).resolve()) if Path(self.source).exists() else self.source
+        return {"path": path} | super().describe()
 
 
 def abilities(model: PreTrainedModel) -> frozenset[str]:
     """What a model of this kind can be asked."""
     if model.can_generate():
-        return frozenset({"answer", "sample", "score", "prefer"})
+        return frozenset({"answer", "sample", "stream", "score", "prefer"})
     return frozenset({"reward", "prefer"} if model.get_output_embeddings() is None else {"masked"})

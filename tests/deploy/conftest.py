@@ -13,7 +13,7 @@ import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llmcycle.data.chat import set_chat_template
-from llmcycle.deploy.reply import Replier
+from llmcycle.engine import TransformersEngine
 
 NAME = "tiny"
 
@@ -50,13 +50,13 @@ def asked(content: str = "Hello", **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def replier(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> Replier:
-    return Replier(NAME, model, set_chat_template(tokenizer))
+def engine(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> TransformersEngine:
+    return TransformersEngine(model, set_chat_template(tokenizer), name=NAME)
 
 
 @pytest.fixture
-def folder(tmp_path: Path, replier: Replier) -> Path:
+def folder(tmp_path: Path, engine: TransformersEngine) -> Path:
     path = tmp_path / NAME
-    replier.model.save_pretrained(path)
-    replier.tokenizer.save_pretrained(path)
+    engine.model.save_pretrained(path)
+    engine.tokenizer.save_pretrained(path)
     return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import openai
@@ -15,10 +15,11 @@ from transformers import GenerationConfig
 
 from llmcycle.deploy.app import build_app
 from llmcycle.deploy.guard import MAX_BODY
-from llmcycle.deploy.reply import Ask, Cancelled, Replier, Reply
+from llmcycle.deploy.schema import CompletionRequest
 from llmcycle.deploy.serving import running
-from llmcycle.engine import TransformersEngine, texts
+from llmcycle.engine import Answer, Engine, Piece, TransformersEngine, texts
 
+CONTEXT = 2048  # tokens, of the model
 KEY = "correct horse"
 BEARER = {"Authorization": f"Bearer {KEY}"}
 CHAT, COMPLETE = "/v1/chat/completions", "/v1/completions"
@@ -26,8 +27,8 @@ PROMPTS = ["Hello", "What is blue?", "ä 你好", "x" * 40]
 
 
 @pytest.fixture
-def url(replier: Replier) -> Iterator[str]:
-    with running(build_app(replier, KEY, queue=2)) as address:
+def url(engine: TransformersEngine) -> Iterator[str]:
+    with running(build_app(engine, KEY, queue=2)) as address:
         yield address
 
 
@@ -40,8 +41,8 @@ def words(content: str) -> list[Any]:
     return [{"role": "user", "content": content}]
 
 
-def test_greedy_answers_are_those_of_the_engine(client: openai.OpenAI, replier: Replier) -> None:
-    expected = texts(TransformersEngine(replier.model, replier.tokenizer), PROMPTS, GenerationConfig(max_new_tokens=16))
+def test_greedy_answers_are_those_of_the_engine(client: openai.OpenAI, engine: TransformersEngine) -> None:
+    expected = texts(engine, PROMPTS, GenerationConfig(max_new_tokens=16))
     answers = [
         client.chat.completions.create(model=NAME, messages=words(p), max_tokens=16, temperature=0) for p in PROMPTS
     ]
@@ -90,8 +91,8 @@ def test_health_needs_no_key_and_all_else_does(url: str) -> None:
     assert send(f"{url}/v1/models", headers={"Authorization": f"bearer {KEY}"}).status == 200
 
 
-def test_without_a_key_everyone_is_let_in(replier: Replier) -> None:
-    with running(build_app(replier)) as url:
+def test_without_a_key_everyone_is_let_in(engine: TransformersEngine) -> None:
+    with running(build_app(engine)) as url:
         assert send(url + CHAT, asked()).status == 200
 
 
@@ -160,10 +161,10 @@ def test_content_may_come_in_parts(url: str) -> None:
     assert got.json["choices"] == send(url + CHAT, asked(temperature=0), BEARER).json["choices"]
 
 
-def test_a_prompt_without_room_is_refused(url: str, replier: Replier) -> None:
-    got = send(url + CHAT, asked("x" * replier.context), BEARER)
+def test_a_prompt_without_room_is_refused(url: str) -> None:
+    got = send(url + CHAT, asked("x" * CONTEXT), BEARER)
     assert (got.status, got.json["error"]["param"]) == (400, "messages")
-    assert f"context is {replier.context}" in got.message
+    assert f"context is {CONTEXT}" in got.message
 
 
 def test_a_large_body_is_refused(url: str) -> None:
@@ -200,31 +201,36 @@ def test_a_foreign_host_name_is_refused(url: str) -> None:
     assert send(f"{url}/v1/models", headers={**BEARER, "Host": "localhost:99"}).status == 200
 
 
-def test_nothing_is_told_to_tracers(replier: Replier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_told_to_tracers(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
-    assert not build_app(replier)._native_telemetry.enabled()
+    assert not build_app(engine)._native_telemetry.enabled()
 
 
-class Patient(Replier):
-    """Says one word, then waits to be released or cancelled."""
+class Patient(Engine):
+    """Answers a word, and ends when it is let go."""
 
-    def __init__(self, like: Replier) -> None:
-        super().__init__(like.name, like.model, like.tokenizer)
+    name, chats = NAME, True
+
+    def __init__(self) -> None:
         self.release, self.began, self.cancels = threading.Event(), 0, 0
 
-    def reply(self, ask: Ask, say: Callable[[str], None], cancelled: threading.Event) -> Reply:
+    def stream(
+        self, prompt: Any, generation: GenerationConfig | None = None, seed: int | None = None
+    ) -> Generator[Piece, None, None]:
         self.began += 1
-        say("word")
-        while not self.release.wait(0.01):
-            if cancelled.is_set():
-                self.cancels += 1
-                raise Cancelled
-        return Reply("word", 1, 1, "stop")
+        try:
+            yield Piece("word")
+            while not self.release.wait(0.01):
+                yield Piece("")
+            yield Piece("", Answer("word", "stop"))
+        except GeneratorExit:
+            self.cancels += 1
+            raise
 
 
 @pytest.fixture
-def patient(replier: Replier) -> Patient:
-    return Patient(replier)
+def patient() -> Patient:
+    return Patient()
 
 
 @pytest.fixture
@@ -296,16 +302,17 @@ def test_the_end_of_the_server_ends_answers(patient: Patient, monkeypatch: pytes
         send(f"{url}/health")
 
 
-class Broken(Replier):
-    def reply(self, ask: Ask, say: Callable[[str], None], cancelled: threading.Event) -> Reply:
-        if ask.seed == 1:
+class Broken(Patient):
+    def stream(
+        self, prompt: Any, generation: GenerationConfig | None = None, seed: int | None = None
+    ) -> Generator[Piece, None, None]:
+        if seed == 1:
             raise RuntimeError("secret path /home/me")
-        return Reply("well", 1, 1, "stop")
+        yield Piece("well", Answer("well", "stop"))
 
 
-def test_a_failure_stays_in_the_log(replier: Replier, caplog: pytest.LogCaptureFixture) -> None:
-    broken = Broken(replier.name, replier.model, replier.tokenizer)
-    with caplog.at_level(logging.ERROR), running(build_app(broken)) as url:
+def test_a_failure_stays_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR), running(build_app(Broken())) as url:
         answers: list[Got] = [send(url + CHAT, asked(seed=1, stream=stream)) for stream in (False, True)]
         assert send(url + CHAT, asked(seed=2)).json["choices"][0]["message"]["content"] == "well"
     assert [answer.status for answer in answers] == [500, 200]
@@ -314,3 +321,19 @@ def test_a_failure_stays_in_the_log(replier: Replier, caplog: pytest.LogCaptureF
         assert "secret" not in answer.text
         assert "Traceback" not in answer.text
     assert "secret path" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("body", "sampled", "temperature"),
+    [
+        ({}, None, None),
+        ({"temperature": 0}, False, None),
+        ({"temperature": 1e-300}, False, None),
+        ({"temperature": 0.5}, True, 0.5),
+        ({"top_p": 0.9}, True, None),
+    ],
+)
+def test_a_request_is_what_the_engine_is_asked(body: Any, sampled: bool | None, temperature: float | None) -> None:
+    wish = CompletionRequest(model=NAME, prompt="x", max_tokens=3, stop="a", **body).generation
+    assert (wish.do_sample, wish.max_new_tokens, wish.stop_strings) == (sampled, 3, ["a"])
+    assert temperature is None or wish.temperature == temperature

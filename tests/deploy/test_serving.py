@@ -12,8 +12,8 @@ from deploy.conftest import asked, send
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llmcycle.deploy import serve
-from llmcycle.deploy.reply import Replier
 from llmcycle.deploy.serving import check_reach, example, listen
+from llmcycle.engine import TransformersEngine
 
 
 def test_a_public_address_needs_a_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,15 +33,15 @@ def test_a_taken_port_is_named(folder: Path) -> None:
 
 
 def test_the_example_suits_the_model_and_hides_the_key(
-    replier: Replier, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+    engine: TransformersEngine, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    shown = example(replier, "http://127.0.0.1:1", "secret")
+    shown = example(engine, "http://127.0.0.1:1", "secret")
     assert "/v1/chat/completions" in shown
     assert "Bearer $LLMCYCLE_API_KEY" in shown
     assert "secret" not in shown
     tokenizer.chat_template = None
     assert '/v1/completions -H \'Content-Type: application/json\' -d \'{"model": "a b"' in example(
-        Replier("a b", model, tokenizer), "http://127.0.0.1:1", None
+        TransformersEngine(model, tokenizer, name="a b"), "http://127.0.0.1:1", None
     )
 
 

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedToken
 
 from llmcycle.deploy import deploy
 from llmcycle.deploy import stage as module
-from llmcycle.deploy.reply import Replier
+from llmcycle.engine import LocalEngine, TransformersEngine
 from llmcycle.model import save
 
 SAMPLES = ["Hello", "ä 你好"]
@@ -65,13 +65,13 @@ def test_all_answers_over_http_are_the_local_ones(folder: Path, out: Path) -> No
     assert not (out / "artifact.json").exists()
 
 
-def test_what_is_deployed_is_the_source(folder: Path, out: Path, replier: Replier) -> None:
+def test_what_is_deployed_is_the_source(folder: Path, out: Path, engine: TransformersEngine) -> None:
     run(folder, out)
     assert (out / "model.safetensors").samefile(folder / "model.safetensors")
     assert not (out / "config.json").samefile(folder / "config.json")  # small files may be edited where they are served
     ids = torch.tensor([[5, 6, 7]])
     with torch.no_grad():
-        assert torch.equal(AutoModelForCausalLM.from_pretrained(out)(ids).logits, replier.model(ids).logits)
+        assert torch.equal(AutoModelForCausalLM.from_pretrained(out)(ids).logits, engine.model(ids).logits)
 
 
 def test_a_base_model_is_asked_for_completions(
@@ -82,10 +82,10 @@ def test_a_base_model_is_asked_for_completions(
     assert run(tmp_path / "base", out, Plain())["http_agreement"].value == 1
 
 
-def test_quantised_weights_are_served(folder: Path, replier: Replier, tmp_path: Path, out: Path) -> None:
+def test_quantised_weights_are_served(folder: Path, engine: TransformersEngine, tmp_path: Path, out: Path) -> None:
     small = AutoModelForCausalLM.from_pretrained(folder, quantization_config=TorchAoConfig(Int8WeightOnlyConfig()))
     small.save_pretrained(tmp_path / "small")
-    replier.tokenizer.save_pretrained(tmp_path / "small")
+    engine.tokenizer.save_pretrained(tmp_path / "small")
     assert run(tmp_path / "small", out)["http_agreement"].value == 1
     assert "torchao" in (out / "config.json").read_text()
 
@@ -99,11 +99,11 @@ def test_quantised_weights_are_served(folder: Path, replier: Replier, tmp_path: 
     ids=lambda config: type(config).__name__,
 )
 def test_an_adapter_is_served_on_its_base(
-    peft: Any, folder: Path, tmp_path: Path, out: Path, replier: Replier, monkeypatch: pytest.MonkeyPatch
+    peft: Any, folder: Path, tmp_path: Path, out: Path, engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapted = get_peft_model(AutoModelForCausalLM.from_pretrained(folder), peft)
     monkeypatch.setattr("llmcycle.model.handoff.mergeable", lambda _: False)
-    save(adapted, replier.tokenizer, tmp_path / "adapter")
+    save(adapted, engine.tokenizer, tmp_path / "adapter")
     assert run(tmp_path / "adapter", out)["http_agreement"].value == 1
     assert (out / "adapter_model.safetensors").exists()
     plain = [row["local"] for row in lines(out / "answers.jsonl")]
@@ -116,15 +116,15 @@ def test_an_adapter_is_served_on_its_base(
 def test_another_model_behind_the_server_is_refused(
     folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    opened = module.open_model
+    opened = module.open_engine
 
-    def other(path: Path, name: str) -> Replier:
-        replier = opened(path, name)
+    def other(path: Path, name: str) -> LocalEngine:
+        engine = opened(path, name)
         with torch.no_grad():
-            replier.model.lm_head.weight.copy_(replier.model.lm_head.weight.flip(0))
-        return replier
+            engine.model.lm_head.weight.copy_(engine.model.lm_head.weight.flip(0))
+        return engine
 
-    monkeypatch.setattr(module, "open_model", other)
+    monkeypatch.setattr(module, "open_engine", other)
     with pytest.raises(ValueError, match=r"deploy: over HTTP the model answers .* is not the one"):
         run(folder, out)
 

@@ -7,7 +7,6 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from llmcycle.deploy import chat
-from llmcycle.deploy.reply import Replier
 from llmcycle.deploy.terminal import turn
 from llmcycle.engine import TransformersEngine, texts
 
@@ -34,11 +33,11 @@ def test_a_piped_chat_prints_answers_alone(
 
 
 def test_a_base_model_continues_each_line(
-    replier: Replier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    engine: TransformersEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    replier.tokenizer.chat_template = None
-    replier.model.save_pretrained(tmp_path / "base")
-    replier.tokenizer.save_pretrained(tmp_path / "base")
+    engine.tokenizer.chat_template = None
+    engine.model.save_pretrained(tmp_path / "base")
+    engine.tokenizer.save_pretrained(tmp_path / "base")
     out = said("Once\nOnce\n", tmp_path / "base", monkeypatch, capsys)
     half = len(out) // 2
     assert out[:half] == out[half:]
@@ -54,19 +53,19 @@ def test_an_unknown_command_is_explained(
     )
 
 
-def test_a_line_too_long_is_dropped(replier: Replier, capsys: pytest.CaptureFixture[str]) -> None:
-    assert turn(replier, [], "x" * replier.context, 5) == []
+def test_a_line_too_long_is_dropped(engine: TransformersEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert turn(engine, [], "x" * 2048, 5) == []
     assert "context is 2048" in capsys.readouterr().out
 
 
 def test_ctrl_c_stops_an_answer_and_not_the_chat(
-    replier: Replier, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("llmcycle.deploy.terminal.say", interrupted)
-    assert turn(replier, [], "Hello", 5) == []
+    assert turn(engine, [], "Hello", 5) == []
     assert "(stopped)" in capsys.readouterr().out
 
 
