@@ -38,6 +38,7 @@ class StageSchema:
     generate: Part = None
     prompt: Part = None
     quant: Part = None
+    handoff: Part = None
     engine: Part = None
     world: Part = None
 

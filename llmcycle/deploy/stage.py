@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import shutil
 import statistics
 import time
 from collections.abc import Sequence
@@ -17,26 +15,14 @@ import openai
 from pytorch_lightning.loggers import Logger
 from transformers import AutoTokenizer, GenerationConfig
 
+from llmcycle.data.chat import Prompt
 from llmcycle.deploy.app import build_app
 from llmcycle.deploy.serving import open_engine, running
 from llmcycle.engine import LocalEngine, texts, write_samples
 from llmcycle.evaluate.interval import mean_interval
 from llmcycle.evaluate.metric import Metric, Metrics
+from llmcycle.handoff import Copy, hand_on, probe_of
 from llmcycle.model import load
-
-WEIGHTS = "*.safetensors"
-SMALL_FILES = (
-    *("config.json", "generation_config.json", "adapter_config.json", "base.json", "*.safetensors.index.json"),
-    *(
-        "tokenizer*",
-        "special_tokens_map.json",
-        "added_tokens.json",
-        "chat_template*",
-        "vocab*",
-        "merges.txt",
-        "*.model",
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -80,7 +66,7 @@ def deploy(
     if not asked:
         raise ValueError("prompts: none to compare; raise stage.prompts, or choose data with a prompt column")
     local = answers_here(source, asked, max_new_tokens)
-    put(source, out)
+    put(source, out, asked)
     answered = answers_over_http(out, asked, local, max_new_tokens, queue)
     write_samples(out, samples, [row.http for row in answered[: len(samples)]])
     (out / "answers.jsonl").write_text("".join(json.dumps(asdict(row)) + "\n" for row in answered))
@@ -95,20 +81,11 @@ def answers_here(source: str, asked: Sequence[Any], max_new_tokens: int) -> list
     return texts(LocalEngine(source, batch_size=1), asked, config)
 
 
-def put(source: str, out: Path) -> None:
-    """The files that serving needs: weights as hard links where the disk allows it, all else copied."""
-    folder = Path(source)
-    if not folder.is_dir():
-        load(source).save_pretrained(out)
-        AutoTokenizer.from_pretrained(source).save_pretrained(out)
-        return
-    for path in folder.glob(WEIGHTS):
-        try:
-            os.link(path, out / path.name)
-        except OSError:
-            shutil.copy2(path, out / path.name)
-    for path in {path for pattern in SMALL_FILES for path in folder.glob(pattern)}:
-        shutil.copy2(path, out / path.name)
+def put(source: str, out: Path, prompts: Sequence[Prompt]) -> None:
+    """The files that serving needs, compared with the source on the prompts: see `llmcycle.handoff.Copy`."""
+    model, tokenizer = load(source, "auto"), AutoTokenizer.from_pretrained(source)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    hand_on(model.to(device), tokenizer, out, Copy(source), probe_of(tokenizer, prompts, device))
 
 
 def answers_over_http(

@@ -10,16 +10,13 @@ from pytorch_lightning.loggers import Logger
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 
 from llmcycle.data.chat import Prompt, choose_pad
-from llmcycle.data.padding import pad
 from llmcycle.engine import TransformersEngine, texts, write_samples
-from llmcycle.engine.generation import encode_prompts
 from llmcycle.evaluate.evaluator import Evaluator, compare, evaluate
 from llmcycle.evaluate.metric import Metric, Metrics
 from llmcycle.evaluate.scores import write_scores
+from llmcycle.handoff import Format, Safetensors, hand_on, probe_of
 from llmcycle.model import combine as add_up
-from llmcycle.model import hand_off, load
-
-PROBES = 4  # samples on which the combined model is compared with what was saved of it
+from llmcycle.model import load
 
 
 def combine(
@@ -32,17 +29,19 @@ def combine(
     seed: int = 0,
     evaluators: Mapping[str, Evaluator] | None = None,
     generate: GenerationConfig | None = None,
+    handoff: Format | None = None,
     *,
     out: Path,
     logger: Logger | None,  # noqa: ARG001  the runner logs what is returned
 ) -> Metrics:
-    """Combine what each model changed, write the result to `out`, verify it, and score it beside the base.
+    """Combine what each model changed, write the result to `out`, and score it beside the base.
 
     Args:
         base: the folder or Hub name that all models were trained from.
-        models: folders of fine-tuned models, by name; their tokenizers are one, and it is handed on.
+        models: folders of fine-tuned models, by name; their tokenizers are one, and it is written with the result.
         weights, method, density, seed: see `llmcycle.model.combine`.
         samples: prompts that the combined model answers into `samples.jsonl`.
+        handoff: how the result is written; by default as safetensors.
 
     Raises:
         ValueError: the models do not stand on this base or have several tokenizers, or what was saved is another model.
@@ -52,15 +51,13 @@ def combine(
     before = evaluate(evaluators or {}, TransformersEngine(plain, tokenizer))
     tuned = {name: load(path, torch.float32) for name, path in models.items()}
     combined = add_up(plain, tuned, weights, method, density, seed)
-    ids = encode_prompts(tokenizer, list(samples)[:PROBES])
-    probe = {"input_ids": pad(ids, int(tokenizer.pad_token_id)), "attention_mask": pad([[1] * len(i) for i in ids], 0)}
-    model, facts = hand_off(combined, tokenizer, out, probe)
-    engine = TransformersEngine(model, tokenizer)
+    probe = probe_of(tokenizer, samples, combined.device)
+    handed = hand_on(combined, tokenizer, out, handoff or Safetensors(), probe)
+    engine = TransformersEngine(handed.model, tokenizer)
     after = evaluate(evaluators or {}, engine)
     write_scores(out, after)
     write_samples(out, list(samples), texts(engine, list(samples), generate or None))
-    difference = facts["max_difference"] / facts["max_logit"]
-    return {**compare(before, after), "hand_off_difference": Metric(difference, better="lower")}
+    return {**compare(before, after), "hand_off_difference": Metric(handed.difference.share, better="lower")}
 
 
 def _tokenizer(models: Mapping[str, str]) -> PreTrainedTokenizerBase:

@@ -1,4 +1,4 @@
-"""Models as every stage needs them: load, adapt, digest, hand on verified, count bytes."""
+"""Models as every stage needs them: load, adapt, run, digest, count bytes."""
 
 from .adapters import (
     adapt,
@@ -13,16 +13,13 @@ from .adapters import (
 )
 from .combine import combine
 from .digest import digest
+from .forward import token_logits
 from .freeze import freeze
-from .handoff import HandOff, hand_off, merge, save, verify
 from .load import load, scratch
 from .memory import Memory, expected, measure
 from .methods import LoraFAConfig, LoraPlusConfig, lr_ratios
-from .observe import observe, token_logits
-from .stated import state
 
 __all__ = [
-    "HandOff",
     "LoraFAConfig",
     "LoraPlusConfig",
     "Memory",
@@ -33,21 +30,15 @@ __all__ = [
     "digest",
     "expected",
     "freeze",
-    "hand_off",
     "load",
     "lr_ratios",
     "may_be_padded",
     "measure",
-    "merge",
     "mergeable",
     "moves_base",
     "needs_data",
-    "observe",
     "regularisation",
     "restore_allocation",
-    "save",
     "scratch",
-    "state",
     "token_logits",
-    "verify",
 ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import transformers
@@ -17,16 +16,20 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedModel,
 )
-from transformers.quantizers import AutoQuantizationConfig
 
+from .base import FILE, Base
 from .digest import digest
 from .methods import complete_inputs
 from .quantised import keep_as_rounded
 
-BASE_FILE = "base.json"  # which model an adapter, or a search that changed no weight, stands on, and its digest
-QUANTISATION = "quantization_config"  # in that file: how the base was rounded when it was loaded
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "cls_token_id", "sep_token_id")
 STATED_WITHIN = 0.02  # of the stated number of parameters
+
+
+class Factory(Protocol):
+    """One of transformers' Auto classes."""
+
+    def from_config(self, config: PreTrainedConfig) -> PreTrainedModel: ...
 
 
 def scratch(config: PreTrainedConfig, parameters: int | None = None, masked: bool = False) -> PreTrainedModel:
@@ -51,7 +54,7 @@ def scratch(config: PreTrainedConfig, parameters: int | None = None, masked: boo
     return factory.from_config(config, dtype=torch.float32)
 
 
-def _refuse_another_size(factory: Any, config: PreTrainedConfig, stated: int) -> None:
+def _refuse_another_size(factory: Factory, config: PreTrainedConfig, stated: int) -> None:
     with torch.device("meta"):
         counted = sum(p.numel() for p in factory.from_config(config).parameters())
     if abs(counted - stated) > STATED_WITHIN * stated:
@@ -64,7 +67,7 @@ def _refuse_another_size(factory: Any, config: PreTrainedConfig, stated: int) ->
 def load(
     pretrained_model_name_or_path: str | Path, dtype: str | torch.dtype | None = None, **options: Any
 ) -> PreTrainedModel | PeftModel:
-    """The model that a stage handed on, or any Hugging Face model, on the CPU in evaluation mode.
+    """The model that a stage wrote, or any Hugging Face model, on the CPU in evaluation mode.
 
     The class is the one that the configuration names, so reward models load too. An adapter is loaded onto its base.
 
@@ -80,15 +83,14 @@ def load(
     path = Path(pretrained_model_name_or_path)
     if (path / "adapter_config.json").exists():
         return _load_adapter(path, dtype, options)
-    if (path / BASE_FILE).exists() and not (path / "config.json").exists():
+    if (path / FILE).exists() and not (path / "config.json").exists():
         return _load_pointed(path, dtype, options)
     config = _config(path if path.is_dir() else str(pretrained_model_name_or_path), options)
     if dtype is None:
         as_saved = torch.cuda.is_available() or getattr(config, "quantization_config", None) is not None
         dtype = "auto" if as_saved else torch.float32
-    cls = getattr(transformers, (config.architectures or ["-"])[0], AutoModelForCausalLM)
     name = str(pretrained_model_name_or_path)
-    model, info = cls.from_pretrained(name, dtype=dtype, output_loading_info=True, **options)
+    model, info = _class_of(config).from_pretrained(name, dtype=dtype, output_loading_info=True, **options)
     if absent := sorted([*info["missing_keys"], *info["mismatched_keys"]], key=str):
         raise ValueError(f"inputs.model: {path} lacks weights of its own model: {absent[0]} and {len(absent) - 1} more")
     keep_as_rounded(model)
@@ -108,49 +110,52 @@ def _config(path: str | Path, options: dict[str, Any]) -> PreTrainedConfig:
 
 def _load_adapter(folder: Path, dtype: str | torch.dtype | None, options: dict[str, Any]) -> PeftModel:
     """The base in the dtype that the adapter was trained on, checked against its digest, and the adapter on it."""
-    recorded = _recorded_base(folder)
-    path = _find_base(folder, recorded["path"])
-    base = load(path, recorded["dtype"], **{**options, **as_loaded(recorded.get(QUANTISATION))})
-    if digest(base) != recorded["digest"]:
+    beside = Base.read(folder)
+    path, options = beside.find(folder), {**options, **Base.options(beside.quantization_config)}
+    base = load(path, beside.dtype, **options)
+    if digest(base) != beside.digest:
         raise ValueError(
-            f"inputs.model: the adapter in {folder} was trained on other weights than {recorded['path']} now holds"
+            f"inputs.model: the adapter in {folder} was trained on other weights than {path} now holds; give it its "
+            "own base again, or train it again on this one"
         )
-    model = PeftModel.from_pretrained(base, str(folder))
+    model = PeftModel.from_pretrained(_as_trained(base, path, folder, beside.dtype, options), str(folder))
     complete_inputs(model)
-    base.generation_config = GenerationConfig.from_pretrained(folder)
+    if model.get_base_model().can_generate():
+        model.get_base_model().generation_config = GenerationConfig.from_pretrained(folder)
     return (model if dtype in (None, "auto") else model.to(_as_dtype(dtype))).eval()
 
 
-def as_loaded(quantisation: dict[str, Any] | None) -> dict[str, Any]:
-    """The option by which weights are rounded while they are loaded, where they were."""
-    return {"quantization_config": AutoQuantizationConfig.from_dict(dict(quantisation))} if quantisation else {}
+def _as_trained(base: PreTrainedModel, path: str, folder: Path, dtype: str, options: dict[str, Any]) -> PreTrainedModel:
+    """The base in the class that the adapter was trained in: a reward model has a head that the base lacks.
+
+    The head is in the adapter's folder, as peft saves it, and so are the settings.
+    """
+    if not (folder / "config.json").exists():
+        return base
+    config = AutoConfig.from_pretrained(folder)
+    cls = _class_of(config)
+    if cls in (AutoModelForCausalLM, type(base)):
+        return base
+    model: PreTrainedModel = cls.from_pretrained(path, config=config, dtype=_as_dtype(dtype), **options)
+    keep_as_rounded(model)
+    return model.eval()
+
+
+def _class_of(config: PreTrainedConfig) -> Any:
+    """The class that wrote a configuration."""
+    return getattr(transformers, (config.architectures or ["-"])[0], AutoModelForCausalLM)
 
 
 def _load_pointed(
     folder: Path, dtype: str | torch.dtype | None, options: dict[str, Any]
 ) -> PreTrainedModel | PeftModel:
     """The model that a stage used and left as it was; its digest holds in the dtype that it was used in."""
-    recorded = _recorded_base(folder)
-    model = load(_find_base(folder, recorded["path"]), dtype, **options)
-    if str(model.dtype).removeprefix("torch.") == recorded["dtype"] and digest(model) != recorded["digest"]:
-        raise ValueError(f"inputs.model: {folder} points to {recorded['path']}, which now holds other weights")
+    pointer = Base.read(folder)
+    path = pointer.find(folder)
+    model = load(path, dtype, **options)
+    if str(model.dtype).removeprefix("torch.") == pointer.dtype and digest(model) != pointer.digest:
+        raise ValueError(f"inputs.model: {folder} points to {path}, which now holds other weights")
     return model
-
-
-def _recorded_base(folder: Path) -> dict[str, Any]:
-    path = folder / BASE_FILE
-    if not path.exists():
-        raise ValueError(
-            f"inputs.model: {folder} holds an adapter without {BASE_FILE}; merge it, or hand it on by llmcycle"
-        )
-    recorded: dict[str, Any] = json.loads(path.read_text())
-    return recorded
-
-
-def _find_base(folder: Path, recorded: str) -> str:
-    """The recorded folder or Hub name; where a store was moved, the folder of the same name beside the adapter's."""
-    beside = folder.resolve().parent / Path(recorded).name
-    return str(beside) if not Path(recorded).exists() and beside.is_dir() else recorded
 
 
 def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:

@@ -14,6 +14,7 @@ from llmcycle.data.batches import Batches
 from llmcycle.data.chat import Prompt
 from llmcycle.evaluate import Evaluator, Metrics
 from llmcycle.evaluate.loss import HeldOutLoss
+from llmcycle.handoff import Format
 from llmcycle.pretrain.module import NextToken
 from llmcycle.pretrain.tokenizer_report import report
 from llmcycle.train import fit
@@ -29,6 +30,7 @@ def pretrain(
     samples: Sequence[Prompt] | None = None,
     generate: GenerationConfig | None = None,
     resume: str = "auto",
+    handoff: Format | None = None,
     reference: str | None = None,
     *,
     out: Path,
@@ -55,6 +57,7 @@ def pretrain(
         prompts,
         generate,
         resume,
+        handoff,
         out=out,
         logger=logger,
         checkpoints=checkpoints,

@@ -14,15 +14,15 @@ import torch
 from pytorch_lightning.loggers import Logger
 from rich.console import Console
 from rich.progress import track
-from transformers import AutoTokenizer, GenerationConfig, PreTrainedModel
+from transformers import AutoTokenizer, GenerationConfig
 
 from llmcycle.data.batches import Rows
 from llmcycle.data.chat import Prompt
 from llmcycle.engine import Engine, TransformersEngine, write_samples
 from llmcycle.evaluate import Metric, Metrics, Scores, compare, row_id, write_scores
 from llmcycle.evaluate.text_match import TextMatch
+from llmcycle.handoff import Pointer, hand_on, probe_of
 from llmcycle.model import digest, load
-from llmcycle.model.load import BASE_FILE
 from llmcycle.prompt.decoding import Decoding, LikeliestChoice
 from llmcycle.prompt.grid import Cell, Grid, Prediction, Row, right_answer
 from llmcycle.prompt.template import Template
@@ -81,8 +81,7 @@ def search(
     write_predictions(out, results)
     write_scores(out, cell_scores(results))
     write_best(out, grid, best, results[best])
-    write_pointer(out, source, model, before)
-    tokenizer.save_pretrained(out)
+    hand_on(model, tokenizer, out, Pointer(source), probe_of(tokenizer, grid.inputs(best, rows), model.device))
     write_samples(out, list(samples or []), answers)
     return {**headline(results[grid.base], results[best]), **cell_metrics(results), **speed(results, seconds)}
 
@@ -187,10 +186,3 @@ def write_best(out: Path, grid: Grid, best: Cell, predictions: list[Prediction])
         "examples": grid.examples_of(best),
     }
     (out / "best.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def write_pointer(out: Path, source: str, model: PreTrainedModel, weights: str) -> None:
-    """base.json: where the model is, and the sha256 of its weights, as `llmcycle.model.load` reads it."""
-    name = str(Path(source).resolve()) if Path(source).exists() else source
-    record = {"path": name, "dtype": str(model.dtype).removeprefix("torch."), "digest": weights}
-    (out / BASE_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

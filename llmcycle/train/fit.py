@@ -1,4 +1,4 @@
-"""The stage that trains any `TrainedModule`: evaluate, train, hand on verified, evaluate what was handed on."""
+"""The stage that trains any `TrainedModule`: evaluate, train, write the model, and evaluate what was written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from llmcycle.engine import TransformersEngine, texts, write_samples
 from llmcycle.evaluate.evaluator import Evaluator, compare
 from llmcycle.evaluate.metric import Metric, Metrics
 from llmcycle.evaluate.scores import write_scores
-from llmcycle.model import HandOff, hand_off
+from llmcycle.handoff import Format, HandOff, Safetensors, hand_on
 from llmcycle.train.activations import Activations
 from llmcycle.train.bad_steps import BadSteps
 from llmcycle.train.checkpoint import Checkpoint
@@ -40,26 +40,28 @@ def fit(
     samples: Sequence[Prompt] | None = None,
     generate: GenerationConfig | None = None,
     resume: str = "auto",
+    handoff: Format | None = None,
     *,
     out: Path,
     logger: Logger | None,
     checkpoints: Path | None = None,
 ) -> Metrics:
-    """Train, and write the merged, reloaded and verified model to `out`.
+    """Train, and write the model to `out`, opened again and compared.
 
     Args:
-        evaluators: score the model before training, and the reloaded one after it, on the same rows.
-        samples: prompts that the reloaded model answers into `samples.jsonl`.
+        evaluators: score the model before training, and the one opened from `out` after it, on the same rows.
+        samples: prompts that this one answers into `samples.jsonl`.
         generate: how it answers them; greedy by default.
         resume: `auto` goes on from the newest whole checkpoint, `never` from none, else from the folder of one.
+        handoff: how the model is written; by default as safetensors, with an adapter merged.
         checkpoints: where they are written; None for nowhere.
 
     Returns:
         The evaluators' metrics first, then loss, steps, speed, memory by part, what truncation took of the rows, and
-        the hand-off's difference.
+        how far its logits are from the trained model's.
 
     Raises:
-        ValueError: the loss stays no number, a checkpoint can't be written, or what was reloaded is another model.
+        ValueError: the loss stays no number, a checkpoint can't be written, or what was written is another model.
     """
     device, first = trainer.strategy.root_device, trainer.is_global_zero
     module.calibrate(lambda: islice(batches.train_dataloader(), CALIBRATION))
@@ -76,13 +78,13 @@ def fit(
     loss = compare(loss_before, validation_scores(module, batches, device))
     cost = {**judged, **loss, **costs(module, batches, trainer, counted, out)}  # now: a merge uses the model up
     probe = {name: tensor.to(device) for name, tensor in batches.probe().items()}
-    model, facts = hand_off(module.model.to(device), batches.tokenizer, out, probe)
-    engine = engine_of(model, batches)
+    handed = hand_on(module.model.to(device), batches.tokenizer, out, handoff or Safetensors(), probe)
+    engine = engine_of(handed.model, batches)
     after = judging.scores(engine)
     write_scores(out, after)
     prompts = list(samples or [])
     write_samples(out, prompts, texts(engine, prompts, generate or None))
-    return {**compare(before, after), **cost, **hand_off_metrics(facts)}
+    return {**compare(before, after), **cost, **hand_off_metrics(handed)}
 
 
 def engine_of(model: PreTrainedModel, batches: Batches) -> TransformersEngine:
@@ -161,7 +163,7 @@ def bad_step_metrics(trainer: pl.Trainer) -> Metrics:
     return {key: Metric(getattr(one, name), better="lower") for one in watching for key, name in counts.items()}
 
 
-def hand_off_metrics(facts: HandOff) -> Metrics:
+def hand_off_metrics(handed: HandOff) -> Metrics:
     """The largest logit difference as a share of the largest logit, and whether an adapter was merged."""
-    share = facts["max_difference"] / facts["max_logit"] if facts["max_logit"] else 0.0
-    return {"hand_off_difference": Metric(share, better="lower"), "merged": Metric(float(facts["merged"]))}
+    share = Metric(handed.difference.share, better="lower")
+    return {"hand_off_difference": share, "merged": Metric(float(handed.merged))}

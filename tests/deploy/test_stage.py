@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedToken
 from llmcycle.deploy import deploy
 from llmcycle.deploy import stage as module
 from llmcycle.engine import LocalEngine, TransformersEngine
-from llmcycle.model import save
+from llmcycle.handoff.formats.adapter import write_adapter
 
 SAMPLES = ["Hello", "ä 你好"]
 
@@ -99,11 +99,11 @@ def test_quantised_weights_are_served(folder: Path, engine: TransformersEngine, 
     ids=lambda config: type(config).__name__,
 )
 def test_an_adapter_is_served_on_its_base(
-    peft: Any, folder: Path, tmp_path: Path, out: Path, engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+    peft: Any, folder: Path, tmp_path: Path, out: Path, engine: TransformersEngine
 ) -> None:
     adapted = get_peft_model(AutoModelForCausalLM.from_pretrained(folder), peft)
-    monkeypatch.setattr("llmcycle.model.handoff.mergeable", lambda _: False)
-    save(adapted, engine.tokenizer, tmp_path / "adapter")
+    (tmp_path / "adapter").mkdir()
+    write_adapter(adapted, engine.tokenizer, tmp_path / "adapter")
     assert run(tmp_path / "adapter", out)["http_agreement"].value == 1
     assert (out / "adapter_model.safetensors").exists()
     plain = [row["local"] for row in lines(out / "answers.jsonl")]

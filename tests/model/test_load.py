@@ -23,7 +23,8 @@ from transformers import (
     TorchAoConfig,
 )
 
-from llmcycle.model import adapt, digest, load, save, scratch
+from llmcycle.handoff.formats.adapter import write_adapter
+from llmcycle.model import adapt, digest, load, scratch
 
 PROMPT = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)
 
@@ -81,7 +82,8 @@ def test_quantised_weights(base: Path, tmp_path: Path) -> None:
 
 def save_prompt(base: Path, tokenizer: PreTrainedTokenizerBase, out: Path) -> PeftModel:
     model = adapt(load(base), PROMPT)
-    save(model, tokenizer, out)
+    out.mkdir()
+    write_adapter(model, tokenizer, out)
     return model
 
 
@@ -129,7 +131,7 @@ def test_adapter_on_a_base_in_no_folder_is_refused(
     model: LlamaForCausalLM, chat_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match="in no folder"):
-        save(adapt(scratch(LlamaConfig(**model.config.to_dict())), PROMPT), chat_tokenizer, tmp_path / "out")
+        write_adapter(adapt(scratch(LlamaConfig(**model.config.to_dict())), PROMPT), chat_tokenizer, tmp_path)
 
 
 def test_an_adapter_is_not_put_on_another(base: Path, chat_tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from torch import Tensor
 from torchao.quantization import Int8WeightOnlyConfig
 from transformers import BitsAndBytesConfig, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerBase, TorchAoConfig
 
-from llmcycle.model import adapt, digest, expected, hand_off, load, measure, token_logits
+from llmcycle.handoff import Safetensors, hand_on
+from llmcycle.model import adapt, digest, expected, load, measure, token_logits
 from llmcycle.model.quantised import held
 
 ALL = {"task_type": "CAUSAL_LM", "target_modules": "all-linear"}
@@ -55,7 +56,7 @@ def train(model: Any, probe: dict[str, Tensor]) -> list[float]:
 
 @pytest.mark.parametrize("base", ["llama", "gpt2"])
 @pytest.mark.parametrize("method", METHODS, ids=["lora", "dora", "ia3", "adalora"])
-def test_what_was_trained_on_4_bits_is_handed_on_in_plain_weights(
+def test_what_was_trained_on_4_bits_is_handed.model_in_plain_weights(
     bases: dict[str, Path],
     base: str,
     method: Any,
@@ -67,10 +68,10 @@ def test_what_was_trained_on_4_bits_is_handed_on_in_plain_weights(
     before = digest(rounded(bases[base]))
     losses = train(model, probe)
     assert losses[-1] < losses[0] or isinstance(model.active_peft_config, AdaLoraConfig)
-    handed_on, facts = hand_off(model, chat_tokenizer, tmp_path, probe)
-    assert facts["merged"]
-    assert not isinstance(handed_on, PeftModel)
-    assert all(p.dtype == torch.float32 for p in handed_on.parameters())
+    handed = hand_on(model, chat_tokenizer, tmp_path, Safetensors(), probe)
+    assert handed.merged
+    assert not isinstance(handed.model, PeftModel)
+    assert all(p.dtype == torch.float32 for p in handed.model.parameters())
     assert "quantization_config" not in json.loads((tmp_path / "config.json").read_text())
     assert digest(rounded(bases[base])) == before
 
@@ -80,7 +81,7 @@ def test_trained_in_16_bits_it_is_merged_in_32(
 ) -> None:
     model = adapt(rounded(bases["llama"], "bfloat16"), LoraConfig(**ALL))
     train(model, probe)
-    assert hand_off(model, chat_tokenizer, tmp_path, probe)[1]["merged"]
+    assert hand_on(model, chat_tokenizer, tmp_path, Safetensors(), probe).merged
 
 
 @pytest.mark.parametrize("kind", ["prompt on 4 bits", "lora on torchao's 8 bits"])
@@ -97,9 +98,9 @@ def test_what_cannot_be_merged_stays_beside_its_rounded_base(
     assert measured.weights < measure(load(bases["llama"])).weights
     assert measured.parameters == expected(model, partial(torch.optim.AdamW, lr=1e-3)).parameters
     expected_logits = token_logits(model.eval(), **probe)
-    handed_on, facts = hand_off(model, chat_tokenizer, tmp_path, probe)
-    assert not facts["merged"]
-    assert handed_on.get_base_model().is_quantized
+    handed = hand_on(model, chat_tokenizer, tmp_path, Safetensors(), probe)
+    assert not handed.merged
+    assert handed.model.get_base_model().is_quantized
     assert torch.equal(token_logits(load(tmp_path), **probe), expected_logits)
 
 

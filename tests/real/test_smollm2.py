@@ -18,7 +18,8 @@ from transformers import AutoTokenizer, GenerationConfig
 from llmcycle.artifact import Artifact, Store
 from llmcycle.engine import TransformersEngine, texts
 from llmcycle.evaluate.multiple_choice import MultipleChoice
-from llmcycle.model import adapt, hand_off, load
+from llmcycle.handoff import Safetensors, hand_on
+from llmcycle.model import adapt, load
 
 pytestmark = pytest.mark.real
 
@@ -90,11 +91,11 @@ def test_it_answers_and_a_merged_copy_is_the_same_model(smollm2: Path, tmp_path:
             "the adapter is to change what the model says"
         )
     probe = dict(tokenizer(["The lamp is red.", "Two and two make four."], padding=True, return_tensors="pt"))
-    merged, facts = hand_off(adapted, tokenizer, tmp_path / "merged", probe)
-    assert facts["merged"]
-    assert facts["greedy_tokens_equal"]
+    handed = hand_on(adapted, tokenizer, tmp_path / "merged", Safetensors(), probe)
+    merged = handed.model
+    assert handed.merged
     assert not isinstance(merged, PeftModel)
-    assert 0 < facts["max_difference"] <= 2e-5 * facts["max_logit"]
+    assert 0 < handed.difference.share <= 2e-5
     assert texts(TransformersEngine(merged, AutoTokenizer.from_pretrained(tmp_path / "merged")), asked, GREEDY) == tuned
 
 

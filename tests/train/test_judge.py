@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from importlib import import_module
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -20,6 +18,7 @@ from transformers import PreTrainedTokenizerFast
 from llmcycle.engine import TransformersEngine
 from llmcycle.evaluate import Scores, read_scores, row_id
 from llmcycle.evaluate.exact_match import ExactMatch
+from llmcycle.handoff import Safetensors
 from llmcycle.train import Checkpoints, EarlyStopping, Judge, TrainedModule, checkpoint, fit
 from llmcycle.train.judge import judge_of
 
@@ -159,15 +158,20 @@ def test_rows_that_chose_are_not_scored(tokenizer: PreTrainedTokenizerFast, tmp_
         train_whole(tokenizer, tmp_path / "c", judge(rows=None, evaluators=None), evaluators=hill)
 
 
+class Killed(Safetensors):
+    """The process ends where the model would be written."""
+
+    def write(self, *_: Any) -> None:
+        raise Stopped
+
+
 def test_a_run_that_was_killed_after_its_last_step_is_finished(
-    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     given = {"evaluators": {"hill": Hill()}, "checkpoints": tmp_path / "kept"}
     whole, _ = train_whole(tokenizer, tmp_path / "a", judge(), evaluators=given["evaluators"])
-    with monkeypatch.context() as patch:
-        patch.setattr(import_module("llmcycle.train.fit"), "hand_off", Mock(side_effect=Stopped))
-        with pytest.raises(Stopped):
-            train_whole(tokenizer, tmp_path / "b", judge(), **given)
+    with pytest.raises(Stopped):
+        train_whole(tokenizer, tmp_path / "b", judge(), handoff=Killed(), **given)
     again, _ = train_whole(tokenizer, tmp_path / "b", judge(), **given)
     for name in ("hill", "best_step", "judged_hill", "train_loss", "optimizer_steps"):
         assert again[name] == whole[name]

@@ -1,4 +1,4 @@
-"""The tokenizer's half of a hand-off: the same text to the same numbers, and generation that knows where to stop."""
+"""The tokenizer's half of a comparison: the same text to the same numbers, and generation that knows where to stop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
+
+from .observe import Model, below
 
 TURN = "\u00a7"  # content that no template contains, to find what a template writes after an answer
 CHAT = [{"role": "user", "content": "question"}, {"role": "assistant", "content": TURN}]
@@ -23,15 +25,28 @@ def end_token_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     return sorted(set(ids))
 
 
-def verify_tokenizer(tokenizer: PreTrainedTokenizerBase, out: Path, input_ids: Tensor) -> None:
-    """Compare the tokenizer saved in `out` with the given one on the probe's own texts [B, T].
+def stop_at_end(model: Model, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let `generate` stop at the end of an answer, besides where the base model stopped."""
+    base = below(model)
+    if not base.can_generate():
+        return
+    ids = sorted({*as_list(base.generation_config.eos_token_id), *end_token_ids(tokenizer)})
+    if ids:
+        base.generation_config.eos_token_id = ids if len(ids) > 1 else ids[0]
+    if tokenizer.pad_token_id is not None:
+        base.generation_config.pad_token_id = tokenizer.pad_token_id
+
+
+def compare_tokenizers(
+    before: PreTrainedTokenizerBase, after: PreTrainedTokenizerBase, folder: Path, input_ids: Tensor
+) -> None:
+    """Compare the tokenizer that `folder` gives with the model's own on the probe's texts [B, T].
 
     Raises:
         ValueError: vocabulary, special or added tokens, chat template, encoding, decoding or a setting differ.
     """
-    saved = AutoTokenizer.from_pretrained(out)
-    texts = tokenizer.batch_decode(input_ids)
-    facts: dict[str, Callable[[Any], Any]] = {
+    texts = before.batch_decode(input_ids)
+    facts: dict[str, Callable[[PreTrainedTokenizerBase], Any]] = {
         "vocabulary": lambda t: t.get_vocab(),
         "special tokens": lambda t: {name: str(token) for name, token in t.special_tokens_map.items()},
         "added tokens": lambda t: {i: (token.content, token.special) for i, token in t.added_tokens_decoder.items()},
@@ -43,25 +58,28 @@ def verify_tokenizer(tokenizer: PreTrainedTokenizerBase, out: Path, input_ids: T
         "padding side": lambda t: (t.padding_side, t.truncation_side),
     }
     for name, fact in facts.items():
-        if fact(saved) != fact(tokenizer):
-            raise ValueError(
-                f"hand-off: the {name} of the tokenizer saved in {out} is not the one that was trained with"
-            )
+        if fact(after) != fact(before):
+            raise ValueError(f"hand-off: the {name} of the tokenizer in {folder} is not the model's own")
 
 
-def verify_generation(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raise ValueError when greedy decoding would run on past an answer, or the tokenizer outgrew the embedding."""
-    if model.can_generate():
-        stops = model.generation_config.eos_token_id
-        missing = set(end_token_ids(tokenizer)) - set(stops if isinstance(stops, list) else [stops])
-        if missing:
-            names = tokenizer.convert_ids_to_tokens(sorted(missing))
-            raise ValueError(f"hand-off: generation_config.json does not stop at the end token {', '.join(names)}")
-    rows = model.get_input_embeddings().weight.shape[0]
+def compare_stops(tokenizer: PreTrainedTokenizerBase, was: Any, now: Any) -> None:
+    """Raise ValueError when an end token at which the model stopped is lost; each is an id, a list of them, or None."""
+    if lost := sorted(set(end_token_ids(tokenizer)) & set(as_list(was)) - set(as_list(now))):
+        names = ", ".join(tokenizer.convert_ids_to_tokens(lost))
+        raise ValueError(f"hand-off: generation_config.json does not stop at the end token {names}")
+
+
+def refuse_outgrown(tokenizer: PreTrainedTokenizerBase, rows: int) -> None:
+    """Raise ValueError when the tokenizer has more tokens than the embedding has rows."""
     if len(tokenizer) > rows:
         raise ValueError(
             f"tokenizer: it has {len(tokenizer)} tokens and the model only {rows}; resize the model's embedding"
         )
+
+
+def as_list(ids: int | list[int] | None) -> list[int]:
+    """Token ids as generation settings hold them, always as a list."""
+    return [] if ids is None else ids if isinstance(ids, list) else [ids]
 
 
 def _is_special(tokenizer: PreTrainedTokenizerBase, token_id: int) -> bool:

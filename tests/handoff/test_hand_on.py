@@ -1,4 +1,4 @@
-"""A hand-off passes when the reloaded model is the trained one. What it must not pass: test_handoff_faults.py"""
+"""A hand-off passes when the handed.model model is the trained one. What it must not pass: test_handoff_faults.py"""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from peft import LoraConfig, PeftModel, PromptTuningConfig
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-from llmcycle.model import adapt, digest, hand_off, load, token_logits
+from llmcycle.handoff import Safetensors, hand_on
+from llmcycle.model import adapt, digest, load, token_logits
 
 LORA = LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", r=4, lora_alpha=16, init_lora_weights=False)
 
@@ -25,11 +26,10 @@ def test_full_is_bit_equal(
     base: Path, chat_tokenizer: PreTrainedTokenizerBase, probe: dict[str, Tensor], tmp_path: Path
 ) -> None:
     model = load(base)
-    reloaded, facts = hand_off(model, chat_tokenizer, tmp_path / "out", probe)
-    assert facts["max_difference"] == 0
-    assert facts["greedy_tokens_equal"]
-    assert not facts["merged"]
-    assert digest(reloaded) == digest(model)
+    handed = hand_on(model, chat_tokenizer, tmp_path / "out", Safetensors(), probe)
+    assert handed.difference.max_difference == 0
+    assert not handed.merged
+    assert digest(handed.model) == digest(model)
 
 
 def test_lora_is_merged(
@@ -37,13 +37,13 @@ def test_lora_is_merged(
 ) -> None:
     with torch.no_grad():
         trained = token_logits(lora.eval(), probe["input_ids"], probe["attention_mask"])
-    reloaded, facts = hand_off(lora, chat_tokenizer, tmp_path / "out", probe)
-    assert not isinstance(reloaded, PeftModel)
-    assert facts["merged"]
-    assert 0 <= facts["max_difference"] <= 2e-5 * facts["max_logit"]
+    handed = hand_on(lora, chat_tokenizer, tmp_path / "out", Safetensors(), probe)
+    assert not isinstance(handed.model, PeftModel)
+    assert handed.merged
+    assert 0 <= handed.difference.max_difference <= 2e-5 * handed.difference.max_logit
     with torch.no_grad():
-        found = token_logits(reloaded, probe["input_ids"], probe["attention_mask"])
-    assert torch.allclose(found, trained, atol=2e-5 * facts["max_logit"])
+        found = token_logits(handed.model, probe["input_ids"], probe["attention_mask"])
+    assert torch.allclose(found, trained, atol=2e-5 * handed.difference.max_logit)
     assert not list((tmp_path / "out").glob("adapter*"))
     assert not list((tmp_path / "out").glob("*.bin"))
 
@@ -52,25 +52,16 @@ def test_prompt_tuning_is_handed_on_as_an_adapter(
     base: Path, chat_tokenizer: PreTrainedTokenizerBase, probe: dict[str, Tensor], tmp_path: Path
 ) -> None:
     model = adapt(load(base), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3))
-    reloaded, facts = hand_off(model, chat_tokenizer, tmp_path / "out", probe)
-    assert isinstance(reloaded, PeftModel)
-    assert (facts["merged"], facts["max_difference"]) == (False, 0)
+    handed = hand_on(model, chat_tokenizer, tmp_path / "out", Safetensors(), probe)
+    assert isinstance(handed.model, PeftModel)
+    assert (handed.merged, handed.difference.max_difference) == (False, 0)
     assert not (tmp_path / "out" / "model.safetensors").exists()
-
-
-def test_a_merge_in_16_bits_is_kept_in_fp32(
-    base: Path, chat_tokenizer: PreTrainedTokenizerBase, probe: dict[str, Tensor], tmp_path: Path
-) -> None:
-    lora = adapt(load(base, torch.bfloat16), LORA)
-    reloaded, facts = hand_off(lora, chat_tokenizer, tmp_path / "out", probe)
-    assert facts["merged"]
-    assert reloaded.dtype == torch.float32
 
 
 def test_generation_stops_at_the_end_of_an_answer(
     lora: PeftModel, chat_tokenizer: PreTrainedTokenizerBase, probe: dict[str, Tensor], tmp_path: Path
 ) -> None:
-    hand_off(lora, chat_tokenizer, tmp_path / "out", probe)
+    hand_on(lora, chat_tokenizer, tmp_path / "out", Safetensors(), probe)
     stops = GenerationConfig.from_pretrained(tmp_path / "out")
     ids = chat_tokenizer.convert_tokens_to_ids(["<|endoftext|>", "<|end|>"])
     assert set(ids) <= set(stops.eos_token_id)
@@ -82,7 +73,7 @@ def test_logits_that_are_not_finite_are_refused(
 ) -> None:
     lora.get_base_model().lm_head.weight.data[0, 0] = torch.nan
     with pytest.raises(ValueError, match="not finite"):
-        hand_off(lora, chat_tokenizer, tmp_path / "out", probe)
+        hand_on(lora, chat_tokenizer, tmp_path / "out", Safetensors(), probe)
     assert not (tmp_path / "out").exists()
 
 
@@ -108,9 +99,9 @@ def test_tied_embeddings_are_handed_on(
     model = adapt(load(tied), lora)
     if saved:
         model.get_base_model().lm_head.modules_to_save.default.weight.data += 0.1
-    reloaded, facts = hand_off(model, chat_tokenizer, tmp_path / "out", probe)
-    assert facts["merged"]
-    same = torch.equal(reloaded.get_input_embeddings().weight, reloaded.get_output_embeddings().weight)
+    handed = hand_on(model, chat_tokenizer, tmp_path / "out", Safetensors(), probe)
+    assert handed.merged
+    same = torch.equal(handed.model.get_input_embeddings().weight, handed.model.get_output_embeddings().weight)
     assert same == (saved is None)
 
 
@@ -120,4 +111,4 @@ def test_an_adapter_inside_a_tied_embedding_is_caught(
     """It was trained on the embedding only; merged into the shared weight it would change the head too."""
     model = adapt(load(tied), LoraConfig(target_modules=["embed_tokens"], init_lora_weights=False))
     with pytest.raises(ValueError, match="first layer that differs is lm_head"):
-        hand_off(model, chat_tokenizer, tmp_path / "out", probe)
+        hand_on(model, chat_tokenizer, tmp_path / "out", Safetensors(), probe)

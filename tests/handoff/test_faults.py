@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -54,7 +56,7 @@ from faulty import (
 )
 from transformers import PreTrainedTokenizerFast
 
-from llmcycle.model import hand_off, handoff
+from llmcycle.handoff import Safetensors, hand_on, merge
 
 UP = "model.layers.{}.mlp.up_proj.weight"
 PROMPT = "prompt_embeddings"
@@ -104,13 +106,13 @@ SAVING = {
     ),
     "bias dropped": (biased, weights(lambda w: w.pop("model.layers.1.self_attn.q_proj.bias")), "lacks weights .*bias"),
     "bias zeroed": (biased, weights(lambda w: zero(w, "q_proj.bias")), FIRST),
-    "idle expert": (experts, weights(idle_expert), r"experts.* holds other numbers when reloaded"),
+    "idle expert": (experts, weights(idle_expert), r"experts.* holds other numbers when opened again"),
     "embedding of an unseen token": (
         lora,
         weights(lambda w: w["model.embed_tokens.weight"][250].zero_()),
         "embedding of tokens beyond these rows",
     ),
-    "embedding cut": (lora, cut_embedding, "the model only 256"),
+    "embedding cut": (lora, cut_embedding, "config.json says vocab_size=256"),
     "file truncated": (lora, truncated, "cannot be read"),
     "file lost": (lora, lost("model.safetensors"), "cannot be read"),
     # config.json
@@ -152,42 +154,46 @@ SAVING = {
     ),
     "adapter's weights lost": (prompt_tuning, lost(ADAPTER), "cannot be read"),
     "base's record lost": (prompt_tuning, lost("base.json"), "adapter without base.json"),
-    "base gone": (prompt_tuning, base_gone, "no folder with a model"),
+    "base gone": (prompt_tuning, base_gone, "is not there any more"),
     "base changed": (prompt_tuning, base_changed, "trained on other weights"),
     "another base": (prompt_tuning, other_base_recorded, "trained on other weights"),
     "another digest of the base": (prompt_tuning, other_digest_recorded, "trained on other weights"),
 }
 
 
+@dataclass(frozen=True)
+class Faulty(Safetensors):
+    """Merges or writes with a defect."""
+
+    merging: Callable[[Model], Model] = merge
+    writing: Callable[[Path], None] = lambda out: None
+
+    @property
+    def merge(self) -> Callable[[Model], Model]:
+        return self.merging
+
+    def write(self, model: Model, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
+        super().write(model, tokenizer, out)
+        self.writing(out)
+
+
 @pytest.mark.parametrize("name", MERGING)
 def test_a_fault_in_merging_is_caught(
-    name: str,
-    chat_tokenizer: PreTrainedTokenizerFast,
-    probe: Weights,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, chat_tokenizer: PreTrainedTokenizerFast, probe: Weights, tmp_path: Path
 ) -> None:
     make, fault, reason = MERGING[name]
-    correct = handoff.merge
-    monkeypatch.setattr(handoff, "merge", lambda model: fault(model, correct))
+    model = make(len(chat_tokenizer), tmp_path / "base")
     with pytest.raises(ValueError, match=reason):
-        hand_off(make(len(chat_tokenizer), tmp_path / "base"), chat_tokenizer, tmp_path / "out", probe)
+        hand_on(model, chat_tokenizer, tmp_path / "out", Faulty(merging=lambda m: fault(m, merge)), probe)
 
 
 @pytest.mark.parametrize("name", SAVING)
 def test_a_fault_in_saving_is_caught(
-    name: str,
-    chat_tokenizer: PreTrainedTokenizerFast,
-    probe: Weights,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, chat_tokenizer: PreTrainedTokenizerFast, probe: Weights, tmp_path: Path
 ) -> None:
-    def faulty(model: Model, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
-        correct(model, tokenizer, out)
-        fault(out, tmp_path / "base")
-
     make, fault, reason = SAVING[name]
-    correct = handoff.save
-    monkeypatch.setattr(handoff, "save", faulty)
+    model = make(len(chat_tokenizer), tmp_path / "base")
     with pytest.raises(ValueError, match=reason):
-        hand_off(make(len(chat_tokenizer), tmp_path / "base"), chat_tokenizer, tmp_path / "out", probe)
+        hand_on(
+            model, chat_tokenizer, tmp_path / "out", Faulty(writing=lambda out: fault(out, tmp_path / "base")), probe
+        )

@@ -5,15 +5,20 @@ Shapes: B rows, T tokens, V vocabulary, D width of a layer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
+
+from llmcycle.model import token_logits
+
+Model = PreTrainedModel | PeftModel
+Probe = Mapping[str, Tensor]  # a few tokenised rows: input_ids and attention_mask [B, T]; more keys are ignored
 
 NEW_TOKENS = 16  # greedy tokens compared for each row of the probe
 RECORD = {"return_dict_in_generate": True, "output_logits": True}
@@ -40,26 +45,32 @@ class Observation:
     embedding: Tensor = field(default_factory=lambda: torch.empty(0, VIEWS))
 
 
-def token_logits(model: nn.Module, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """Logits [B, T, V] of exactly the given tokens: those of virtual tokens (prompt tuning) are cut off."""
-    logits: Tensor = model(input_ids=input_ids, attention_mask=attention_mask).logits
-    return logits[:, -input_ids.shape[1] :] if logits.dim() == 3 else logits
-
-
 @torch.no_grad()
-def observe(model: PreTrainedModel | PeftModel, probe: Mapping[str, Tensor]) -> Observation:
-    """Run the model on `probe` (input_ids and attention_mask [B, T]; more keys are ignored) in evaluation mode."""
+def observe(model: Model, probe: Probe, *, aligned: bool = False) -> Observation:
+    """Run the model on the probe in evaluation mode.
+
+    Args:
+        aligned: run a copy. A product with a single row rounds by where its operands lie in memory, and tensors mapped
+            from a file lie elsewhere than new ones. Copies lie alike, so that equal numbers give equal logits, to the
+            last bit.
+    """
+    model = copy.deepcopy(model) if aligned else model
     model.eval()
     device = next(model.parameters()).device
     input_ids, attention_mask = probe["input_ids"].to(device), probe["attention_mask"].to(device)
     layers: dict[str, Tensor] = {}
-    handles = [m.register_forward_hook(_recorder(layers, name)) for name, m in _base(model).named_modules() if name]
+    handles = [m.register_forward_hook(_recorder(layers, name)) for name, m in below(model).named_modules() if name]
     logits = token_logits(model, input_ids, attention_mask)
     for handle in handles:
         handle.remove()
     at_tokens = logits[attention_mask.bool()] if logits.dim() == 3 else logits
     greedy = _greedy(model, input_ids, attention_mask)
-    return Observation(at_tokens.float().cpu(), *greedy, layers, _embedding(_base(model), device))
+    return Observation(at_tokens.float().cpu(), *greedy, layers, _embedding(below(model), device))
+
+
+def below(model: Model) -> PreTrainedModel:
+    """The base model, whose layers keep under an adapter the names that they have without one."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
 def same_greedy(before: Observation, after: Observation, tolerance: float) -> bool:
@@ -94,13 +105,8 @@ def _close(was: Tensor, now: Tensor, tolerance: float) -> bool:
     return was.numel() == 0 or bool((was - now).abs().max() <= tolerance * was.abs().max())
 
 
-def _base(model: nn.Module) -> Any:
-    """Under an adapter the layers keep the names that they have without one."""
-    return model.get_base_model() if isinstance(model, PeftModel) else model
-
-
-def _recorder(layers: dict[str, Tensor], name: str) -> Any:
-    def record(_module: nn.Module, _inputs: Any, output: Any) -> None:
+def _recorder(layers: dict[str, Tensor], name: str) -> Callable[[nn.Module, object, object], None]:
+    def record(_module: nn.Module, _inputs: object, output: object) -> None:
         value = output[0] if isinstance(output, tuple) and output else output
         if isinstance(value, Tensor) and value.is_floating_point() and value.dim() > 1:
             layers[name] = _seen(value)
@@ -109,7 +115,7 @@ def _recorder(layers: dict[str, Tensor], name: str) -> Any:
 
 
 def _embedding(base: PreTrainedModel, device: torch.device) -> Tensor:
-    layer: Any = base.get_input_embeddings()
+    layer = base.get_input_embeddings()
     ids = torch.arange(layer.weight.shape[0], device=device)
     return torch.cat([_seen(layer(ids[first : first + ROWS])) for first in range(0, len(ids), ROWS)])
 
@@ -124,9 +130,9 @@ def _directions(width: int) -> Tensor:
     return torch.randn(width, VIEWS, generator=torch.Generator().manual_seed(width))
 
 
-def _greedy(model: Any, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+def _greedy(model: Model, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
     """Greedy continuations of the first half of each row, all cut to one length so that nothing is padded."""
-    if not _base(model).can_generate():
+    if not below(model).can_generate():
         return torch.empty(0, 0), torch.empty(0, 0, 0)
     rows = [ids[mask.bool()] for ids, mask in zip(input_ids, attention_mask, strict=True)]
     length = max(1, min(len(row) for row in rows) // 2)

@@ -8,8 +8,8 @@ from peft import PromptTuningConfig
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
+from llmcycle.handoff.observe import Observation, same_greedy
 from llmcycle.model import adapt, token_logits
-from llmcycle.model.observe import Observation, same_greedy
 
 
 def greedy(tokens: list[int], logits: list[list[float]]) -> Observation:

@@ -21,7 +21,8 @@ from transformers import (
     Qwen3Config,
 )
 
-from llmcycle.model import adapt, hand_off, load, scratch
+from llmcycle.handoff import Safetensors, hand_on
+from llmcycle.model import adapt, load, scratch
 
 WIDE: dict[str, Any] = {**SMALL, "num_key_value_heads": 2, "initializer_range": 0.3}
 GPT2: dict[str, Any] = {"n_embd": 32, "n_layer": 2, "n_head": 2, "initializer_range": 0.3}
@@ -71,6 +72,8 @@ def test_none_is_refused(
     with torch.no_grad():
         for parameter in model.parameters():  # as training would
             parameter += 0.02 * torch.randn_like(parameter) * parameter.requires_grad
-    _, facts = hand_off(model, chat_tokenizer, tmp_path / "out", probe)
-    assert facts["max_difference"] <= 2e-5 * facts["max_logit"]
-    assert facts["merged"] == (method not in ("full", "prompt_tuning"))
+    handed = hand_on(model, chat_tokenizer, tmp_path / "out", Safetensors(), probe)
+    if dtype == "float32":
+        assert handed.difference.share <= 2e-5
+    assert handed.model.dtype == getattr(torch, dtype)
+    assert handed.merged == (method not in ("full", "prompt_tuning"))

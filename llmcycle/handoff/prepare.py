@@ -1,0 +1,122 @@
+"""The model as its format can hold it: an adapter merged in fp32, weights in the dtype in which they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from peft import PeftModel
+
+from llmcycle.model.adapters import mergeable
+from llmcycle.model.quantised import is_quantised, write_out
+
+from .compare import compare_outputs, difference
+from .contents import Contents, contents
+from .formats import Format
+from .formats.format import TOLERANCE
+from .merge import dtypes, narrow, round_to, widen
+from .observe import Model, Observation, Probe, below, observe
+
+# Rounding weights to 16 bits may move logits so many times as far as computing with them in 16 bits does, which is the
+# price of such a model whatever is done: measured 0.3 to 1.0 times (tests/handoff/test_rounding.py).
+ROUNDING = 3.0
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A model to write.
+
+    Args:
+        given: what the given model did on the probe.
+        written: what this one does: the same, up to rounding; equal to `given` where nothing was rounded.
+        contents: of this one.
+        below: what lay below an adapter before it was merged; None where none was.
+    """
+
+    model: Model
+    given: Observation
+    written: Observation
+    contents: Contents
+    below: Contents | None = None
+
+
+def prepare(model: Model, format: Format, probe: Probe) -> Ready:
+    """Merge an adapter where the format wants that and the method can, and bring the weights into their dtype.
+
+    Raises:
+        ValueError: logits are not finite, the merged model is not the one that was trained, or rounding moves it more
+            than it may.
+    """
+    merged = _merged(model, format, probe) if format.merge is not None and mergeable(model) else None
+    return merged or _unmerged(model, format, probe)
+
+
+def _unmerged(model: Model, format: Format, probe: Probe) -> Ready:
+    """A model without an adapter, or with one that stays beside its base."""
+    own, target = model.dtype, format.target_dtype(model.dtype)
+    given = _finite(observe(model, probe, aligned=format.tolerance(target) == 0))
+    if target == own or isinstance(model, PeftModel) or is_quantised(model):
+        return Ready(model, given, given, contents(model))
+    tensors = dtypes(model)
+    widen(model)
+    return Ready(model, given, _rounded(model, given, probe, tensors, own, target), contents(model))
+
+
+def _merged(model: Model, format: Format, probe: Probe) -> Ready | None:
+    """Merged and compared in fp32, then rounded to what the base was in; None where the method can't merge after all.
+
+    Weights that were rounded to 4 bits become fp32: the adapter was trained to make up for their rounding, and a second
+    one would undo that.
+    """
+    assert format.merge is not None
+    own, tensors = model.dtype, dtypes(model)
+    if is_quantised(below(model)):
+        own, tensors = torch.float32, {}
+    target = format.target_dtype(own)
+    if model.dtype != torch.float32:
+        widen(model)
+    given = written = _finite(observe(model, probe))
+    model = write_out(model)
+    before = contents(model)
+    whole = format.merge(model)
+    if whole is model:
+        narrow(model, tensors, own, own)
+        return None
+    if target != torch.float32:
+        compare_outputs(given, observe(whole, probe), TOLERANCE[torch.float32])
+        written = _rounded(whole, given, probe, tensors, own, target)
+    return Ready(whole, given, written, contents(whole), before)
+
+
+def _rounded(
+    model: Model,
+    exact: Observation,
+    probe: Probe,
+    tensors: Mapping[str, torch.dtype],
+    own: torch.dtype,
+    target: torch.dtype,
+) -> Observation:
+    """Bring fp32 weights into `target`, and compare what their rounding and what computing in it does to logits.
+
+    Raises:
+        ValueError: rounding does more than ROUNDING times as much.
+    """
+    round_to(model, target)
+    precise = observe(model, probe)
+    narrow(model, tensors, own, target)
+    written = observe(model, probe)
+    by_weights, by_computing = difference(exact, precise).share, difference(precise, written).share
+    if by_weights > ROUNDING * max(by_computing, torch.finfo(target).eps):
+        name = str(target).removeprefix("torch.")
+        raise ValueError(
+            f"hand-off: weights rounded to {name} move logits by {by_weights:.2g} of the largest, computing in {name} "
+            f"only by {by_computing:.2g}; set handoff.dtype=float32, or handoff=adapter, which rounds nothing"
+        )
+    return written
+
+
+def _finite(seen: Observation) -> Observation:
+    if not seen.logits.isfinite().all():
+        raise ValueError("the trained model's logits are not finite: lower optim.lr or raise the warm-up")
+    return seen
