@@ -9,6 +9,7 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import TypeAlias
 
 import torch
 from peft import PeftModel
@@ -17,8 +18,8 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from llmcycle.model import token_logits
 
-Model = PreTrainedModel | PeftModel
-Probe = Mapping[str, Tensor]  # a few tokenised rows: input_ids and attention_mask [B, T]; more keys are ignored
+Model: TypeAlias = PreTrainedModel | PeftModel
+Probe: TypeAlias = Mapping[str, Tensor]  # a few tokenised rows: input_ids, attention_mask [B, T]; more are ignored
 
 NEW_TOKENS = 16  # greedy tokens compared for each row of the probe
 RECORD = {"return_dict_in_generate": True, "output_logits": True}

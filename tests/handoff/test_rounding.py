@@ -28,8 +28,8 @@ SIZES = [(32, 2), (64, 4), (128, 8)]
 
 def tuned(folder: Path, dtype: str, scale: float = 0.1) -> PeftModel:
     """A LoRA whose B is `scale` times as wide as the weights below it."""
-    model = adapt(load(folder, dtype), LoraConfig(**LORA))
     torch.manual_seed(0)
+    model = adapt(load(folder, dtype), LoraConfig(**LORA))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
@@ -48,7 +48,7 @@ def test_rounding_the_merged_weights_costs_no_more_than_computing_does(
     tmp_path: Path,
 ) -> None:
     sizes = {"hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": layers}
-    random_llama(len(chat_tokenizer), **sizes, initializer_range=0.1).save_pretrained(tmp_path / "base")
+    random_llama(len(chat_tokenizer), **sizes).save_pretrained(tmp_path / "base")
     exact = observe(tuned(tmp_path / "base", dtype).float(), probe)
     handed = hand_on(tuned(tmp_path / "base", dtype), chat_tokenizer, tmp_path / "out", Safetensors(), probe)
     assert handed.merged

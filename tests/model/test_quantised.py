@@ -56,7 +56,7 @@ def train(model: Any, probe: dict[str, Tensor]) -> list[float]:
 
 @pytest.mark.parametrize("base", ["llama", "gpt2"])
 @pytest.mark.parametrize("method", METHODS, ids=["lora", "dora", "ia3", "adalora"])
-def test_what_was_trained_on_4_bits_is_handed.model_in_plain_weights(
+def test_what_was_trained_on_4_bits_is_written_in_plain_weights(
     bases: dict[str, Path],
     base: str,
     method: Any,

@@ -18,7 +18,7 @@ from llmcycle.model.quantised import rounding
 
 @dataclass(frozen=True)
 class Adapter(Format):
-    """Any method of peft's that leaves its base as it is. The base keeps its dtype, the adapter that of its training."""
+    """Any method of peft's that leaves its base as it is; the base keeps its dtype, the adapter that of training."""
 
     def refuse(self, model: Model) -> None:
         if not isinstance(model, PeftModel):

@@ -34,7 +34,7 @@ class Copy(Format):
     new: ClassVar[bool] = False
     source: str
 
-    def tolerance(self, dtype: torch.dtype) -> float:
+    def tolerance(self, _: torch.dtype, /) -> float:
         return 0.0
 
     def write(self, model: Model, tokenizer: PreTrainedTokenizerBase, out: Path) -> None:

@@ -34,14 +34,15 @@ class Format(Protocol):
         """How an adapter becomes part of the weights before they are written; None where it is kept as it is."""
         return None
 
-    def refuse(self, model: Model) -> None:
+    def refuse(self, model: Model) -> None:  # noqa: ARG002  by default it can hold any
         """Raise ValueError, with the remedy, when this format can't hold the model."""
+        return
 
     def target_dtype(self, own: torch.dtype) -> torch.dtype:
         """Of the weights that it writes of a model whose own are in `own`."""
         return own
 
-    def tolerance(self, dtype: torch.dtype) -> float:
+    def tolerance(self, dtype: torch.dtype, /) -> float:
         """How far what is opened may be from what was written in `dtype`: see TOLERANCE; 0 for bit by bit."""
         return TOLERANCE.get(dtype, TOLERANCE[torch.float32])
 

@@ -35,7 +35,7 @@ class Safetensors(Format):
     def target_dtype(self, own: torch.dtype) -> torch.dtype:
         return own if self.dtype is None else getattr(torch, self.dtype)
 
-    def tolerance(self, dtype: torch.dtype) -> float:
+    def tolerance(self, dtype: torch.dtype, /) -> float:
         return super().tolerance(dtype) if self.allowed is None else self.allowed
 
     def write(self, model: Model, tokenizer: PreTrainedTokenizerBase, out: Path) -> None:
