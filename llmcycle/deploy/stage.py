@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import openai
+import torch
 from pytorch_lightning.loggers import Logger
 from transformers import AutoTokenizer, GenerationConfig
 
@@ -83,7 +84,7 @@ def answers_here(source: str, asked: Sequence[Any], max_new_tokens: int) -> list
 
 def put(source: str, out: Path, prompts: Sequence[Prompt]) -> None:
     """The files that serving needs, compared with the source on the prompts: see `llmcycle.handoff.Copy`."""
-    model, tokenizer = load(source, "auto"), AutoTokenizer.from_pretrained(source)
+    model, tokenizer = load(source), AutoTokenizer.from_pretrained(source)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     hand_on(model.to(device), tokenizer, out, Copy(source), probe_of(tokenizer, prompts, device))
 

@@ -71,6 +71,6 @@ class OpenedModel:
         return contents(self.model)
 
 
-def open_model(folder: Path, device: torch.device, dtype: str = "auto") -> OpenedModel:
-    """A folder with weights, an adapter or a pointer, as it was written: see `llmcycle.model.load`."""
+def open_model(folder: Path, device: torch.device, dtype: str | None = "auto") -> OpenedModel:
+    """A folder with weights, an adapter or a pointer, by `llmcycle.model.load`, in the dtype in which it was written."""
     return OpenedModel(load(folder, dtype).to(device), AutoTokenizer.from_pretrained(folder))
