@@ -72,5 +72,5 @@ class OpenedModel:
 
 
 def open_model(folder: Path, device: torch.device, dtype: str | None = "auto") -> OpenedModel:
-    """A folder with weights, an adapter or a pointer, by `llmcycle.model.load`, in the dtype in which it was written."""
+    """A folder with weights, an adapter or a pointer, as it was written: see `llmcycle.model.load`."""
     return OpenedModel(load(folder, dtype).to(device), AutoTokenizer.from_pretrained(folder))
