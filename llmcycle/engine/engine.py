@@ -133,6 +133,10 @@ class Engine(Protocol):
         """How well a model that reads both ways restores each row's hidden tokens."""
         self._refuse("masked")
 
+    def check_generation(self, generation: GenerationConfig) -> None:
+        """ValueError where `generation` has a setting that this engine can't honour."""
+        return
+
     def open(self) -> None:
         """Load what will be asked; an engine that is not open yet opens at the first question."""
         return

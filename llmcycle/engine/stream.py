@@ -149,7 +149,7 @@ def write(
     text, stopped = follow.read(output)
     follow.pass_on(text)
     new_ids = tuple(output[0, follow.start :].tolist())
-    ended = stopped or (new_ids[-1:] and new_ids[-1] in (config.eos_token_id or []))
+    ended = stopped or bool({*new_ids[-1:]} & {*(config.eos_token_id or [])})
     return Answer(
         follow.sent, "stop" if ended else "length", new_ids, prompt_tokens=follow.start, new_tokens=len(new_ids)
     )

@@ -40,25 +40,30 @@ class TransformersEngine(Engine):
     def answer(
         self, prompts: Sequence[Prompt], generation: GenerationConfig | None = None, logprobs: bool = False
     ) -> list[list[Answer]]:
+        self._need("answer")
         return answer(self.model, self.tokenizer, prompts, generation, self.batch_size, logprobs)
 
     def sample(
         self, prompts: Mapping[str, Tensor], generation: GenerationConfig, logprobs: bool = False
     ) -> list[list[Answer]]:
+        self._need("sample")
         return sample(self.model, self.tokenizer, prompts, generation, logprobs)
 
     def stream(
         self, prompt: Prompt, generation: GenerationConfig | None = None, seed: int | None = None
     ) -> Generator[Piece, None, None]:
+        self._need("stream")
         return stream(self.model, self.tokenizer, prompt, generation, seed)
 
     def prompt_tokens(self, prompt: Prompt) -> int:
         return len(encode(self.model, self.tokenizer, prompt))
 
     def score(self, sequences: Sequence[Labelled]) -> list[Tensor]:
+        self._need("score")
         return score(self.model, sequences, self.batch_size)
 
     def reward(self, rows: Sequence[list[int]]) -> list[float]:
+        self._need("reward")
         return classifier_scores(self.model, rows, self.batch_size)
 
     def prefer(self, sequences: Sequence[Labelled]) -> list[float]:
@@ -67,6 +72,7 @@ class TransformersEngine(Engine):
         return [total(logprobs) for logprobs in self.score(sequences)]
 
     def masked(self, rows: Sequence[Hidden]) -> list[Restored]:
+        self._need("masked")
         return restore(self.model, rows, self.batch_size)
 
     def describe(self) -> dict[str, str]:
@@ -75,6 +81,11 @@ class TransformersEngine(Engine):
 
     def close(self) -> None:
         self.__dict__.pop("model", None)
+
+    def _need(self, ability: str) -> None:
+        self.open()
+        if ability not in self.offers:
+            self._refuse(ability)
 
 
 class LocalEngine(TransformersEngine):
@@ -108,7 +119,7 @@ class LocalEngine(TransformersEngine):
 
     def describe(self) -> dict[str, str]:
         path = str(Path(self.source).resolve()) if Path(self.source).exists() else self.source
-        return {"path": path} | super().describe()
+        return {"path": path} | {name: fact for name, fact in super().describe().items() if name != "model"}
 
 
 def abilities(model: PreTrainedModel) -> frozenset[str]:

@@ -10,19 +10,17 @@ from pathlib import Path
 from statistics import fmean
 from typing import TypeVar
 
-import torch
 from pytorch_lightning.loggers import Logger
 from rich.console import Console
 from rich.progress import track
-from transformers import AutoTokenizer, GenerationConfig
+from transformers import GenerationConfig
 
 from llmcycle.data.batches import Rows
 from llmcycle.data.chat import Prompt
-from llmcycle.engine import Engine, TransformersEngine, write_samples
+from llmcycle.engine import Engine, LocalEngine, write_samples
 from llmcycle.evaluate import Metric, Metrics, Scores, compare, row_id, write_scores
 from llmcycle.evaluate.text_match import TextMatch
 from llmcycle.handoff import Pointer, hand_on, probe_of
-from llmcycle.model import digest, load
 from llmcycle.prompt.decoding import Decoding, LikeliestChoice
 from llmcycle.prompt.grid import Cell, Grid, Prediction, Row, right_answer
 from llmcycle.prompt.template import Template
@@ -32,7 +30,7 @@ Results = dict[Cell, list[Prediction]]
 
 
 def search(
-    source: str,
+    engine: Engine,
     data: Rows,
     templates: Mapping[str, Template | None],
     decodings: Mapping[str, Decoding | None],
@@ -41,7 +39,6 @@ def search(
     match: TextMatch | None = None,
     samples: Sequence[Prompt] | None = None,
     limit: int | None = None,
-    batch_size: int = 64,
     seed: int = 0,
     *,
     out: Path,
@@ -50,11 +47,11 @@ def search(
     """Ask the validation rows in every cell of templates x shots x decodings, and compare the best with the baseline.
 
     The best cell has the most right answers on every other row; the headline compares it with the baseline on the rest,
-    so that having been chosen does not flatter it. Writes predictions.jsonl, scores.jsonl, best.json, samples.jsonl,
-    the tokenizer, and base.json, which points to the unchanged model.
+    so that having been chosen does not flatter it. Writes predictions.jsonl, scores.jsonl, best.json, samples.jsonl
+    and where the model is: base.json, which points to the unchanged weights, with the tokenizer, or endpoint.json.
 
     Args:
-        source: a model's folder or Hub name.
+        engine: what is asked.
         data: {"prompt", "answer"}, or {"prompt", "choices", "label"}; shots come from its training rows.
         templates, decodings: by name; one that is None is left out.
         baseline: the template to compare with, asked without shots.
@@ -63,25 +60,24 @@ def search(
         seed: draws the shots, and the samples of a sampling strategy.
 
     Raises:
-        ValueError: a grid or rows that don't fit each other, or a weight that changed.
+        ValueError: a grid, rows or an engine that don't fit each other, or a weight that changed.
     """
     judge = match or TextMatch()
     grid = Grid(given(templates), shots, given(decodings), baseline, data.train, judge, seed)
     rows, asked = data.validation[:limit], [{"prompt": prompt} for prompt in samples or []]
     check_rows(grid, rows, asked)
-    model, tokenizer = load(source), AutoTokenizer.from_pretrained(source)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
-    engine = TransformersEngine(model, tokenizer, batch_size)
-    before, start = digest(model), time.perf_counter()
+    check_decodings(grid.decodings, engine)
+    engine.open()
+    before, start = engine.describe(), time.perf_counter()
     results = run(grid, engine, rows, logger)
     seconds = time.perf_counter() - start
     best = choose(results)
     answers = answer_samples(grid, best, engine, asked)
-    refuse_changed(before, digest(model))
+    refuse_changed(before, engine.describe())
     write_predictions(out, results)
     write_scores(out, cell_scores(results))
     write_best(out, grid, best, results[best])
-    hand_on(model, tokenizer, out, Pointer(source), probe_of(tokenizer, grid.inputs(best, rows), model.device))
+    point(out, engine, grid.inputs(best, rows))
     write_samples(out, list(samples or []), answers)
     return {**headline(results[grid.base], results[best]), **cell_metrics(results), **speed(results, seconds)}
 
@@ -108,6 +104,18 @@ def check_rows(grid: Grid, rows: Sequence[Row], asked: Sequence[Row]) -> None:
         grid.inputs(cell, [*rows, *asked])
     for row in rows:
         right_answer(row)
+
+
+def check_decodings(decodings: Mapping[str, Decoding], engine: Engine) -> None:
+    """Find strategies that the engine can't follow."""
+    for name, decoding in decodings.items():
+        if isinstance(decoding, GenerationConfig):
+            engine.check_generation(decoding)
+        elif missing := decoding.needs - engine.offers:
+            raise ValueError(
+                f"generate.{name}: {type(decoding).__name__} needs an engine that offers {', '.join(sorted(missing))}, "
+                f"and {type(engine).__name__} does not; set generate.{name}=null, or engine=transformers"
+            )
 
 
 def run(grid: Grid, engine: Engine, rows: Sequence[Row], logger: Logger | None) -> Results:
@@ -160,10 +168,10 @@ def answer_samples(grid: Grid, best: Cell, engine: Engine, asked: Sequence[Row])
     return grid.answer(best, engine, asked, free)
 
 
-def refuse_changed(before: str, after: str) -> None:
+def refuse_changed(before: Mapping[str, str], after: Mapping[str, str]) -> None:
     """Prompting must not train."""
     if before != after:
-        raise ValueError(f"prompt: a weight changed during the search (sha256 {before[:12]} became {after[:12]})")
+        raise ValueError(f"prompt: a weight changed during the search ({dict(before)} became {dict(after)})")
 
 
 def write_predictions(out: Path, results: Results) -> None:
@@ -186,3 +194,12 @@ def write_best(out: Path, grid: Grid, best: Cell, predictions: list[Prediction])
         "examples": grid.examples_of(best),
     }
     (out / "best.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def point(out: Path, engine: Engine, probe: Sequence[str]) -> None:
+    """Where the model is: base.json, which points to unchanged weights, with the tokenizer; or endpoint.json."""
+    if isinstance(engine, LocalEngine):
+        batch = probe_of(engine.tokenizer, probe, engine.model.device)
+        hand_on(engine.model, engine.tokenizer, out, Pointer(engine.source), batch)
+    else:
+        (out / "endpoint.json").write_text(json.dumps(engine.describe(), indent=2) + "\n", encoding="utf-8")

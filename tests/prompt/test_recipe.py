@@ -12,6 +12,9 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llmcycle.config.compose import compose, register
 from llmcycle.config.paths import locate
+from llmcycle.deploy.app import build_app
+from llmcycle.deploy.serving import running
+from llmcycle.engine import LocalEngine
 from llmcycle.evaluate import Metrics
 
 GSM8K = [
@@ -71,3 +74,26 @@ def test_piqa_by_likelihood(folder: Path) -> None:
     lines = predictions(folder)
     assert {line["decoding"] for line in lines} == {"likelihood"}
     assert {line["reference"] for line in lines} == {"stop it"}
+
+
+def test_both_engines_find_the_same_best_cell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same model in this process and behind a server, whose name at the endpoint is that of its folder."""
+    monkeypatch.setenv("LLMCYCLE_API_KEY", "none needed")
+    small = ["data.count=6", "generate.greedy.max_new_tokens=4", "generate.sampling=null", "prompt=[bare,instruct]"]
+    local = run(folder, *small)
+    found = predictions(folder), json.loads((folder / "out" / "best.json").read_text())
+    assert (folder / "out" / "base.json").exists()
+    (folder / "out").rename(folder / "local")
+    (folder / "out").mkdir()
+    with running(build_app(LocalEngine(str(folder / "base")))) as url:
+        metrics = run(folder, *small, "engine=openai", f"engine.base_url={url}/v1")
+    assert (predictions(folder), json.loads((folder / "out" / "best.json").read_text())) == found
+    timing = {"seconds", "prompts_per_second"}
+    assert {k: m for k, m in metrics.items() if k not in timing} == {k: m for k, m in local.items() if k not in timing}
+    assert json.loads((folder / "out" / "endpoint.json").read_text()) == {"endpoint": f"{url}/v1", "model": "base"}
+    assert not (folder / "out" / "base.json").exists()
+
+
+def test_a_choice_by_likelihood_needs_an_engine_that_scores(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"generate\.likelihood: .* needs an engine that offers score"):
+        run(folder, "engine=openai", "+generate@generate.likelihood=likelihood", "stage.shots=[0]", "data.count=4")

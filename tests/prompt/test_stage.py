@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +13,10 @@ import torch
 from oracle import Oracle
 from transformers import AutoTokenizer, GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from llmcycle.data.chat import Prompt
+from llmcycle.engine import Answer, LocalEngine
 from llmcycle.model import digest, load
-from llmcycle.prompt import LikeliestChoice, Template, search, stage
+from llmcycle.prompt import LikeliestChoice, Template, search
 from llmcycle.prompt.stage import choose
 
 TEMPLATES = {"bare": Template("{prompt}"), "qa": Template("Question: {prompt}\nAnswer:")}
@@ -40,7 +43,7 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def oracle(monkeypatch: pytest.MonkeyPatch) -> None:
+def oracle() -> Oracle:
     """Right when asked by "Question: ... Answer:" after a solved example; without one, for every third number."""
 
     def respond(prompt: str) -> str:
@@ -48,12 +51,11 @@ def oracle(monkeypatch: pytest.MonkeyPatch) -> None:
         knows = prompt.endswith("Answer:") and (prompt.count("Question:") > 1 or int(number) % 3 == 0)
         return number if knows else "what?"
 
-    monkeypatch.setattr(stage, "TransformersEngine", lambda *_: Oracle(respond))
+    return Oracle(respond)
 
 
-def test_finds_the_best_way_to_ask(source: str, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    oracle(monkeypatch)
-    metrics = search(source, DATA, TEMPLATES, GREEDY, shots=[0, 2], samples=["number 7?"], out=out, logger=None)
+def test_finds_the_best_way_to_ask(out: Path) -> None:
+    metrics = search(oracle(), DATA, TEMPLATES, GREEDY, shots=[0, 2], samples=["number 7?"], out=out, logger=None)
     name, metric = next(iter(metrics.items()))
     assert (name, metric.value, metric.before, metric.n) == ("exact_match", 1.0, 0.0, 6)
     assert metric.interval is not None
@@ -78,10 +80,12 @@ def test_finds_the_best_way_to_ask(source: str, out: Path, monkeypatch: pytest.M
     assert two_shot["input"].count("Question:") == 3
     assert two_shot["input"].endswith(f"Question: {two_shot['prompt']}\nAnswer:")
     assert json.loads((out / "samples.jsonl").read_text()) == {"prompt": "number 7?", "answer": "7"}
+    assert json.loads((out / "endpoint.json").read_text()) == {"model": "model"}
+    assert not (out / "base.json").exists(), "there are no weights to point to"
 
 
 def test_points_to_the_model_without_copying_it(source: str, out: Path, model: LlamaForCausalLM) -> None:
-    search(source, DATA, TEMPLATES, GREEDY, samples=["x"], limit=4, out=out, logger=None)
+    search(LocalEngine(source), DATA, TEMPLATES, GREEDY, samples=["x"], limit=4, out=out, logger=None)
     pointer = json.loads((out / "base.json").read_text())
     assert pointer["path"] == source
     assert pointer["digest"] == digest(model)
@@ -96,19 +100,24 @@ def test_points_to_the_model_without_copying_it(source: str, out: Path, model: L
     assert len((out / "samples.jsonl").read_text().splitlines()) == 1
 
 
-def test_changed_weight_refused(source: str, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def spoiling(model: Any, *_: Any) -> Oracle:
-        def respond(prompt: str) -> str:
-            with torch.no_grad():
-                model.model.norm.weight[0] += 1e-3
-            return "x"
+class Spoilt(LocalEngine):
+    """Changes a weight with every question."""
 
-        return Oracle(respond)
+    def answer(self, prompts: Sequence[Prompt], *_: Any, **__: Any) -> list[list[Answer]]:
+        with torch.no_grad():
+            self.model.model.norm.weight[0] += 1e-3
+        return [[Answer("x", "stop")]] * len(prompts)
 
-    monkeypatch.setattr(stage, "TransformersEngine", spoiling)
+
+def test_changed_weight_refused(source: str, out: Path) -> None:
     with pytest.raises(ValueError, match="a weight changed"):
-        search(source, DATA, TEMPLATES, GREEDY, out=out, logger=None)
+        search(Spoilt(source), DATA, TEMPLATES, GREEDY, out=out, logger=None)
     assert not list(out.iterdir())
+
+
+def test_what_the_engine_can_not_do_is_refused_before_it_opens(out: Path) -> None:
+    with pytest.raises(ValueError, match=r"generate\.best: LikeliestChoice needs .* score, .*generate\.best=null"):
+        search(Oracle(str), DATA, TEMPLATES, {"best": LikeliestChoice()}, out=out, logger=None)
 
 
 def test_headline_stands_on_rows_that_did_not_choose() -> None:
@@ -127,7 +136,7 @@ def test_multiple_choice(source: str, out: Path) -> None:
         train=[], validation=[{"prompt": f"Q{i}", "choices": ["yes", "perhaps not"], "label": i % 2} for i in range(6)]
     )
     strategies = {"plain": LikeliestChoice(), "normalised": LikeliestChoice(normalise=True)}
-    metrics = search(source, data, TEMPLATES, strategies, samples=["Q"], out=out, logger=None)
+    metrics = search(LocalEngine(source), data, TEMPLATES, strategies, samples=["Q"], out=out, logger=None)
     assert metrics["exact_match/qa/0-shot/normalised"].n == 6
     lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
     assert {line["prediction"] for line in lines} <= {"yes", "perhaps not"}
@@ -144,7 +153,7 @@ def test_sampling_is_the_same_in_every_grid(source: str, tmp_path: Path) -> None
     for index, strategies in enumerate([{"draws": draws}, {**GREEDY, "draws": draws}]):
         folder = tmp_path / str(index)
         folder.mkdir()
-        search(source, DATA, TEMPLATES, strategies, limit=4, seed=5, out=folder, logger=None)
+        search(LocalEngine(source), DATA, TEMPLATES, strategies, limit=4, seed=5, out=folder, logger=None)
         lines = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
         predictions.append([line["prediction"] for line in lines if line["decoding"] == "draws"])
     assert predictions[0] == predictions[1]
@@ -166,4 +175,4 @@ def test_sampling_is_the_same_in_every_grid(source: str, tmp_path: Path) -> None
 def test_wrong_grids_refused_before_the_model_is_loaded(changes: dict[str, Any], message: str, out: Path) -> None:
     options: dict[str, Any] = {"data": DATA, "templates": TEMPLATES, "decodings": GREEDY, **changes}
     with pytest.raises(ValueError, match=message):
-        search("/nowhere", **options, out=out, logger=None)
+        search(LocalEngine("/nowhere"), **options, out=out, logger=None)
