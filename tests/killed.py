@@ -15,13 +15,13 @@ import torch
 from conftest import byte_tokenizer
 from tiny_run import batches, run
 
-from llmcycle.train import TrainedModule, checkpoint
+from llmcycle.train import Learner, checkpoint
 
 STEPS = 40
 RESULT, SAVING = "result.txt", "saving"
 
 
-def digest(trained: TrainedModule) -> str:
+def digest(trained: Learner) -> str:
     """Of all losses and every bit of the weights."""
     found = hashlib.sha256(repr(trained.losses).encode())
     for tensor in trained.model.state_dict().values():

@@ -10,14 +10,13 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from conftest import byte_tokenizer, random_llama
+from learners import learner
 from torch.distributed.device_mesh import init_device_mesh
-from transformers import get_constant_schedule
 
 from llmcycle.data.encode import Packed
 from llmcycle.pretrain import NextToken
-from llmcycle.train.module import decay_groups
+from llmcycle.train.groups import role_groups
 from llmcycle.train.optimizers import Muon
-from llmcycle.train.sharding import shard
 
 ROWS = [{"text": "the quick brown fox"[: 5 + i]} for i in range(10)]
 OPTIMISERS = {"adamw": partial(torch.optim.AdamW, lr=1e-2, fused=True), "muon": partial(Muon, lr=1e-2)}
@@ -28,10 +27,12 @@ def losses(mesh: Any, optimiser: str, options: dict[str, Any]) -> list[float]:
     tokenizer = byte_tokenizer()
     encode = Packed(48)
     batch = encode.collate(encode.encode(ROWS, tokenizer), 0)
-    module = NextToken(random_llama(len(tokenizer)), OPTIMISERS[optimiser], get_constant_schedule, **options).train()
+    objective = NextToken(options.get("z_loss", 0.0))
+    rest = {name: value for name, value in options.items() if name != "z_loss"}
+    module = learner(random_llama(len(tokenizer)), objective, **rest).train()
     if mesh is not None:
-        shard(module.model, mesh)
-    optimizer = OPTIMISERS[optimiser](decay_groups(module.model))
+        module.models.shard(mesh)
+    optimizer = OPTIMISERS[optimiser](role_groups(module.models.trained()))
     found = []
     for _ in range(3):
         loss, _ = module.loss(batch)

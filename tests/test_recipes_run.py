@@ -24,7 +24,7 @@ SMALLEST = {
         "trainer.max_steps=1",
         "batches.batch_size=2",
         "evaluate.hhh.count=12",
-        "module.sampling.max_new_tokens=4",
+        "objective.sampling.max_new_tokens=4",
     ],
     "compress": ["evaluate.hhh.count=12", "stage.prompts=4", "stage.max_new_tokens=4"],
     "deploy": ["stage.prompts=4", "stage.max_new_tokens=4"],

@@ -17,7 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 
 from llmcycle.data.batches import Batches
 from llmcycle.data.encode import Completion, Packed
-from llmcycle.train import BadSteps, Checkpoints, TrainedModule
+from llmcycle.train import BadSteps, Checkpoints, Learner, Models, Objective
 from llmcycle.train.fit import prepare, train
 
 STEPS = 12
@@ -30,15 +30,15 @@ class Rows:
     validation: list[dict[str, Any]]
 
 
-class Noisy(TrainedModule):
+class Noisy(Objective):
     """transformers' own loss, with a draw from each global generator: what dropout and augmentation do."""
 
-    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, models: Models, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         noise = 1 + 0.1 * (torch.rand(()) + random.random() + float(np.random.rand()))
-        return self.model(**batch, use_cache=False).loss * noise, {}
+        return models.run(**batch, use_cache=False).loss * noise, {}
 
 
-class Spoilt(Noisy):
+class Spoilt(Learner):
     """Multiplies the loss, or the gradient alone, of some steps by a factor that may be NaN or infinite."""
 
     def __init__(self, *parts: Any, factor: float, steps: Sequence[int], gradient: bool) -> None:
@@ -78,14 +78,14 @@ def disturb() -> None:
     torch.manual_seed(99)
 
 
-def module(cls: type[Noisy] = Noisy, **options: Any) -> Noisy:
+def module(cls: type[Learner] = Learner, **options: Any) -> Learner:
     torch.manual_seed(1)
     config = LlamaConfig(
         vocab_size=261, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
         attention_dropout=0.2,
     )  # fmt: skip
     schedule = partial(get_cosine_schedule_with_warmup, num_warmup_steps=2)
-    return cls(LlamaForCausalLM(config), ADAMW, schedule, **options)
+    return cls(LlamaForCausalLM(config), Noisy(), ADAMW, schedule, **options)
 
 
 def batches(tokenizer: PreTrainedTokenizerFast, workers: int, packed: bool) -> Batches:
@@ -102,9 +102,9 @@ def run(
     stop: int | None = None,
     every: int = 2,
     extra: Sequence[pl.Callback] = (),
-    trained: TrainedModule | None = None,
+    trained: Learner | None = None,
     **options: Any,
-) -> TrainedModule:
+) -> Learner:
     """Train from the newest checkpoint in `folder`, or stop in the middle of batch `stop`."""
     pl.seed_everything(7, verbose=False)
     trained = trained or module()
@@ -121,7 +121,7 @@ def run(
     return trained
 
 
-def same(a: TrainedModule, b: TrainedModule) -> bool:
+def same(a: Learner, b: Learner) -> bool:
     """Every loss, and every bit of the weights."""
     pairs = zip(a.model.state_dict().values(), b.model.state_dict().values(), strict=True)
     return a.losses == b.losses and all(torch.equal(x, y) for x, y in pairs)

@@ -35,7 +35,7 @@ class Answers:
 
 
 class PreferenceLoss(Protocol):
-    """What the `preference` module minimises: one value [B] a pair."""
+    """What the `preference` objective minimises: one value [B] a pair."""
 
     def __call__(self, chosen: Answers, rejected: Answers) -> Tensor:
         """[B] nats, or whatever the method measures in."""
@@ -79,6 +79,14 @@ class IPO:
         return (margins - 1 / (2 * self.beta)) ** 2
 
 
+class RewardLoss(Protocol):
+    """What the `reward` objective minimises: one value [B] a pair of scores."""
+
+    def __call__(self, chosen_rewards: Tensor, rejected_rewards: Tensor) -> Tensor:
+        """[B] nats, or whatever the method measures in."""
+        ...
+
+
 @dataclass(frozen=True)
 class BradleyTerry:
     """Reward modelling, arXiv:2203.02155, equation 1: P(chosen > rejected) = sigmoid(r_chosen - r_rejected).
@@ -106,6 +114,16 @@ def token_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 
 MEANS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"sequence": sequence_mean, "token": token_mean}
+
+
+class PolicyLoss(Protocol):
+    """What the `policy` objective minimises: one value a batch of answers."""
+
+    def __call__(
+        self, logprobs: Tensor, old_logprobs: Tensor, ref_logprobs: Tensor, advantages: Tensor, mask: Tensor
+    ) -> Tensor:
+        """The scalar loss, from log-probabilities [B, T] now, when sampled and under the reference, and advantages."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ class StageSchema:
     inputs: Dict[str, Any] = field(default_factory=dict)  # noqa: UP006
     stage: Part = None
     module: Part = None
+    objective: Part = None
     model: Part = None
     tokenizer: Part = None
     data: Part = None
@@ -28,6 +29,7 @@ class StageSchema:
     peft: Part = None
     loss: Part = None
     reward: Part = None
+    advantage: Part = None
     optim: Part = None
     schedule: Part = None
     trainer: Part = None

@@ -15,15 +15,14 @@ from llmcycle.data.chat import Prompt
 from llmcycle.evaluate import Evaluator, Metrics
 from llmcycle.evaluate.loss import HeldOutLoss
 from llmcycle.handoff import Format
-from llmcycle.pretrain.module import NextToken
 from llmcycle.pretrain.tokenizer_report import report
-from llmcycle.train import fit
+from llmcycle.train import Learner, fit
 
 SAMPLES, SAMPLE_WORDS = 8, 4  # prompts made from held-out documents where a recipe gives none, and words of each
 
 
 def pretrain(
-    module: NextToken,
+    module: Learner,
     batches: Batches,
     trainer: pl.Trainer,
     evaluators: Mapping[str, Evaluator] | None = None,
@@ -71,7 +70,7 @@ def pretrain(
     return {**metrics, **(report(batches.tokenizer, texts, other) if any(texts) else {})}
 
 
-def _adopt_tokens(module: NextToken, batches: Batches) -> None:
+def _adopt_tokens(module: Learner, batches: Batches) -> None:
     """A bare configuration has its class's default ids for start, end and padding: put the tokenizer's there."""
     names = ("bos_token_id", "eos_token_id", "pad_token_id")
     ids = {name: getattr(batches.tokenizer, name) for name in names}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import inspect
 import logging
 from collections.abc import Hashable, Mapping
 from contextlib import ExitStack
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 
 from llmcycle.model.live import Live, live
-from llmcycle.train.module import TrainedModule
+from llmcycle.train.learner import Learner
 
 log = logging.getLogger(__name__)
 Batch = Mapping[str, Tensor]
@@ -43,9 +42,9 @@ class Activations(pl.Callback):
 
     def on_train_batch_start(self, _: pl.Trainer, module: pl.LightningModule, batch: Any, *__: Any) -> None:
         """Lightning's hook."""
-        assert isinstance(module, TrainedModule)
+        assert isinstance(module, Learner)
         tokens = batch["input_ids"].numel()
-        if tokens <= self._tokens or module.compiled or module.skeleton:
+        if tokens <= self._tokens or module.models.compiled or module.models.sharded:
             return
         counter = self._counting.enter_context(live(module))
         self._tokens = tokens
@@ -68,7 +67,7 @@ class Activations(pl.Callback):
             self.largest, self.batch = counter, batch
 
 
-def foretell(module: TrainedModule, batch: Batch, model: nn.Module | None = None) -> Live | None:
+def foretell(module: Learner, batch: Batch, model: nn.Module | None = None) -> Live | None:
     """What `Activations` will count of `batch`, from shapes alone: no weight, activation or gradient has any memory.
 
     It takes tenths of a second, so that it is done once for all arms of a sweep that are alike in it.
@@ -85,11 +84,11 @@ def foretell(module: TrainedModule, batch: Batch, model: nn.Module | None = None
     return _known[key]
 
 
-def _step(module: TrainedModule, batch: Batch, model: nn.Module) -> Live | None:
+def _step(module: Learner, batch: Batch, model: nn.Module) -> Live | None:
     own = module.model
     try:
         fake = faked(model, module.device)
-        module.model = fake
+        module.models.policy = fake
         with live(fake) as counter:
             with module.trainer.precision_plugin.forward_context():
                 loss = module.loss(dict(batch))[0]
@@ -98,20 +97,20 @@ def _step(module: TrainedModule, batch: Batch, model: nn.Module) -> Live | None:
         log.info("activations cannot be foretold: %s", error)
         return None
     finally:
-        module.model = own
+        module.models.policy = own
     return counter
 
 
-def _signature(module: TrainedModule, batch: Batch, model: Any) -> Hashable:
+def _signature(module: Learner, batch: Batch, model: Any) -> Hashable:
     """All that shapes can follow from: which tokens a batch has is no part of it, which of them are masked is."""
-    settings = {name: vars(module).get(name) for name in inspect.signature(type(module)).parameters}
+    settings = {**vars(module.objective), "chunk": module.models.loss_chunk}
     settings = {name: value for name, value in settings.items() if isinstance(value, int | float | str | None)}
     adapter = model.active_peft_config.to_dict() if isinstance(model, PeftModel) else None
     masks = [(name, value.shape, "" if name == "input_ids" else value.tolist()) for name, value in batch.items()]
     weights = [(name, p.shape, p.dtype, p.requires_grad) for name, p in model.named_parameters()]
     flags = (str(module.device), module.trainer.precision, getattr(model, "is_gradient_checkpointing", False))
     parts = (settings, adapter, masks, weights, flags, model.config.to_dict())
-    return type(module), type(model), hashlib.sha256(repr(parts).encode()).hexdigest()
+    return type(module.objective), type(model), hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def faked(model: nn.Module, device: torch.device) -> Any:

@@ -1,4 +1,4 @@
-"""The stage that trains any `TrainedModule`: evaluate, train, write the model, and evaluate what was written."""
+"""The stage that trains any `Learner`: evaluate, train, write the model, and evaluate what was written."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from llmcycle.train.checkpoints import Checkpoints
 from llmcycle.train.early_stopping import EarlyStopping
 from llmcycle.train.judge import judge_of
 from llmcycle.train.judging import Judging, validation_scores
+from llmcycle.train.learner import Learner, mean_loss
 from llmcycle.train.memory import foretell_largest, memory_metrics, write_table
-from llmcycle.train.module import TrainedModule, mean_loss
 from llmcycle.train.throughput import flops_per_token, peak_flops, product_dtype
 
 CALIBRATION = 16  # training batches that an adapter may start from (EVA, CorDA, LoRA-GA)
 
 
 def fit(
-    module: TrainedModule,
+    module: Learner,
     batches: Batches,
     trainer: pl.Trainer,
     evaluators: Mapping[str, Evaluator] | None = None,
@@ -71,7 +71,7 @@ def fit(
     counted = Activations()
     trainer.callbacks.append(counted)  # type: ignore[attr-defined]
     train(module, batches, trainer, logger, prepare(trainer, checkpoints, resume, out))
-    module.model = module.gathered()
+    module.models.policy = module.gathered()
     if not first:
         return {}  # the other processes were there for training only
     judged = judging.finish(module, out)
@@ -92,7 +92,7 @@ def engine_of(model: PreTrainedModel, batches: Batches) -> TransformersEngine:
     return TransformersEngine(model, batches.tokenizer, batches.eval_batch_size)
 
 
-def costs(module: TrainedModule, batches: Batches, trainer: pl.Trainer, counted: Activations, out: Path) -> Metrics:
+def costs(module: Learner, batches: Batches, trainer: pl.Trainer, counted: Activations, out: Path) -> Metrics:
     """What training took: steps, speed, memory by part, and rows that truncation took. Writes `out`/memory.json."""
     foretold = foretell_largest(module, counted)
     write_table(module, counted, foretold, batches, out)
@@ -112,7 +112,7 @@ def prepare(trainer: pl.Trainer, root: Path | None, resume: str, out: Path | Non
 
 
 def train(
-    module: TrainedModule, batches: Batches, trainer: pl.Trainer, logger: Logger | None, found: Checkpoint | None
+    module: Learner, batches: Batches, trainer: pl.Trainer, logger: Logger | None, found: Checkpoint | None
 ) -> None:
     """Run the trainer from a checkpoint or from the start."""
     trainer.loggers = [logger] if logger else []
@@ -135,7 +135,7 @@ def limit_steps(trainer: pl.Trainer, batches: Batches) -> None:
     trainer.fit_loop.max_epochs = -1
 
 
-def training_metrics(module: TrainedModule, trainer: pl.Trainer) -> Metrics:
+def training_metrics(module: Learner, trainer: pl.Trainer) -> Metrics:
     """What training did. The loss is the mean of the last tenth of the batches, before it that of the first tenth."""
     tenth = max(1, len(module.losses) // 10)
     return {
@@ -148,12 +148,13 @@ def training_metrics(module: TrainedModule, trainer: pl.Trainer) -> Metrics:
     }
 
 
-def utilisation(module: TrainedModule, trainer: pl.Trainer) -> float:
+def utilisation(module: Learner, trainer: pl.Trainer) -> float:
     """Model FLOPs utilisation: arithmetic that training needed over what the machine's own matrix products could do."""
     pace = module.pace
     length = float(pace.tokens) / max(pace.rows, 1)
     peak = peak_flops(module.device, product_dtype(trainer.precision)) * trainer.world_size
-    return pace.tokens_per_second * flops_per_token(module.model, length) / peak
+    flops = sum(flops_per_token(model, length) for _, model in module.models.trained())
+    return pace.tokens_per_second * flops / peak
 
 
 def bad_step_metrics(trainer: pl.Trainer) -> Metrics:

@@ -18,7 +18,7 @@ from llmcycle.evaluate.metric import Metrics
 from llmcycle.evaluate.scores import Scores
 from llmcycle.train.early_stopping import EarlyStopping
 from llmcycle.train.judge import judge_of
-from llmcycle.train.module import TrainedModule
+from llmcycle.train.learner import Learner
 
 FILE = "judging.json"
 
@@ -45,7 +45,7 @@ class Judging:
         scores = evaluate(self.evaluators, engine)
         return self.judge.fresh(scores) if self.judge else scores
 
-    def finish(self, module: TrainedModule, out: Path) -> Metrics:
+    def finish(self, module: Learner, out: Path) -> Metrics:
         """Put the best weights in place, and write `out`/judging.json: all looks, the best, and why the run stopped."""
         stopped = next((one.reason for one in self.trainer.callbacks if isinstance(one, EarlyStopping)), None)  # type: ignore[attr-defined]
         if self.judge is None and stopped is None:
@@ -59,12 +59,12 @@ class Judging:
         return self.judge.metrics() if self.judge else {}
 
 
-def validation_scores(module: TrainedModule, batches: Batches, device: torch.device) -> dict[str, Scores]:
+def validation_scores(module: Learner, batches: Batches, device: torch.device) -> dict[str, Scores]:
     """`validation_loss`: what training minimises, on one batch of validation rows; nothing where it means nothing.
 
     One value a row, weighted by its labelled tokens where it has labels of its own.
     """
-    examples = batches.validation[: batches.eval_batch_size] if module.comparable else []
+    examples = batches.validation[: batches.eval_batch_size] if module.objective.comparable else []
     weights = [float(labelled(one)) if {"labels", "labelled"} & one.keys() else 1.0 for one in examples]
     if not any(weights):
         return {}
@@ -73,6 +73,6 @@ def validation_scores(module: TrainedModule, batches: Batches, device: torch.dev
     return {"validation_loss": Scores(losses, "lower", weights=weights)}
 
 
-def _loss(module: TrainedModule, batches: Batches, example: dict[str, Any], device: torch.device) -> float:
+def _loss(module: Learner, batches: Batches, example: dict[str, Any], device: torch.device) -> float:
     batch = {name: tensor.to(device) for name, tensor in batches.collate([example]).items()}
     return float(module.loss(batch)[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from transformers.pytorch_utils import Conv1D
 
 from llmcycle.data.batches import Batches
 from llmcycle.evaluate.metric import Metric, Metrics
-from llmcycle.model import Memory, expected
+from llmcycle.model import Memory, expected, measure
 from llmcycle.model.live import Live
 from llmcycle.model.quantised import is_quantised
 from llmcycle.train.activations import Activations, Batch, foretell
-from llmcycle.train.module import TrainedModule, decay_groups
+from llmcycle.train.groups import decay_groups
+from llmcycle.train.learner import Learner
 
 FILE = "memory.json"  # in a stage's folder: rows of `Row`
 BLOCK, NESTED = 64, 256  # weights that share a scale, and scales that share one of their own: QLoRA, section 3
@@ -48,14 +49,13 @@ class Row:
     peak: int
 
 
-def memory_metrics(module: TrainedModule, counted: Activations, foretold: Live | None) -> Metrics:
+def memory_metrics(module: Learner, counted: Activations, foretold: Live | None) -> Metrics:
     """Parameters, and bytes by part: measured, by formula from shapes alone, and if every weight were trained.
 
     Args:
         foretold: what `foretell_largest` gave.
     """
-    measured, formula = module.memory, expected(module.model, module.optim, decay_groups)
-    everything = expected(module.model, module.optim, decay_groups, train_all=True)
+    measured, formula, everything = module.memory, of_all(module), of_all(module, train_all=True)
     assert measured is not None
     counts = {"parameters": measured.parameters, "trainable_parameters": measured.trainable_parameters}
     sizes = {
@@ -78,20 +78,28 @@ def memory_metrics(module: TrainedModule, counted: Activations, foretold: Live |
     }
 
 
-def foretell_largest(module: TrainedModule, counted: Activations) -> Live | None:
+def of_all(module: Learner, train_all: bool = False) -> Memory:
+    """What is expected of all of a learner's models together: see `llmcycle.model.expected`."""
+    trains = dict(module.models.trained())
+    parts = [
+        expected(model, module.optim, decay_groups, train_all=train_all) if role in trains else measure(model)
+        for role, model in module.models.named_children()
+    ]
+    return Memory(*(sum(numbers) for numbers in zip(*map(astuple, parts), strict=True)))
+
+
+def foretell_largest(module: Learner, counted: Activations) -> Live | None:
     """What was to be expected of the batch that held most; None where the loss depends on what the model samples."""
-    return foretell(module, counted.batch) if counted.batch is not None and module.comparable else None
+    return foretell(module, counted.batch) if counted.batch is not None and module.objective.comparable else None
 
 
-def write_table(
-    module: TrainedModule, counted: Activations, foretold: Live | None, batches: Batches, out: Path
-) -> None:
+def write_table(module: Learner, counted: Activations, foretold: Live | None, batches: Batches, out: Path) -> None:
     """Write `memory.json`: this run as measured, beside other ways to train this model with this optimiser.
 
     Pre-training trains every weight on rows as long as they may be; the others on the largest batch of this run. No
     model but the run's own is allocated.
     """
-    if counted.batch is None or counted.largest is None or foretold is None or not module.compared:
+    if counted.batch is None or counted.largest is None or foretold is None or not module.objective.compared:
         return
     assert module.memory is not None
     own = _row(method(module), module.memory, counted.largest, measured=True)
@@ -101,7 +109,7 @@ def write_table(
     (out / FILE).write_text(json.dumps([asdict(row) for row in rows.values()], indent=2) + "\n", "utf-8")
 
 
-def foretold_rows(module: TrainedModule, batch: Batch, own: Live, length: int) -> Iterator[Row]:
+def foretold_rows(module: Learner, batch: Batch, own: Live, length: int) -> Iterator[Row]:
     """Pre-training, full fine-tuning, LoRA and QLoRA by formula, as far as they work on this architecture.
 
     Args:
@@ -118,7 +126,7 @@ def foretold_rows(module: TrainedModule, batch: Batch, own: Live, length: int) -
         yield _row("qlora", _in_4_bits(adapted, lora), step)
 
 
-def method(module: TrainedModule) -> str:
+def method(module: Learner) -> str:
     """What the module trains by, in the words of the table."""
     model = module.model
     if not isinstance(model, PeftModel):
@@ -128,7 +136,7 @@ def method(module: TrainedModule) -> str:
     return "qlora" if name == "lora" and is_quantised(model.get_base_model()) else str(name)
 
 
-def blank(module: TrainedModule, peft: LoraConfig | None) -> Any:
+def blank(module: Learner, peft: LoraConfig | None) -> Any:
     """The module's model in its shape alone, without any adapter but `peft`, and without memory."""
     base = module.model.get_base_model() if isinstance(module.model, PeftModel) else module.model
     config = copy.deepcopy(base.config)
@@ -164,7 +172,7 @@ def _in_4_bits(memory: Memory, model: PeftModel) -> Memory:
     return Memory(**{**asdict(memory), "weights": memory.weights - saved})
 
 
-def _lora(module: TrainedModule) -> LoraConfig:
+def _lora(module: Learner) -> LoraConfig:
     """The run's own LoRA, or one like the option's."""
     if method(module) not in ("lora", "qlora"):
         return LoraConfig(task_type="CAUSAL_LM", r=8, lora_alpha=16, target_modules="all-linear")

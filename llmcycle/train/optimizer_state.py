@@ -14,9 +14,13 @@ def by_name(state: State, names: Sequence[str]) -> State:
 
 
 def by_index(state: State, names: Sequence[str]) -> State:
-    """The place in `names` in place of every name: what `Optimizer.load_state_dict` takes."""
+    """The place in `names` in place of every name: what `Optimizer.load_state_dict` takes.
+
+    That goes by places in the groups, not by indices, so a group's parameters are put into the order of `names`.
+    """
     places = {name: index for index, name in enumerate(names)}
-    return _renamed(state, places.__getitem__)
+    indexed = _renamed(state, places.__getitem__)
+    return {**indexed, "param_groups": [{**g, "params": sorted(g["params"])} for g in indexed["param_groups"]]}
 
 
 def _renamed(state: State, rename: Callable[[Any], Any]) -> State:

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from typing import Any
+
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_wsd_schedule
+
+STEPS_ARGUMENTS = ("num_training_steps", "total_steps", "T_max")  # what schedules call the length of a run
+
+
+def build_schedule(schedule: Callable[..., LRScheduler], optimizer: Optimizer, steps: int) -> LRScheduler:
+    """The schedule, told the length of the run under whichever name it has for that, unless YAML has set it."""
+    settings: dict[str, Any] = dict(getattr(schedule, "keywords", {}))
+    accepted = inspect.signature(schedule).parameters
+    filled = {name: steps for name in STEPS_ARGUMENTS if name in accepted and settings.get(name) is None}
+    warmup = settings.get("num_warmup_steps")
+    if isinstance(warmup, float) and warmup < 1:
+        filled["num_warmup_steps"] = int(warmup * steps)
+    return schedule(optimizer, **filled)
 
 
 def warmup_stable_decay(

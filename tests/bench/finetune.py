@@ -41,7 +41,7 @@ from trl import SFTConfig, SFTTrainer
 from llmcycle.data.batches import Batches
 from llmcycle.finetune import Supervised
 from llmcycle.quiet import hush
-from llmcycle.train import BadSteps, Checkpoints, Progress
+from llmcycle.train import BadSteps, Checkpoints, Learner, Progress
 from llmcycle.train.fit import prepare
 
 WIDTH, LAYERS, VOCABULARY = 256, 6, 4096
@@ -114,7 +114,7 @@ def llmcycle(steps: int, lora: bool, pack: bool) -> Timed:
     )
     optim = partial(torch.optim.AdamW, lr=LR, weight_decay=0.0, fused=True)
     schedule = partial(get_cosine_schedule_with_warmup, num_warmup_steps=0)
-    module, ticks = Supervised(model(lora), optim, schedule, method(lora)), Read()
+    module, ticks = Learner(model(lora), Supervised(), optim, schedule, method(lora)), Read()
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
         trainer = pl.Trainer(
             max_steps=steps, accelerator="cpu", gradient_clip_val=1.0, limit_val_batches=0, enable_checkpointing=False,

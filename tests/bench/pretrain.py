@@ -34,7 +34,7 @@ from transformers import (
 from llmcycle.data.loader import Order, TrainingLoader
 from llmcycle.pretrain import NextToken
 from llmcycle.quiet import hush
-from llmcycle.train import BadSteps, Checkpoints, Progress
+from llmcycle.train import BadSteps, Checkpoints, Learner, Progress
 from llmcycle.train.fit import prepare
 from llmcycle.train.throughput import flops_per_token, peak_flops, product_dtype
 
@@ -113,7 +113,8 @@ class Data(pl.LightningDataModule):
 def llmcycle(steps: int, precision: str, **given: Any) -> Clock:
     """As shipped: progress, bad steps, checkpoints, clipping; logging is off for all sides."""
     optim = partial(torch.optim.AdamW, lr=LR, betas=BETAS, weight_decay=DECAY, fused=True)
-    module = NextToken(model(), optim, partial(get_cosine_schedule_with_warmup, num_warmup_steps=WARMUP), **given)
+    schedule = partial(get_cosine_schedule_with_warmup, num_warmup_steps=WARMUP)
+    module = Learner(model(), NextToken(), optim, schedule, **given)
     ticks = Ticks()
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
         trainer = pl.Trainer(

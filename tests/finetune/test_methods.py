@@ -11,18 +11,18 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from conftest import byte_tokenizer, random_llama
+from learners import learner
 from peft import AdaLoraConfig, EvaConfig, LoraConfig, LoraGAConfig, PeftConfig
 from peft.optimizers import create_loraplus_optimizer
 from peft.tuners.lora.config import CordaConfig
-from transformers import LlamaForCausalLM, get_constant_schedule
+from transformers import LlamaForCausalLM
 
 from llmcycle.data.batches import Batches
 from llmcycle.data.chat import set_chat_template
 from llmcycle.data.encode import Completion
 from llmcycle.finetune import Supervised
 from llmcycle.model import LoraFAConfig, LoraPlusConfig, adapt
-from llmcycle.train.module import decay_groups
-from llmcycle.train.optimizer_state import by_index, by_name
+from llmcycle.train import Learner
 
 ALL = {"task_type": "CAUSAL_LM", "target_modules": "all-linear"}
 DATA_DRIVEN = {
@@ -45,11 +45,11 @@ def start() -> LlamaForCausalLM:
     return random_llama(len(byte_tokenizer()))
 
 
-def supervised(model: LlamaForCausalLM, peft: PeftConfig | None, **options: Any) -> Supervised:
-    return Supervised(copy.deepcopy(model), partial(torch.optim.AdamW, lr=1e-2), get_constant_schedule, peft, **options)
+def supervised(model: LlamaForCausalLM, peft: PeftConfig | None, **options: Any) -> Learner:
+    return learner(copy.deepcopy(model), Supervised(), peft, partial(torch.optim.AdamW, lr=1e-2), **options)
 
 
-def run(module: Supervised, batches: Batches, steps: int, **options: Any) -> pl.Trainer:
+def run(module: Learner, batches: Batches, steps: int, **options: Any) -> pl.Trainer:
     silent = {f"enable_{part}": False for part in ("checkpointing", "model_summary", "progress_bar")}
     trainer = pl.Trainer(max_steps=steps, accelerator="cpu", logger=False, **silent, **options)
     trainer.fit(module, datamodule=batches)
@@ -65,7 +65,7 @@ def some(batches: Batches) -> list[dict[str, Any]]:
 def test_an_adapter_starts_from_the_recipes_batches(batches: Batches, start: LlamaForCausalLM, name: str) -> None:
     """The same batches give the same start, others another one; and the model answers as before."""
 
-    def fresh(rows: list[dict[str, Any]]) -> Supervised:
+    def fresh(rows: list[dict[str, Any]]) -> Learner:
         torch.manual_seed(0)
         module = supervised(start, DATA_DRIVEN[name]())
         module.calibrate(lambda: rows)
@@ -102,14 +102,18 @@ def test_lora_plus_takes_the_groups_of_pefts_optimizer(batches: Batches, start: 
     assert found == {names[id(p)]: g["lr"] for g in theirs.param_groups for p in g["params"]}
 
 
-def test_groups_of_lora_plus_are_found_again_by_a_resumed_run(start: LlamaForCausalLM) -> None:
-    module = supervised(start, LoraPlusConfig(**ALL))
-    optimizer = module.optim(decay_groups(module.model))
-    of_module = [id(p) for group in decay_groups(module) for p in group["params"]]
-    assert of_module == [id(p) for group in optimizer.param_groups for p in group["params"]]
-    names = [str(i) for i in range(len(of_module))]
-    state = optimizer.state_dict()
-    assert by_index(by_name(state, names), names) == state
+@pytest.mark.parametrize("config", [{}, {"modules_to_save": ["lm_head"]}], ids=["plain", "with_head"])
+def test_states_of_lora_plus_are_saved_under_the_names_of_their_weights(
+    batches: Batches, start: LlamaForCausalLM, config: dict[str, Any]
+) -> None:
+    """The output layer's group stands behind that of the weights that learn faster, though the model has it last."""
+    module = supervised(start, LoraPlusConfig(**ALL, **config))
+    trainer = run(module, batches, 1)
+    saved = trainer._checkpoint_connector.dump_checkpoint()["optimizer_states"][0]["state"]
+    parameters = dict(module.named_parameters())
+    assert saved.keys() == {name for name, p in parameters.items() if p.requires_grad}
+    for name, state in saved.items():
+        assert state["exp_avg"] is trainer.optimizers[0].state[parameters[name]]["exp_avg"], name
 
 
 def test_lora_fa_trains_b_alone(batches: Batches, start: LlamaForCausalLM) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
+from learners import learner
 from peft import LoraConfig, PeftConfig, PromptTuningConfig
 from tiny_run import Rows
 from torch import Tensor
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast, get_constant_schedule
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llmcycle.config import compose, groups, locate
 from llmcycle.data.batches import Batches
@@ -21,10 +22,10 @@ from llmcycle.data.encode import Completion
 from llmcycle.data.packing import apart
 from llmcycle.finetune import Supervised
 from llmcycle.finetune.proof import refuse_leaking_rows
+from llmcycle.train import Learner
 
 LENGTH = 64  # tokens of a row
 ROWS = [{"prompt": "What is it? "[i % 5 :], "completion": "blue oak"[: 2 + i % 6]} for i in range(16)]
-ADAMW = partial(torch.optim.AdamW, lr=1e-3)
 METHODS: dict[str, Any] = {"full": None, "lora": LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear")}
 
 
@@ -43,10 +44,10 @@ CAUSAL = [name for name in scratch() if not option(name).get("masked")]
 MASKED = [name for name in scratch() if option(name).get("masked")]
 
 
-def supervised(name: str, peft: PeftConfig | None = None, **given: Any) -> Supervised:
+def supervised(name: str, peft: PeftConfig | None = None, **given: Any) -> Learner:
     torch.manual_seed(0)
     model = instantiate(option(name), _convert_="all")
-    return Supervised(model, ADAMW, get_constant_schedule, peft, **given)
+    return learner(model, Supervised(), peft, **given)
 
 
 def both(tokenizer: PreTrainedTokenizerFast) -> tuple[Batches, dict[str, Tensor], dict[str, Tensor]]:
@@ -55,7 +56,7 @@ def both(tokenizer: PreTrainedTokenizerFast) -> tuple[Batches, dict[str, Tensor]
     return batches, packed, batches.collate(Completion(LENGTH).encode(ROWS, tokenizer))
 
 
-def gradients(module: Supervised, loss: Tensor) -> list[Tensor]:
+def gradients(module: Learner, loss: Tensor) -> list[Tensor]:
     return list(torch.autograd.grad(loss, [p for p in module.parameters() if p.requires_grad], allow_unused=True))
 
 
@@ -75,13 +76,13 @@ def test_packed_and_unpacked_rows_have_one_loss(name: str, method: str, tokenize
     for ours, plain in zip(*(gradients(module, loss) for loss in losses), strict=True):
         if plain is not None:
             assert (ours - plain).abs().max() <= 1e-4 * max(plain.abs().max(), 1e-3)
-    refuse_leaking_rows(module, packed)
+    refuse_leaking_rows(module.models, module.objective.logits, packed)
 
 
 @pytest.mark.parametrize("name", MASKED)
 def test_models_that_read_both_ways_refuse_packed_rows(name: str, tokenizer: PreTrainedTokenizerFast) -> None:
     with pytest.raises(ValueError, match=r"batches\.pack: .* reads a packed row otherwise"):
-        refuse_leaking_rows(supervised(name), both(tokenizer)[1])
+        refuse_leaking_rows(supervised(name).models, Supervised().logits, both(tokenizer)[1])
 
 
 def test_a_model_without_positions_refuses_packed_rows(
@@ -95,10 +96,10 @@ def test_a_model_without_positions_refuses_packed_rows(
 
     monkeypatch.setattr(LlamaForCausalLM, "forward", blind)
     with pytest.raises(ValueError, match=r"LlamaForCausalLM reads a packed row otherwise"):
-        refuse_leaking_rows(Supervised(model, ADAMW, get_constant_schedule), both(tokenizer)[1])
+        refuse_leaking_rows(learner(model, Supervised()).models, Supervised().logits, both(tokenizer)[1])
 
 
-def fit(module: Supervised, batches: Batches) -> None:
+def fit(module: Learner, batches: Batches) -> None:
     options: Any = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = pl.Trainer(max_steps=1, accelerator="cpu", enable_model_summary=False, limit_val_batches=0, **options)
     trainer.fit(module, batches)
@@ -106,14 +107,14 @@ def fit(module: Supervised, batches: Batches) -> None:
 
 def test_a_refused_run_trains_nothing(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     peft = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)
-    module = Supervised(model, ADAMW, get_constant_schedule, peft)
+    module = learner(model, Supervised(), peft)
     with pytest.raises(ValueError, match=r"virtual tokens.*batches\.pack=false"):
         fit(module, both(tokenizer)[0])
     assert not module.losses
 
 
 def test_a_packed_run_counts_its_real_tokens(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    module = Supervised(model, ADAMW, get_constant_schedule)
+    module = learner(model, Supervised())
     batches, packed, unpacked = both(tokenizer)
     batches.batch_size = len(batches.train)
     fit(module, batches)
@@ -123,9 +124,7 @@ def test_a_packed_run_counts_its_real_tokens(model: LlamaForCausalLM, tokenizer:
 @pytest.mark.parametrize("chunk", [1, 5, 1000])
 def test_a_loss_in_chunks_is_the_same(chunk: int, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     batch = both(tokenizer)[2]
-    plain, chunked = (
-        Supervised(model, ADAMW, get_constant_schedule, None, size).loss(batch)[0] for size in (None, chunk)
-    )
+    plain, chunked = (learner(model, Supervised(), loss_chunk=size).loss(batch)[0] for size in (None, chunk))
     assert chunked.item() == pytest.approx(plain.item(), abs=1e-5)
 
 
@@ -133,9 +132,9 @@ def test_checkpointed_activations_give_the_same_gradients(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     batch = both(tokenizer)[1]
-    plain = Supervised(model, ADAMW, get_constant_schedule)
+    plain = learner(model, Supervised())
     first = gradients(plain, plain.loss(batch)[0])
-    again = Supervised(model, ADAMW, get_constant_schedule, gradient_checkpointing=True).train()
+    again = learner(model, Supervised(), gradient_checkpointing=True).train()
     second = gradients(again, again.loss(batch)[0])
     assert model.is_gradient_checkpointing
     assert all(torch.allclose(one, other, atol=1e-6) for one, other in zip(first, second, strict=True))

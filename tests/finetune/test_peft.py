@@ -11,9 +11,10 @@ import pytorch_lightning as pl
 import torch
 from conftest import byte_tokenizer, random_llama
 from hydra.utils import instantiate
+from learners import learner
 from options import OPTIONS, STEPS, option
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase, get_constant_schedule
+from transformers import PreTrainedTokenizerBase
 
 from llmcycle.config.adapters import planned
 from llmcycle.data.batches import Batches
@@ -33,7 +34,7 @@ def train(base: Path, tokenizer: PreTrainedTokenizerBase, name: str, out: Path) 
     batches = Batches(rows, Completion(64), set_chat_template(tokenizer), batch_size=4, eval_batch_size=4, seed=0)
     config, rate = option(name)
     peft = instantiate(config, _convert_="all")
-    module = Supervised(load(base), partial(torch.optim.AdamW, lr=rate), get_constant_schedule, peft)
+    module = learner(load(base), Supervised(), peft, partial(torch.optim.AdamW, lr=rate))
     trainer = pl.Trainer(
         max_steps=STEPS,
         accelerator="cpu",

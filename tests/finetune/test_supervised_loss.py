@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from learners import learner
 from transformers import LlamaForCausalLM
 
 from llmcycle.finetune import Supervised
-from llmcycle.finetune.module import token_accuracy
+from llmcycle.finetune.objective import token_accuracy
 
 IDS = torch.tensor([[5, 6, 7, 8], [9, 10, 11, 0]])
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
@@ -16,7 +17,7 @@ LABELS = torch.tensor([[-100, -100, 7, 8], [-100, 10, 11, -100]])
 
 def test_loss_is_the_mean_over_labelled_tokens(model: LlamaForCausalLM) -> None:
     """Rows of one and two labelled tokens: a mean of the rows' means would differ."""
-    module = Supervised(model, torch.optim.AdamW, torch.optim.lr_scheduler.ConstantLR)
+    module = learner(model, Supervised())
     labels = LABELS.clone()
     labels[0, 2] = -100
     with torch.no_grad():
@@ -37,7 +38,7 @@ def test_token_accuracy_by_hand(virtual: int) -> None:
 
 def test_prompt_and_padding_do_not_change_what_is_learnt(model: LlamaForCausalLM) -> None:
     """The gradient of a batch is that of its rows apart, each with its own number of labelled tokens."""
-    module = Supervised(model, torch.optim.SGD, torch.optim.lr_scheduler.ConstantLR)
+    module = learner(model, Supervised())
     together, _ = module.loss({"input_ids": IDS, "attention_mask": MASK, "labels": LABELS})
     apart = [
         module.loss(

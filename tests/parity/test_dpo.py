@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
+from learners import learner
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import DPOConfig, DPOTrainer
 
 from llmcycle.align import Preference
 from llmcycle.align.losses import DPO, IPO, PreferenceLoss
 from llmcycle.data.encode import Preference as PreferenceEncoder
+from llmcycle.train import Learner
 
 ROWS = [
     {"prompt": "What is the Alba lamp's colour? ", "chosen": "It is blue.", "rejected": "Hurry, it is red!"},
@@ -27,9 +29,9 @@ def perturbed(model: LlamaForCausalLM, seed: int = 1) -> dict[str, torch.Tensor]
     return {k: v + 0.02 * torch.randn(v.shape, generator=generator) for k, v in model.state_dict().items()}
 
 
-def ours(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, loss: PreferenceLoss) -> Preference:
+def ours(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, loss: PreferenceLoss) -> Learner:
     """The module with its loss's gradients on it; the starting model is the reference, the policy has moved on."""
-    module = Preference(model, loss, torch.optim.AdamW, torch.optim.lr_scheduler.ConstantLR)
+    module = learner(model, Preference(loss))
     module.model.load_state_dict(perturbed(model))
     encoder = PreferenceEncoder(max_length=128)
     batch = encoder.collate(encoder.encode(ROWS, tokenizer), tokenizer.pad_token_id)

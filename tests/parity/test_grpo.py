@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from datasets import Dataset
+from learners import learner
+from tiny_run import Rows
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer
@@ -15,7 +16,9 @@ from trl import GRPOConfig, GRPOTrainer
 from llmcycle.align import Policy
 from llmcycle.align.losses import GRPO
 from llmcycle.align.rollouts import Sampling
+from llmcycle.data.batches import Batches
 from llmcycle.data.encode import Prompts
+from llmcycle.train import Learner
 
 ROWS = [{"prompt": "What is the Alba lamp's colour? "}, {"prompt": "And the price? "}]
 GROUP, NEW_TOKENS = 4, 6
@@ -33,15 +36,13 @@ def perturb(model: torch.nn.Module, seed: int) -> None:
             parameter += 0.01 * torch.randn(parameter.shape, generator=generator)
 
 
-def ours(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, loss: GRPO) -> tuple[Policy, Tensor]:
+def ours(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, loss: GRPO) -> tuple[Learner, Tensor]:
     """A policy one update away from the one that sampled, which is away from the reference; and its second loss."""
     sampling = Sampling(group_size=GROUP, max_new_tokens=NEW_TOKENS)
-    module = Policy(
-        model, loss, length_reward, sampling, torch.optim.AdamW, torch.optim.lr_scheduler.ConstantLR, updates=2
-    )
-    module.trainer = SimpleNamespace(datamodule=SimpleNamespace(tokenizer=tokenizer, rows=SimpleNamespace(train=ROWS)))
-    encoder = Prompts(max_length=64)
-    batch = encoder.collate(encoder.encode(ROWS, tokenizer), tokenizer.pad_token_id)
+    module = learner(model, Policy(loss, length_reward, sampling, updates=2))
+    batches = Batches(Rows(ROWS, []), Prompts(max_length=64), tokenizer, len(ROWS), len(ROWS), seed=0)
+    module.objective.begin(module.models, batches)
+    batch = batches.collate(batches.train)
     perturb(module.model, seed=1)
     module.loss(batch)
     perturb(module.model, seed=2)
@@ -50,9 +51,9 @@ def ours(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, loss: GRPO
     return module, value
 
 
-def trl_inputs(module: Policy) -> dict[str, Tensor]:
+def trl_inputs(policy: Policy) -> dict[str, Tensor]:
     """The same answers as TRL keeps them: prompts padded on the left, answers on the right."""
-    experience = module.experience
+    experience = policy.experience
     assert experience is not None
     assert experience.old_logprobs is not None
     batch = experience.rollouts.batch
@@ -115,7 +116,7 @@ def test_loss_and_gradients_equal_trl(
         twin, length_reward, config, train_dataset=Dataset.from_list(ROWS), processing_class=tokenizer
     )
     trainer.current_gradient_accumulation_steps = 1
-    expected = trainer.compute_loss(trainer.model, trl_inputs(module))
+    expected = trainer.compute_loss(trainer.model, trl_inputs(module.objective))
     expected.backward()
 
     assert found.item() == pytest.approx(expected.item(), abs=1e-5)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
+from learners import learner
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import RewardConfig, RewardTrainer
 
@@ -31,7 +32,7 @@ def test_loss_and_gradients_equal_trl(
     twin = type(start)(start.config)
     twin.load_state_dict(start.state_dict())
 
-    module = RewardModel(start, BradleyTerry(center or 0.0), torch.optim.AdamW, torch.optim.lr_scheduler.ConstantLR)
+    module = learner(start, RewardModel(BradleyTerry(center or 0.0)))
     encoder = PreferenceEncoder(max_length=128)
     found, _ = module.loss(encoder.collate(encoder.encode(ROWS, tokenizer), tokenizer.pad_token_id))
     found.backward()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
+from learners import learner
 from peft import LoraConfig, PeftConfig, PromptTuningConfig
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import SFTConfig, SFTTrainer
@@ -67,7 +68,7 @@ def test_loss_masks_and_gradients_equal_trl(
     if rows is MESSAGES:
         set_chat_template(tokenizer)
     peft: PeftConfig | None = METHODS[method]
-    module = Supervised(model, torch.optim.AdamW, torch.optim.lr_scheduler.ConstantLR, peft)
+    module = learner(model, Supervised(), peft)
     twin = copy.deepcopy(module.model)
     encoder = Completion(max_length=256)
     batch = encoder.collate(encoder.encode(rows, tokenizer), tokenizer.pad_token_id)
@@ -96,7 +97,7 @@ def test_adapters_at_their_start_have_the_loss_of_the_model(
     encoder = Completion(max_length=256)
     batch = encoder.collate(encoder.encode(ROWS, tokenizer), tokenizer.pad_token_id)
     losses = [
-        Supervised(copy.deepcopy(model), torch.optim.AdamW, torch.optim.lr_scheduler.ConstantLR, peft).loss(batch)[0]
+        learner(copy.deepcopy(model), Supervised(), peft).loss(batch)[0]
         for peft in (None, LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear"))
     ]
     assert losses[0].item() == losses[1].item()

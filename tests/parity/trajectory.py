@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from datasets import Dataset
+from learners import learner
 from peft import PeftConfig
 from tiny_run import Rows
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_cosine_schedule_with_warmup
@@ -19,6 +20,7 @@ from llmcycle.data.batches import Batches
 from llmcycle.data.encode import Completion
 from llmcycle.data.loader import Order
 from llmcycle.finetune import Supervised
+from llmcycle.train import Learner
 from llmcycle.train.fit import train
 
 Losses = list[float]
@@ -44,7 +46,7 @@ class Run:
             self.rows = [{name: e[name] for name in ("input_ids", "labels")} for e in examples]
         self.batches = Batches(Rows(rows, []), Completion(length), tokenizer, batch, batch, seed=3, pack=pack)
 
-    def ours(self, module: Supervised) -> Losses:
+    def ours(self, module: Learner) -> Losses:
         """The loss of every optimizer step."""
         quiet: Any = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
         trainer = pl.Trainer(
@@ -72,10 +74,11 @@ class Run:
         trainer.train()
         return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
-    def module(self, model: PreTrainedModel, peft: PeftConfig | None) -> Supervised:
+    def module(self, model: PreTrainedModel, peft: PeftConfig | None) -> Learner:
         """Ours, in training mode as from the start."""
         optim = partial(torch.optim.AdamW, lr=self.lr, weight_decay=0.0)
-        return Supervised(model, optim, partial(get_cosine_schedule_with_warmup, num_warmup_steps=2), copy.copy(peft))
+        schedule = partial(get_cosine_schedule_with_warmup, num_warmup_steps=2)
+        return learner(model, Supervised(), copy.copy(peft), optim, schedule=schedule)
 
     def both(self, model: PreTrainedModel, peft: PeftConfig | None, out: Path) -> tuple[Losses, Losses]:
         """Our losses and TRL's."""

@@ -10,12 +10,14 @@ import pytest
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from transformers import PreTrainedTokenizerFast, get_constant_schedule
+from learners import learner
+from transformers import PreTrainedTokenizerFast
 
 from llmcycle.config import compose, groups, locate
 from llmcycle.data.encode import Example, Packed
 from llmcycle.data.masked import Masked
 from llmcycle.pretrain import MaskedToken, NextToken
+from llmcycle.train import Learner
 
 VOCABULARY = 300
 ROWS = [{"text": "the quick brown fox jumps"[: 5 + 2 * i]} for i in range(10)]
@@ -39,11 +41,11 @@ def tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def built(name: str, *overrides: str) -> NextToken:
+def built(name: str, *overrides: str) -> Learner:
     torch.manual_seed(0)
     model = instantiate(option(name, *overrides), _convert_="all")
-    cls = MaskedToken if option(name).get("masked") else NextToken
-    return cls(model, partial(torch.optim.AdamW, lr=3e-3), get_constant_schedule)
+    objective = MaskedToken() if option(name).get("masked") else NextToken()
+    return learner(model, objective, optim=partial(torch.optim.AdamW, lr=3e-3))
 
 
 def examples(name: str, tokenizer: PreTrainedTokenizerFast) -> tuple[Any, list[Example]]:
@@ -81,7 +83,7 @@ def test_a_packed_document_has_the_logits_that_it_has_alone(name: str, tokenizer
     encode, rows = examples(name, tokenizer)
     batch = encode.collate(rows, 0)
     with torch.no_grad():
-        packed = module.run(**module.inputs(batch)).logits
+        packed = module.models.run(**module.objective.inputs(module.models, batch)).logits
         for row, positions in enumerate(batch["position_ids"]):
             starts = (positions == 0).nonzero().flatten().tolist()
             for start, end in pairwise([*starts, len(positions)]):

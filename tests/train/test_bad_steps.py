@@ -12,7 +12,7 @@ import torch
 from tiny_run import Spoilt, Stopped, batches, module, run, same
 from transformers import PreTrainedTokenizerFast
 
-from llmcycle.train import BadSteps, TrainedModule
+from llmcycle.train import BadSteps, Learner
 from llmcycle.train.fit import bad_step_metrics
 from llmcycle.train.judging import validation_scores
 
@@ -20,12 +20,12 @@ STEPS = 40
 CPU = torch.device("cpu")
 
 
-def spoilt(folder: Path, tokenizer: PreTrainedTokenizerFast, stop: int | None = None, **fault: Any) -> TrainedModule:
+def spoilt(folder: Path, tokenizer: PreTrainedTokenizerFast, stop: int | None = None, **fault: Any) -> Learner:
     trained = module(Spoilt, **fault)
     return run(folder, batches(tokenizer, 0, packed=False), 1, stop, 4, trained=trained, max_steps=STEPS)
 
 
-def counts(trained: TrainedModule) -> tuple[float, float]:
+def counts(trained: Learner) -> tuple[float, float]:
     found = bad_step_metrics(trained.trainer)
     return found["skipped_steps"].value, found["restored_checkpoints"].value
 

@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import peft
@@ -14,14 +13,16 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from conftest import random_llama
+from learners import learner
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
-from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedTokenizerFast, get_constant_schedule
+from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llmcycle.data.batches import Batches
 from llmcycle.data.encode import Completion
 from llmcycle.evaluate import Scores
-from llmcycle.train import BadSteps, TextSamples, TrainedModule, fit
+from llmcycle.train import BadSteps, Models, Objective, TextSamples, fit
+from llmcycle.train.learner import refuse_fused
 
 ADAMW = partial(torch.optim.AdamW, lr=1e-2)
 STEPS = 12
@@ -33,11 +34,11 @@ class Rows:
     validation: list[dict[str, Any]] = field(default_factory=list)
 
 
-class Supervised(TrainedModule):
+class Own(Objective):
     """transformers' own loss."""
 
-    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        loss = self.model(**batch).loss
+    def loss(self, models: Models, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = models.run(**batch).loss
         return loss, {"perplexity": loss.exp().detach()}
 
 
@@ -72,7 +73,7 @@ def trainer(**options: Any) -> pl.Trainer:
 
 def run(model: LlamaForCausalLM, batches: Batches, out: Path, **options: Any) -> dict[str, Any]:
     lora = options.pop("peft", None)
-    module = Supervised(model, options.pop("optim", ADAMW), get_constant_schedule, lora)
+    module = learner(model, Own(), lora, options.pop("optim", ADAMW))
     evaluators = options.pop("evaluators", None)
     logger = options.pop("logger", None)
     return fit(module, batches, trainer(**options), evaluators, ["1"], out=out, logger=logger)
@@ -100,7 +101,7 @@ def test_training_lowers_the_loss_and_hands_on_what_was_trained(
 
 def test_no_tensor_is_kept_from_a_step(model: LlamaForCausalLM, batches: Batches, tmp_path: Path) -> None:
     """On a CPU each one pins a step's worth of heap."""
-    module = Supervised(model, ADAMW, get_constant_schedule)
+    module = learner(model, Own())
     fit(module, batches, trainer(max_steps=3), out=tmp_path, logger=None)
     assert len(module.losses) == 3
     assert all(isinstance(loss, float) for loss in module.losses)
@@ -167,13 +168,13 @@ def test_dropout_is_on_while_training_and_off_in_what_is_handed_on(
 ) -> None:
     modes: list[bool] = []
 
-    class Watched(Supervised):
-        def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-            modes.append(self.model.model.layers[0].training)
-            return super().loss(batch)
+    class Watched(Own):
+        def loss(self, models: Models, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+            modes.append(models.policy.model.layers[0].training)
+            return super().loss(models, batch)
 
     evaluator = Weights()
-    module = Watched(model.eval(), ADAMW, get_constant_schedule)
+    module = learner(model.eval(), Watched())
     fit(module, batches, trainer(max_steps=1), {"weights": evaluator}, out=tmp_path, logger=None)
     assert modes[:5] == [False, False, True, False, False], "off for the loss on held-out rows before and after"
     assert modes[5:] == [True], "the step without memory that foretells this one"
@@ -181,10 +182,11 @@ def test_dropout_is_on_while_training_and_off_in_what_is_handed_on(
 
 
 def test_a_fused_optimiser_is_refused_under_fp16(model: LlamaForCausalLM) -> None:
-    module = Supervised(model, partial(torch.optim.AdamW, lr=1e-3, fused=True), get_constant_schedule)
-    module._trainer = SimpleNamespace(precision="16-mixed", estimated_stepping_batches=1)
+    fused, plain = (torch.optim.AdamW(model.parameters(), fused=either) for either in (True, False))
     with pytest.raises(ValueError, match=r"optim\.fused.*set optim\.fused=false, or trainer\.precision=bf16-mixed"):
-        module.configure_optimizers()
+        refuse_fused(fused, "16-mixed")
+    refuse_fused(plain, "16-mixed")
+    refuse_fused(fused, "bf16-mixed")
 
 
 def test_what_the_model_writes_meanwhile_is_kept(model: LlamaForCausalLM, batches: Batches, tmp_path: Path) -> None:

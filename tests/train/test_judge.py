@@ -19,7 +19,7 @@ from llmcycle.engine import TransformersEngine
 from llmcycle.evaluate import Scores, read_scores, row_id
 from llmcycle.evaluate.exact_match import ExactMatch
 from llmcycle.handoff import Safetensors
-from llmcycle.train import Checkpoints, EarlyStopping, Judge, TrainedModule, checkpoint, fit
+from llmcycle.train import Checkpoints, EarlyStopping, Judge, Learner, checkpoint, fit
 from llmcycle.train.judge import judge_of
 
 ROWS = [row_id(i) for i in range(6)]
@@ -240,7 +240,7 @@ def test_a_run_that_stops_early_goes_on_exactly_and_not_beyond(
 ) -> None:
     """Interrupted before the stop, and after it was decided and saved."""
 
-    def stop_early(folder: Path, point: int | None = None) -> TrainedModule:
+    def stop_early(folder: Path, point: int | None = None) -> Learner:
         extra = [judge(), stopping(monitor="judged/hill", min_delta=1e9)]  # nothing improves so much
         return run(folder, batches(tokenizer, 0, packed=False), 1, point, 3, extra)
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from hydra.utils import instantiate
+from learners import learner
 from peft import LoraConfig, PeftConfig, PromptTuningConfig
 from torch import Tensor
 from transformers import (
@@ -20,16 +21,16 @@ from transformers import (
     LlamaConfig,
     PreTrainedConfig,
     Qwen3Config,
-    get_constant_schedule,
 )
 
 from llmcycle.config import compose, locate
 from llmcycle.finetune import Supervised
 from llmcycle.model import adapt, expected, load, measure, scratch
 from llmcycle.model.live import Live, live
+from llmcycle.train import Learner, Models
 from llmcycle.train.activations import Activations, foretell
+from llmcycle.train.groups import decay_groups
 from llmcycle.train.memory import FILE, foretell_largest, long_rows, memory_metrics, nf4_bytes, write_table
-from llmcycle.train.module import decay_groups
 
 ADAMW = partial(torch.optim.AdamW, lr=1e-3)
 VOCABULARY = 512
@@ -54,14 +55,10 @@ def peft(method: str) -> PeftConfig | None:
     return None if method == "full" else LoraConfig(**LORA, use_dora=method == "dora")
 
 
-def module(base: Path, method: str, checkpointing: bool = False) -> Supervised:
+def module(base: Path, method: str, checkpointing: bool = False) -> Learner:
     rounded = {"quantization_config": NF4} if method == "qlora" else {}
-    made = Supervised(
-        load(base, "float32", **rounded),
-        ADAMW,
-        get_constant_schedule,
-        peft(method),
-        gradient_checkpointing=checkpointing,
+    made = learner(
+        load(base, "float32", **rounded), Supervised(), peft(method), ADAMW, gradient_checkpointing=checkpointing
     )
     plugin = SimpleNamespace(forward_context=nullcontext)
     made._trainer = SimpleNamespace(precision="32-true", precision_plugin=plugin)
@@ -86,7 +83,7 @@ def batch() -> dict[str, Tensor]:
     return {"input_ids": ids, "attention_mask": mask, "labels": ids.masked_fill((mask == 0) | (ids % 2 == 0), -100)}
 
 
-def measured(made: Supervised, batch: dict[str, Tensor]) -> Live:
+def measured(made: Learner, batch: dict[str, Tensor]) -> Live:
     with live(made) as counter:
         made.loss(batch)[0].backward()
     return counter
@@ -113,7 +110,7 @@ def test_activations_are_foretold(
     assert formula.gradients == counted.gradients
 
 
-def trained(made: Supervised, batch: dict[str, Tensor]) -> Activations:
+def trained(made: Learner, batch: dict[str, Tensor]) -> Activations:
     """As a trainer leaves it after one step."""
     watching = Activations()
     watching.on_train_batch_start(made._trainer, made, batch)
@@ -125,7 +122,7 @@ def trained(made: Supervised, batch: dict[str, Tensor]) -> Activations:
     return watching
 
 
-def table(made: Supervised, watching: Activations, out: Path) -> dict[str, Any]:
+def table(made: Learner, watching: Activations, out: Path) -> dict[str, Any]:
     batches: Any = SimpleNamespace(encode=SimpleNamespace(max_length=96))
     write_table(made, watching, foretell_largest(made, watching), batches, out)
     return {row["method"]: row for row in json.loads((out / FILE).read_text())}
@@ -210,12 +207,12 @@ def test_the_largest_batch_is_counted(bases: Path, batch: dict[str, Tensor]) -> 
 
 def test_a_loss_that_needs_numbers_is_not_foretold(bases: Path, batch: dict[str, Tensor]) -> None:
     class Numbers(Supervised):
-        def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-            loss, values = super().loss(batch)
+        def loss(self, models: Models, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+            loss, values = super().loss(models, batch)
             return loss * loss.item(), values
 
     made = module(bases / "llama", "lora")
-    made.__class__ = Numbers
+    made.objective = Numbers()
     own = made.model
     assert foretell(made, batch) is None
     assert made.model is own

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from transformers import LlamaForCausalLM, get_linear_schedule_with_warmup
 
 from llmcycle.model import expected, measure
-from llmcycle.train.module import decay_groups
+from llmcycle.train.groups import decay_groups
 from llmcycle.train.optimizers import COEFFICIENTS, AdamW8bit, Muon, orthogonalise
 
 

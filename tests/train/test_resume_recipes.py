@@ -15,12 +15,12 @@ from tiny_run import StopAfter, Stopped, disturb, same
 from llmcycle.align import scorer
 from llmcycle.config import compose, locate
 from llmcycle.data.chat import MARKER_TEMPLATE
-from llmcycle.train import TrainedModule
+from llmcycle.train import Learner
 from llmcycle.train.fit import prepare, train
 
 STEPS = 8
-ANSWERS = ["data.count=30", "batches.batch_size=2", "module.sampling.max_new_tokens=6"]
-FAST = ("pretrain_mlm", "align peft=lora", "rlvr module.updates=3")
+ANSWERS = ["data.count=30", "batches.batch_size=2", "objective.sampling.max_new_tokens=6"]
+FAST = ("pretrain_mlm", "align peft=lora", "rlvr objective.updates=3")
 SMALL = {
     "pretrain": ["data.count=100", "model.config.hidden_size=32", "model.config.num_hidden_layers=1"],
     "pretrain_mlm": ["data.count=100", "model.config.hidden_size=32", "model.config.num_hidden_layers=1"],
@@ -30,7 +30,7 @@ SMALL = {
     "align": ["inputs.model=base", "world.products=6", "encode.truncation=drop"],
     "align peft=lora": ["inputs.model=base", "world.products=6", "encode.truncation=drop"],
     "rlvr": ["inputs.model=base", *ANSWERS],
-    "rlvr module.updates=3": ["inputs.model=base", *ANSWERS],
+    "rlvr objective.updates=3": ["inputs.model=base", *ANSWERS],
     "reinforce": ["inputs.model=base", "inputs.reward=scorer", *ANSWERS],
 }
 
@@ -45,7 +45,7 @@ def lay_out(folder: Path) -> None:
     scorer(str(folder / "base")).save_pretrained(folder / "scorer")
 
 
-def run(recipe: str, folder: Path, stop: int | None = None) -> TrainedModule:
+def run(recipe: str, folder: Path, stop: int | None = None) -> Learner:
     """Train from the newest checkpoint in `folder`, or stop in the middle of batch `stop`."""
     name, *swaps = recipe.split()
     options = [f"trainer.max_steps={STEPS}", "callbacks.checkpoint.every_n_steps=2", "batches.batch_size=4"]
@@ -57,7 +57,7 @@ def run(recipe: str, folder: Path, stop: int | None = None) -> TrainedModule:
     if found:
         disturb()
     train(parts["module"], parts["batches"], parts["trainer"], None, found)
-    trained: TrainedModule = parts["module"]
+    trained: Learner = parts["module"]
     return trained
 
 

@@ -10,8 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from llmcycle.train.module import build_schedule
-from llmcycle.train.schedules import warmup_stable_decay
+from llmcycle.train.schedules import build_schedule, warmup_stable_decay
 
 
 def rates(steps: int, **options: Any) -> list[float]:

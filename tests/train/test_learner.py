@@ -1,12 +1,12 @@
-"""Optimiser groups, schedules and counts of a trained module."""
+"""Optimiser groups, schedules and counts of a learner."""
 
 from __future__ import annotations
 
 from functools import partial
 
 import peft
-import pytest
 import torch
+from learners import learner
 from torch import nn
 from transformers import (
     LlamaForCausalLM,
@@ -14,7 +14,10 @@ from transformers import (
     get_cosine_schedule_with_warmup,
 )
 
-from llmcycle.train.module import TrainedModule, build_schedule, count_tokens, decay_groups
+from llmcycle.pretrain import NextToken
+from llmcycle.train.groups import decay_groups
+from llmcycle.train.pace import count_tokens
+from llmcycle.train.schedules import build_schedule
 
 
 def names(model: nn.Module, group: dict[str, list[nn.Parameter]]) -> set[str]:
@@ -46,11 +49,11 @@ def test_biases_do_not_decay_and_an_empty_group_is_left_out() -> None:
 
 def test_an_adapter_alone_is_trained(model: LlamaForCausalLM) -> None:
     lora = peft.LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj"])
-    module = TrainedModule(model, partial(torch.optim.SGD, lr=1), get_cosine_schedule_with_warmup, lora)
+    module = learner(model, NextToken(), lora)
     trained = [name for group in decay_groups(module.model) for name in names(module.model, group)]
     assert trained
     assert all("lora" in name for name in trained)
-    assert TrainedModule(model, partial(torch.optim.SGD, lr=1), get_cosine_schedule_with_warmup, {}).model is model
+    assert learner(model, NextToken(), {}).model is model
 
 
 def rates(schedule: partial, steps: int) -> list[float]:
@@ -84,9 +87,3 @@ def test_padding_is_not_counted() -> None:
     assert count_tokens({"input_ids": ids}) == 6
     assert count_tokens({"input_ids": ids, "labels": torch.tensor([[1, 2, -100], [1, -100, -100]])}) == 3
     assert count_tokens({"input_ids": ids, "attention_mask": torch.tensor([[1, 1, 1], [1, 0, 0]])}) == 4
-
-
-def test_a_module_must_say_what_its_loss_is(model: LlamaForCausalLM) -> None:
-    module = TrainedModule(model, partial(torch.optim.SGD, lr=1), get_cosine_schedule_with_warmup)
-    with pytest.raises(NotImplementedError, match="TrainedModule"):
-        module.loss({})

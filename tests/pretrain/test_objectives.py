@@ -1,4 +1,4 @@
-"""The options of the pre-training modules change what a step costs, not what it computes."""
+"""The options of a learner change what a step costs, not what it computes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from learners import learner
 from torch import Tensor
 from transformers import (
     BertConfig,
@@ -17,7 +18,6 @@ from transformers import (
     MixtralForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
-    get_constant_schedule,
 )
 
 from llmcycle.data.encode import Packed
@@ -58,7 +58,7 @@ Build = Callable[[PreTrainedTokenizerFast], PreTrainedModel]
 def step(build: Build, tokenizer: PreTrainedTokenizerFast, count: float | None = None, **options: Any) -> list[Tensor]:
     """The loss, and the gradient of every parameter."""
     cls, encode = (MaskedToken, Masked(48, rate=0.3)) if build is bert else (NextToken, Packed(48))
-    module = cls(build(tokenizer), partial(torch.optim.SGD, lr=0.1), get_constant_schedule, **options)
+    module = learner(build(tokenizer), cls(options.pop("z_loss", 0.0)), **options)
     batch = encode.collate(encode.encode(ROWS, tokenizer), 0)
     if count is not None:
         batch["num_items_in_batch"] = torch.tensor(count)
@@ -89,7 +89,7 @@ def test_the_step_is_the_plain_one(build: Build, options: dict[str, Any], tokeni
 
 def test_the_masked_loss_is_transformers(tokenizer: PreTrainedTokenizerFast) -> None:
     model = bert(tokenizer).eval()
-    module = MaskedToken(model, partial(torch.optim.SGD, lr=0.1), get_constant_schedule)
+    module = learner(model, MaskedToken())
     encode = Masked(48, rate=0.3)
     batch = encode.collate(encode.encode([{"text": "the quick brown fox"}], tokenizer), 0)
     theirs = model(input_ids=batch["input_ids"], labels=batch["labels"]).loss
@@ -110,7 +110,7 @@ def labels(tokenizer: PreTrainedTokenizerFast) -> float:
 
 
 def test_the_z_loss_adds_to_the_loss_and_is_logged_apart(model: LlamaForCausalLM) -> None:
-    module = NextToken(model, partial(torch.optim.SGD, lr=0.1), get_constant_schedule, z_loss=0.5)
+    module = learner(model, NextToken(z_loss=0.5))
     ids = torch.arange(20).reshape(2, 10)
     batch = {"input_ids": ids, "labels": ids, "position_ids": torch.arange(10).expand(2, 10)}
     loss, values = module.loss(batch)
@@ -123,7 +123,7 @@ def test_the_z_loss_adds_to_the_loss_and_is_logged_apart(model: LlamaForCausalLM
 def test_experts_are_balanced_while_training_alone(tokenizer: PreTrainedTokenizerFast) -> None:
     model = mixtral(tokenizer)
     ids = torch.arange(20).reshape(2, 10)
-    module = NextToken(model, partial(torch.optim.SGD, lr=0.1), get_constant_schedule)
+    module = learner(model, NextToken())
     found, _ = module.loss({"input_ids": ids, "labels": ids})
     output = model(input_ids=ids, labels=ids, output_router_logits=True)
     assert found.item() == pytest.approx(output.loss.item(), rel=1e-6)
@@ -134,7 +134,7 @@ def test_experts_are_balanced_while_training_alone(tokenizer: PreTrainedTokenize
 
 def test_an_empty_chunk_is_refused(model: LlamaForCausalLM) -> None:
     with pytest.raises(ValueError, match=r"module\.loss_chunk=0"):
-        NextToken(model, partial(torch.optim.SGD, lr=0.1), get_constant_schedule, loss_chunk=0)
+        learner(model, NextToken(), loss_chunk=0)
 
 
 @pytest.mark.slow

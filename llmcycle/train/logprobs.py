@@ -1,42 +1,73 @@
 """Log-probabilities of given tokens under a model, and under the model as it was before training.
 
-Shapes: B rows, T tokens, V vocabulary.
+Shapes: B rows, T tokens, N scored tokens, D width, V vocabulary.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
 
 from llmcycle.data.chat import IGNORE
-from llmcycle.engine.generation import evaluation_mode
+from llmcycle.engine import evaluation_mode
 from llmcycle.model import moves_base, token_logits
+from llmcycle.train.cross_entropy import without_head
 
 Batch = Mapping[str, Tensor]
 
 
-def token_logprobs(model: nn.Module, batch: Batch, temperature: float = 1.0) -> Tensor:
+def token_logprobs(
+    model: Any,
+    batch: Batch,
+    temperature: float = 1.0,
+    chunk: int | None = None,
+    run: Callable[..., Any] | None = None,
+) -> Tensor:
     """Log-probability in nats of each label given the tokens before it.
 
     Args:
         batch: input_ids, attention_mask and labels, all [B, T]; a label of -100 is not scored.
         temperature: of the softmax.
+        chunk: tokens whose logits exist at once; None for all. They are computed again for the gradient.
+        run: the model's forward pass, where it is compiled.
 
     Returns:
         [B, T - 1] in fp32, 0 where there is no label. Entry t belongs to `labels[:, t + 1]`.
     """
-    logits_BTV = token_logits(model, batch["input_ids"], batch["attention_mask"])[:, :-1]
     targets_BT = batch["labels"][:, 1:]
-    scored = targets_BT != IGNORE
-    # Only positions that predict a label go through the softmax: most of a batch is prompt and padding.
-    found = -cross_entropy(logits_BTV[scored].float() / temperature, targets_BT[scored], reduction="none")
-    return torch.zeros(targets_BT.shape, device=found.device).masked_scatter(scored, found)
+    scored_BT = targets_BT != IGNORE
+    targets_N = targets_BT[scored_BT]
+    forward: Any = run or model
+    if chunk is None:
+        logits_BTV = token_logits(forward, batch["input_ids"], batch["attention_mask"])[:, :-1]
+        # Only positions that predict a label go through the softmax: most of a batch is prompt and padding.
+        nats_N = _nats(logits_BTV[scored_BT], targets_N, temperature)
+    else:
+        with without_head(model) as head:
+            hidden_BTD = token_logits(forward, batch["input_ids"], batch["attention_mask"])[:, :-1]
+        nats_N = _chunked(hidden_BTD[scored_BT], head, targets_N, temperature, chunk)
+    return torch.zeros(targets_BT.shape, device=nats_N.device).masked_scatter(scored_BT, -nats_N)
+
+
+def _nats(logits_NV: Tensor, targets_N: Tensor, temperature: float) -> Tensor:
+    return cross_entropy(logits_NV.float() / temperature, targets_N, reduction="none")
+
+
+def _chunked(hidden_ND: Tensor, head: nn.Module, targets_N: Tensor, temperature: float, chunk: int) -> Tensor:
+    """[N] nats; the logits of a chunk are freed at once, and made again when its gradient is due."""
+
+    def part(hidden: Tensor, targets: Tensor) -> Tensor:
+        return _nats(head(hidden), targets, temperature)
+
+    pieces = zip(torch.split(hidden_ND, chunk), torch.split(targets_N, chunk), strict=True)
+    return torch.cat([checkpoint(part, *piece, use_reentrant=False) for piece in pieces])
 
 
 def completion_mask(batch: Batch) -> Tensor:
@@ -48,10 +79,14 @@ class Reference:
     """The model before training: a frozen copy, or the same weights with the adapter off where there is one.
 
     It is no part of the module that holds it, so checkpoints don't carry it: build it from the starting model.
+
+    Args:
+        model: the model that will be trained.
+        chunk: tokens whose logits exist at once; None for all.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self.adapted = isinstance(model, PeftModel)
+    def __init__(self, model: nn.Module, chunk: int | None = None) -> None:
+        self.adapted, self.chunk = isinstance(model, PeftModel), chunk
         if moves_base(model):
             raise ValueError(
                 "peft: this method starts by taking a part out of the weights below it, so that the model before "
@@ -65,9 +100,9 @@ class Reference:
         """As the function of this name, without gradients."""
         if not self.adapted:
             self.model.to(batch["input_ids"].device)
-            return token_logprobs(self.model, batch, temperature)
+            return token_logprobs(self.model, batch, temperature, self.chunk)
         with evaluation_mode(self.model), self.model.disable_adapter():
-            return token_logprobs(self.model, batch, temperature)
+            return token_logprobs(self.model, batch, temperature, self.chunk)
 
     def logprobs(self, batch: Batch) -> Tensor:
         """[B] summed over each row's labels. A row is scored once and remembered: it comes back every epoch."""

@@ -7,8 +7,8 @@ import torch
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from llmcycle.align.logprobs import Reference, completion_mask, token_logprobs
 from llmcycle.data.encode import Completion
+from llmcycle.train.logprobs import Reference, completion_mask, token_logprobs
 
 ROWS = [{"prompt": "The lamp is ", "completion": "red"}, {"prompt": "And its price? ", "completion": "25 or so"}]
 

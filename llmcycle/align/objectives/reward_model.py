@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-from peft import PeftConfig
-from torch import Tensor
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
-from llmcycle.align.losses import BradleyTerry
+from llmcycle.align.losses import RewardLoss
 from llmcycle.data.chat import choose_pad
-from llmcycle.train import TrainedModule
+from llmcycle.train import Models, Objective
+from llmcycle.train.objective import Batch, Loss
 
 
 def scorer(pretrained_model_name_or_path: str, dtype: str | torch.dtype = "float32") -> PreTrainedModel:
@@ -25,26 +20,26 @@ def scorer(pretrained_model_name_or_path: str, dtype: str | torch.dtype = "float
     return model
 
 
-class RewardModel(TrainedModule):
-    """Trains a scorer on batches of the `Preference` encoder: B chosen rows, then B rejected ones."""
+class RewardModel(Objective):
+    """A scorer on batches of the `Preference` encoder: B chosen rows, then B rejected ones.
 
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        loss: BradleyTerry,
-        optim: Callable[..., Optimizer],
-        schedule: Callable[..., LRScheduler],
-        peft: PeftConfig | None = None,
-    ) -> None:
-        super().__init__(model, optim, schedule, peft)
-        self.objective = loss
+    Args:
+        loss: of a pair of scores, e.g. Bradley-Terry's.
+    """
 
-    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    reads = "pairs"
+    model_kind = "classifier"
+    chunks = False
+
+    def __init__(self, loss: RewardLoss) -> None:
+        self.pair_loss = loss
+
+    def loss(self, models: Models, batch: Batch) -> Loss:
         """Loss; the share of pairs ordered right, and by how much (in units of reward, i.e. nats)."""
-        scores = self.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+        scores = models.run(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
         chosen, rejected = scores.float().squeeze(-1).chunk(2)
         margins = (chosen - rejected).detach()
-        return self.objective(chosen, rejected).mean(), {
+        return self.pair_loss(chosen, rejected).mean(), {
             "accuracy": (margins > 0).float().mean(),
             "margin": margins.mean(),
         }

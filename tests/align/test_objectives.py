@@ -1,21 +1,22 @@
-"""The three modules in training: what they learn, and that the policy's optimum is the closed form."""
+"""The three objectives in training: what they learn, and that the policy's optimum is the closed form."""
 
 from __future__ import annotations
-
-from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import random_llama
+from learners import learner
+from tiny_run import Rows
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
 from llmcycle.align import Policy, Preference, RewardModel
 from llmcycle.align.losses import DPO, GRPO, BradleyTerry
 from llmcycle.align.rollouts import Sampling
+from llmcycle.data.batches import Batches
 from llmcycle.data.encode import Preference as PreferenceEncoder
 from llmcycle.data.encode import Prompts
-from llmcycle.train import TrainedModule
+from llmcycle.train import Learner
 
 PAIRS = [
     {"prompt": f"The {thing} is ", "chosen": good, "rejected": f"{good}, hurry!"}
@@ -23,7 +24,7 @@ PAIRS = [
 ]
 
 
-def train(module: TrainedModule, batch: dict[str, Tensor], steps: int, lr: float) -> dict[str, float]:
+def train(module: Learner, batch: dict[str, Tensor], steps: int, lr: float) -> dict[str, float]:
     """The values that the module reported last."""
     optimizer = torch.optim.Adam(module.model.parameters(), lr=lr)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, steps)
@@ -41,12 +42,8 @@ def pairs(tokenizer: PreTrainedTokenizerFast) -> dict[str, Tensor]:
     return encoder.collate(encoder.encode(PAIRS, tokenizer), tokenizer.pad_token_id)
 
 
-def parts() -> tuple[object, object]:
-    return torch.optim.Adam, torch.optim.lr_scheduler.ConstantLR
-
-
 def test_preference_learns_the_pairs(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    module = Preference(model, DPO(beta=0.5), *parts())
+    module = learner(model, Preference(DPO(beta=0.5)))
     start, values = module.loss(pairs(tokenizer))
     assert start.item() == pytest.approx(0.6931, abs=1e-3)  # policy and reference are one: a coin's entropy
     assert values["margin"].item() == pytest.approx(0, abs=1e-4)
@@ -59,7 +56,7 @@ def test_reward_model_learns_the_pairs(tokenizer: PreTrainedTokenizerFast) -> No
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = LlamaConfig(vocab_size=len(tokenizer), num_labels=1, pad_token_id=tokenizer.pad_token_id, **sizes)
-    module = RewardModel(LlamaForSequenceClassification(config), BradleyTerry(), *parts())
+    module = learner(LlamaForSequenceClassification(config), RewardModel(BradleyTerry()))
     values = train(module, pairs(tokenizer), steps=30, lr=3e-3)
     assert values["accuracy"] == 1
     assert values["margin"] > 1
@@ -72,10 +69,11 @@ def is_word(prompts: list[str], completions: list[str], **columns: list[object])
 
 def policy(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, sampling: Sampling, **options: object
-) -> Policy:
-    module = Policy(model, GRPO(beta=0.5), is_word, sampling, *parts(), **options)
-    rows = SimpleNamespace(train=[{"prompt": "It ", "kind": "x"}], validation=[{"prompt": "It ", "kind": "x"}])
-    module.trainer = SimpleNamespace(datamodule=SimpleNamespace(tokenizer=tokenizer, rows=rows))
+) -> Learner:
+    module = learner(model, Policy(GRPO(beta=0.5), is_word, sampling, **options))
+    rows = [{"prompt": "It ", "kind": "x"}]
+    batches = Batches(Rows(rows, rows), Prompts(max_length=64), tokenizer, 1, 1, seed=0, allow=["shared"])
+    module.objective.begin(module.models, batches)
     return module
 
 
@@ -112,7 +110,7 @@ def test_policy_reuses_its_answers(model: LlamaForCausalLM, tokenizer: PreTraine
     seen = []
     for _ in range(4):
         module.loss(prompts(tokenizer))
-        seen.append(module.experience)
+        seen.append(module.objective.experience)
     assert seen[0] is seen[1]
     assert seen[1] is not seen[2]
     assert seen[2] is seen[3]
@@ -121,6 +119,6 @@ def test_policy_reuses_its_answers(model: LlamaForCausalLM, tokenizer: PreTraine
 
 def test_policy_validates_on_fresh_answers(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     module = policy(model, tokenizer, Sampling(group_size=4, max_new_tokens=3)).eval()
-    first, second = (module.experience_for(prompts(tokenizer)) for _ in range(2))
-    assert module.experience is None
+    first, second = (module.objective.experience_for(module.models, prompts(tokenizer)) for _ in range(2))
+    assert module.objective.experience is None
     assert first.rollouts.texts == second.rollouts.texts
