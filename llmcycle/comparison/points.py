@@ -1,4 +1,4 @@
-"""What is compared: each method of a sweep at its best setting, each cell of a prompt grid, and the model as it was."""
+"""What is compared: each method of a sweep at its best setting, each cell of a prompt grid, and models as they are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from statistics import mode
 from typing import Any, Literal
 
 from llmcycle.evaluate import Metric, Scores, mean_interval, pair, read_scores
-from llmcycle.evaluate.metric import Better
+from llmcycle.evaluate.metric import Better, headline
 from llmcycle.report import read_metrics
 from llmcycle.report.sweep import is_seed
 
@@ -61,7 +61,7 @@ def collect(folders: Sequence[Path], metric: str | None = None, stage: str | Non
     """The metric that is compared, and a point for each method below `folders`: sweeps, runs or both.
 
     Args:
-        metric: its name; None for the headline of what was trained.
+        metric: its name; None for the headline of what was trained, else of what was evaluated as it is.
         stage: the trained stage to compare; None for the first that trained anything.
 
     Raises:
@@ -70,8 +70,11 @@ def collect(folders: Sequence[Path], metric: str | None = None, stage: str | Non
     reports = [found for folder in folders for found in read_reports(folder)]
     name = stage or _trained_stage(reports)
     runs = [run for report in reports for run in _runs(report, name)]
-    metric = metric or next((next(iter(run.metrics)) for run in runs if run.metrics), "exact_match")
+    evaluated = [run for report in reports for run in _evaluated(report)]
+    leads = (headline(run.metrics) for run in [*runs, *evaluated])
+    metric = metric or next((lead for lead in leads if lead is not None), "exact_match")
     points = [*_untrained(runs, metric), *_prompted(reports, metric), *_trained(runs, metric)]
+    points += _as_they_are(evaluated, metric)
     if not any(point.value is not None for point in points):
         known = sorted({key for _, report in reports for one in report["stages"] for key in one["metrics"]})
         raise ValueError(f"--metric {metric}: nothing below has it; there is {', '.join(known) or 'no metric at all'}")
@@ -111,6 +114,27 @@ def _runs(report: Report, name: str | None) -> list[Run]:
         for stage in content["stages"]
         if stage["name"] == name
     ]
+
+
+def _evaluated(report: Report) -> list[Run]:
+    """The stages that only asked a model; `method` is what the model is called there."""
+    folder, content = report
+    places = [(stage, folder / stage["name"] / "engine.json") for stage in content["stages"]]
+    return [
+        Run(_name(json.loads(path.read_text("utf-8"))), "", read_metrics(stage["metrics"]), _scores(folder, stage), "")
+        for stage, path in places
+        if path.exists()
+    ]
+
+
+def _name(engine: Mapping[str, str]) -> str:
+    return engine["model"] if "model" in engine else Path(engine["path"]).name
+
+
+def _as_they_are(runs: Sequence[Run], metric: str) -> list[Point]:
+    """A point for each model that was evaluated without being changed."""
+    scores = {run.method: run.scores[metric] for run in runs if metric in run.scores}
+    return [Point(label, "untrained", each.mean, _interval(each), each) for label, each in scores.items()]
 
 
 def _scores(folder: Path, stage: Mapping[str, Any]) -> dict[str, Scores]:

@@ -29,7 +29,7 @@ def rank(points: Sequence[Point]) -> list[Point]:
 
 
 def reference(points: Sequence[Point], wanted: str | None) -> Point | None:
-    """The point that others are compared with: the one named, else full fine-tuning, else the best trained one.
+    """The point that others are compared with: the one named, full fine-tuning, the best trained one, or the best.
 
     Raises:
         ValueError: no point has the name that is wanted.
@@ -39,7 +39,8 @@ def reference(points: Sequence[Point], wanted: str | None) -> Point | None:
         raise ValueError(f"--against {wanted}: there is no such method; there is {', '.join(named)}")
     candidates = [wanted] if wanted is not None else [name for name in FULL if name in named]
     trained = [point for point in rank(points) if point.kind == "trained" and point.value is not None]
-    return named[candidates[0]] if candidates else next(iter(trained), None)
+    measured = [point for point in rank(points) if point.scores is not None]
+    return named[candidates[0]] if candidates else next(iter([*trained, *measured]), None)
 
 
 def rows(metric: str, points: Sequence[Point], base: Point | None) -> list[list[str]]:

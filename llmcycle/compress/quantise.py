@@ -32,7 +32,7 @@ from llmcycle.engine import TransformersEngine, texts, write_samples
 from llmcycle.engine.generation import encode_prompts
 from llmcycle.evaluate.evaluator import Evaluator, compare, evaluate
 from llmcycle.evaluate.interval import mean_interval
-from llmcycle.evaluate.metric import Metric, Metrics
+from llmcycle.evaluate.metric import Metric, Metrics, led_by
 from llmcycle.evaluate.scores import Scores, write_scores
 from llmcycle.model import digest, load
 
@@ -87,7 +87,7 @@ def quantise(
     write_samples(out, samples, after.answers[: len(samples)])
     write_answers(out, asked, before, after)
     write_scores(out, after.scores)
-    return {**sizes(size, source), **qualities(before, after)}
+    return led_by("linear_bytes_ratio", {**sizes(size, source), **qualities(before, after)})
 
 
 def to_ask(samples: Sequence[str], data: Any, prompts: int) -> list[Any]:

@@ -21,7 +21,7 @@ from llmcycle.deploy.app import build_app
 from llmcycle.deploy.serving import open_engine, running
 from llmcycle.engine import LocalEngine, texts, write_samples
 from llmcycle.evaluate.interval import mean_interval
-from llmcycle.evaluate.metric import Metric, Metrics
+from llmcycle.evaluate.metric import Metric, Metrics, led_by
 from llmcycle.handoff import Copy, hand_on, probe_of
 from llmcycle.model import load
 
@@ -148,13 +148,14 @@ def measure(answered: Sequence[Answered]) -> Metrics:
     equal = [float(row.http == row.local) for row in answered]
     first = statistics.median(row.first_seconds for row in answered)
     rate = sum(row.tokens for row in answered) / sum(seconds)
-    return {
+    metrics = {
         "http_agreement": Metric(statistics.fmean(equal), interval=mean_interval(equal), better="higher", n=n),
         "latency_p50": Metric(statistics.median(seconds), better="lower", unit="s", n=n),
         "latency_p95": Metric(seconds[max(0, -(-95 * n // 100) - 1)], better="lower", unit="s", n=n),
         "first_token_p50": Metric(first, better="lower", unit="s", n=n),
         "tokens_per_second": Metric(rate, better="higher", unit="tokens/s", n=n),
     }
+    return led_by("http_agreement", metrics)
 
 
 def report(metrics: Metrics) -> str:

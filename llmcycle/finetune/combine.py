@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBas
 from llmcycle.data.chat import Prompt, choose_pad
 from llmcycle.engine import TransformersEngine, texts, write_samples
 from llmcycle.evaluate.evaluator import Evaluator, compare, evaluate
-from llmcycle.evaluate.metric import Metric, Metrics
+from llmcycle.evaluate.metric import Metric, Metrics, led_by
 from llmcycle.evaluate.scores import write_scores
 from llmcycle.handoff import Format, Safetensors, hand_on, probe_of
 from llmcycle.model import combine as add_up
@@ -57,7 +57,8 @@ def combine(
     after = evaluate(evaluators or {}, engine)
     write_scores(out, after)
     write_samples(out, list(samples), texts(engine, list(samples), generate or None))
-    return {**compare(before, after), "hand_off_difference": Metric(handed.difference.share, better="lower")}
+    metrics = {**compare(before, after), "hand_off_difference": Metric(handed.difference.share, better="lower")}
+    return led_by(next(iter(metrics)), metrics)
 
 
 def _tokenizer(models: Mapping[str, str]) -> PreTrainedTokenizerBase:

@@ -19,6 +19,7 @@ from llmcycle.data.batches import Rows
 from llmcycle.data.chat import Prompt
 from llmcycle.engine import Engine, LocalEngine, write_samples
 from llmcycle.evaluate import Metric, Metrics, Scores, compare, row_id, write_scores
+from llmcycle.evaluate.metric import led_by
 from llmcycle.evaluate.text_match import TextMatch
 from llmcycle.handoff import Pointer, hand_on, probe_of
 from llmcycle.prompt.decoding import Decoding, LikeliestChoice
@@ -79,7 +80,8 @@ def search(
     write_best(out, grid, best, results[best])
     point(out, engine, grid.inputs(best, rows))
     write_samples(out, list(samples or []), answers)
-    return {**headline(results[grid.base], results[best]), **cell_metrics(results), **speed(results, seconds)}
+    metrics = {**headline(results[grid.base], results[best]), **cell_metrics(results), **speed(results, seconds)}
+    return led_by("exact_match", metrics)
 
 
 def speed(results: Results, seconds: float) -> Metrics:

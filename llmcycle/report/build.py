@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from llmcycle.evaluate.metric import headline
 from llmcycle.report.caveats import caveats
 from llmcycle.report.markdown import markdown
 from llmcycle.report.numbers import judge
@@ -57,6 +58,6 @@ def verdict(records: Sequence[StageRecord]) -> str:
 
 
 def _headlines(records: Sequence[StageRecord]) -> str:
-    judged = [judge(next(iter(record.metrics.values()))) for record in records if record.metrics]
+    judged = [judge(r.metrics[name]) for r in records if (name := headline(r.metrics)) is not None]
     counts = {word: judged.count(word) for word in ("better", "worse", "unclear") if word in judged}
     return "headline metrics: " + (", ".join(f"{n} {word}" for word, n in counts.items()) or "none has a before")

@@ -22,7 +22,7 @@ class StageRecord:
         seconds: wall clock of this run; 0 when skipped.
         skipped: up to date, so that nothing was run.
         optimizer_steps: taken in this run; 0 when skipped and for stages that don't train.
-        metrics: the headline first.
+        metrics: by name; one of them is marked as the headline.
         samples: {"prompt", "answer"} for each of the fixed prompts; empty when the stage's model doesn't write text.
         memory: of a stage that trains, in bytes, beside other ways to train its model: `llmcycle.train.memory.Row`.
         error: why it failed, in words for a user.

@@ -10,10 +10,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from llmcycle.evaluate.interval import t_quantile
+from llmcycle.evaluate.metric import headline
 from llmcycle.report.numbers import number
-
-# Student's t for a 95 % interval of a mean, by degrees of freedom; beyond the table the normal's.
-T95 = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+from llmcycle.report.record import read_metrics
 
 
 @dataclass(frozen=True)
@@ -59,33 +59,33 @@ def varied(arms: Sequence[Arm]) -> list[str]:
     return [name for name in names if len(ids[name]) > 1] or names[-1:]
 
 
-def headline(arm: Arm, name: str) -> tuple[str, float] | None:
-    """Name and value of a stage's headline metric."""
+def headline_of(arm: Arm, name: str) -> tuple[str, float] | None:
+    """Name and value of a stage's headline metric; None where it has none, or no number."""
     stage = arm.stage(name)
-    metrics = stage["metrics"] if stage else {}
-    if not metrics:
+    metrics = read_metrics(stage["metrics"]) if stage else {}
+    metric = headline(metrics)
+    if metric is None or math.isnan(metrics[metric].value):
         return None
-    metric, values = next(iter(metrics.items()))
-    return None if values["value"] is None else (metric, float(values["value"]))
+    return metric, metrics[metric].value
 
 
 def cell(values: Sequence[float]) -> str:
     """One value, or mean and 95 % interval of several replicates."""
     if len(values) < 2:
         return number(values[0]) if values else "-"
-    half = T95.get(len(values) - 1, 1.96) * stdev(values) / math.sqrt(len(values))
+    half = t_quantile(len(values) - 1) * stdev(values) / math.sqrt(len(values))
     return f"{number(fmean(values))} ± {number(half)}"
 
 
 def table(arms: Sequence[Arm]) -> list[list[str]]:
     """Header and rows as texts."""
     stages = varied(arms)
-    heads = {name: next((found[0] for arm in arms if (found := headline(arm, name))), "") for name in stages}
+    heads = {name: next((pair[0] for arm in arms if (pair := headline_of(arm, name))), "") for name in stages}
     rows = [["arm", "runs", *(f"{name} {heads[name]}".strip() for name in stages), ""]]
     for group in dict.fromkeys(arm.label for arm in arms):
         members = [arm for arm in arms if arm.label == group]
         good = [arm for arm in members if arm.error is None]
-        cells = [cell([found[1] for arm in good if (found := headline(arm, name))]) for name in stages]
+        cells = [cell([pair[1] for arm in good if (pair := headline_of(arm, name))]) for name in stages]
         failures = "; ".join(first_line(arm.error) for arm in members if arm.error is not None)
         rows.append([group, str(len(members)), *cells, f"failed: {failures}" if failures else ""])
     return rows

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llmcycle.evaluate.metric import Metric
+from llmcycle.evaluate.metric import Metric, headline_first
 from llmcycle.report import numbers
 from llmcycle.report.record import StageRecord
 
@@ -88,7 +88,7 @@ def _stage_rows(record: StageRecord) -> Iterator[MetricRow]:
         judgement = "measured" if record.error is None else "worse"
         yield MetricRow((*head, record.state, "", "", "", "", *tail), judgement, None)
         head, tail = ("", ""), ("", "")
-    for name, metric in record.metrics.items():
+    for name, metric in headline_first(record.metrics).items():
         yield MetricRow((*head, *_cells(name, metric), *tail), numbers.judge(metric), metric)
         head, tail = ("", ""), ("", "")
 

@@ -15,7 +15,7 @@ from llmcycle.data.batches import Batches
 from llmcycle.data.chat import Prompt
 from llmcycle.engine import TransformersEngine, texts, write_samples
 from llmcycle.evaluate.evaluator import Evaluator, compare
-from llmcycle.evaluate.metric import Metric, Metrics
+from llmcycle.evaluate.metric import Metric, Metrics, led_by
 from llmcycle.evaluate.scores import write_scores
 from llmcycle.handoff import Format, HandOff, Safetensors, hand_on
 from llmcycle.train.activations import Activations
@@ -84,7 +84,8 @@ def fit(
     write_scores(out, after)
     prompts = list(samples or [])
     write_samples(out, prompts, texts(engine, prompts, generate or None))
-    return {**compare(before, after), **cost, **hand_off_metrics(handed)}
+    metrics = {**compare(before, after), **cost, **hand_off_metrics(handed)}
+    return led_by(next(iter(metrics)), metrics)
 
 
 def engine_of(model: PreTrainedModel, batches: Batches) -> TransformersEngine:

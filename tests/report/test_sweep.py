@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import fmean
 
 import pytest
+from scipy import stats
 
+from llmcycle.report import numbers
 from llmcycle.report.sweep import cell, print_sweep, read_arms, table
 
 
@@ -42,3 +45,19 @@ def test_a_failed_arm_gives_its_reason_and_no_number(tmp_path: Path) -> None:
 def test_a_cell_of_one_value_has_no_interval() -> None:
     assert cell([0.5]) == "0.500"
     assert cell([]) == "-"
+
+
+@pytest.mark.parametrize("count", [3, 11, 40])
+def test_the_interval_of_replicates_is_students(count: int) -> None:
+    """At 10 degrees of freedom 2.228, where the normal's would be 1.96."""
+    values = [0.5 + 0.01 * (i % 7) for i in range(count)]
+    expected = stats.t.ppf(0.975, count - 1) * stats.sem(values)
+    assert cell(values) == f"{fmean(values):.3f} ± {numbers.number(expected)}"
+
+
+def test_the_headline_is_the_marked_metric_wherever_it_stands(tmp_path: Path) -> None:
+    marked = {"loss": {"value": 1.0}, "match": {"value": 0.5, "headline": True}, "other": {"value": None}}
+    stage = {"name": "tune", "artifact_id": "x", "error": None, "metrics": marked}
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "report.json").write_text(json.dumps({"run": {"overrides": []}, "stages": [stage]}))
+    assert table(read_arms(tmp_path))[0][2] == "tune match"
