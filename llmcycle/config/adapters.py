@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import identity, stages
+from . import identity
 from .errors import ConfigError
-from .schema import PARTS
 from .stages import Stage, sibling
 
 # Methods of peft 0.21 by their config class: virtual tokens are no weights, and what depends on the input or on the
@@ -55,7 +54,7 @@ def check_adapters(stage: Stage) -> Iterator[ConfigError]:
 
 def need(stage: Stage, key: str) -> str:
     """Why a stage can't take an adapter for this input; "" where it can, or where it is code that is not ours."""
-    readers = [part for part in PARTS if ("inputs", key) in stages.references(stage.raw.get(part))]
+    readers = stage.readers("inputs", key)
     if "model" in readers and stage.raw.get("module"):
         return "trains all of its model, or an adapter of its own"
     return PLAIN_WEIGHTS.get(str(stage.raw["stage"].get("_target_")), "") if "stage" in readers else ""

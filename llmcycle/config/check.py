@@ -14,13 +14,12 @@ from llmcycle.artifact import CorruptArtifact
 from . import identity, stages
 from .adapters import check_adapters
 from .allow import check_lookup, check_target, lookups
-from .errors import ConfigError, RecipeErrors, choose, nearest
-from .hints import by_ending, dotted
+from .errors import ConfigError, RecipeErrors, nearest
 from .hydra_node import check_hydra
-from .paths import extended
-from .schema import PARTS, SCALARS
+from .schema import SETTINGS
 from .signature import bind
 from .stages import Stage, sibling
+from .structure import check_given, check_reads, check_resume, check_structure
 from .values import check_values
 
 # What the runner adds when it calls these nodes.
@@ -53,61 +52,6 @@ def each(stages_here: list[Stage], rule: Callable[[Stage], Iterator[ConfigError]
     return [error for stage in stages_here for error in rule(stage)]
 
 
-def check_structure(root: DictConfig) -> list[ConfigError]:
-    """The lifecycle's list and the root's keys."""
-    present = stages.present(root)
-    errors = [
-        ConfigError(
-            "lifecycle", f"`{name}` is no stage of this recipe", nearest(name, present) or in_order(root, present)
-        )
-        for name in stages.names(root)
-        if name and name not in present
-    ]
-    known = ["seed", "outputs", "world", "lifecycle", *present] if root.get("lifecycle") else [*SCALARS, *PARTS]
-    deeper = list(dotted(stages.plain(root, resolve=False)))
-    for key in stages.unknown_root_keys(root):
-        remedy = nearest(key, known) or next(iter(by_ending(key, deeper)), "") or choose(key, known)
-        errors.append(ConfigError(key, "nothing reads this key", remedy))
-    if not isinstance(root.seed, int):
-        errors.append(ConfigError("seed", f"a whole number is needed, found {root.seed!r}", "seed=0"))
-    for stage in [] if errors else stages.of(root):
-        if not stage.node.get("stage"):
-            errors.append(
-                ConfigError(stage.dot("stage"), "the recipe names no stage to run", "defaults: [/stage: fit]")
-            )
-    return errors
-
-
-def check_resume(stage: Stage) -> Iterator[ConfigError]:
-    """`resume` is a word that it knows or the folder of a checkpoint."""
-    value = str(stage.node.get("resume") or stages.RESUME[0])
-    if value not in stages.RESUME and not (Path(value) / identity.CHECKPOINT).is_file():
-        key = stage.dot("resume")
-        yield ConfigError(
-            key, f"{value} is no folder with a checkpoint in it", f"{key}=auto, {key}=never or {key}=FOLDER"
-        )
-
-
-def in_order(root: DictConfig, present: list[str]) -> str:
-    """The lifecycle that is left when the stages that the recipe lacks are taken out."""
-    return f"lifecycle=[{','.join(name for name in root.lifecycle if name in present)}]"
-
-
-def check_given(stage: Stage) -> Iterator[ConfigError]:
-    """Every input that is read has a value, and the stage that it asks for exists."""
-    for key, value in stage.inputs.items():
-        if ("inputs", key) not in stage.reads:
-            continue
-        here, other = stage.dot("inputs", key), sibling(value)
-        if value in (None, "???"):
-            yield ConfigError(here, "it is missing", f"{here}=FOLDER, an artifact's id or a Hub name")
-        elif other is not None:
-            try:
-                identity.another(stage, other, key)
-            except ConfigError as error:
-                yield error
-
-
 def check_targets(stage: Stage) -> Iterator[ConfigError]:
     """Every `_target_` may be called, and takes what it is given. A node seen through a reference is reported once."""
     try:
@@ -126,7 +70,8 @@ def check_targets(stage: Stage) -> Iterator[ConfigError]:
 
 def outermost(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Every (dotted path, mapping) that holds a `_target_`, a part before what refers to it."""
-    nodes = [each for part in PARTS for each in stages.targets(config.get(part), part)]
+    parts = {key: value for key, value in config.items() if key not in SETTINGS}
+    nodes = [node for part, value in parts.items() for node in stages.targets(value, part)]
     return sorted(nodes, key=lambda pair: pair[0].count(".") + pair[0].count("["))
 
 
@@ -143,31 +88,6 @@ def check_node(path: str, node: dict[str, Any], key: str) -> list[ConfigError]:
         return [error]
     partial = {**node, "_partial_": True} if path == "logger" else node
     return bind(target, partial, key, SUPPLIED.get(path, ()))
-
-
-def check_reads(stage: Stage) -> Iterator[ConfigError]:
-    """Nothing is missing, and no part or input is given that nothing reads."""
-    raw, reads = stage.raw, stage.reads
-    parts = {reference[0] for reference in reads} | {"stage", "logger"}
-    for part in PARTS:
-        if raw.get(part) and part not in parts:
-            reason = f"nothing in this recipe reads it: `{raw['name']}` has no use for {part}"
-            yield ConfigError(stage.dot(part), reason, "leave it out")
-    for key in stage.inputs:
-        if ("inputs", key) not in reads:
-            used = sorted(reference[1] for reference in reads if reference[0] == "inputs" and len(reference) > 1)
-            remedy = nearest(key, used) or without(stage) or (choose(key, used) if used else "")
-            yield ConfigError(stage.dot("inputs", key), "nothing in this recipe reads this input", remedy)
-    for path, value in stages.strings({part: raw.get(part) for part in PARTS}):
-        if value == "???":
-            yield ConfigError(stage.dot(path), "it is missing", f"{stage.dot(path)}=VALUE")
-
-
-def without(stage: Stage) -> str:
-    """How to run the shipped recipe that this one extends by an input: `reinforce` is `rlvr` with a reward model."""
-    name, hydra = stage.name, stage.root.hydra
-    base = extended(str(hydra.runtime.choices.get(f"recipes@{name}") if name else hydra.job.config_name))
-    return "" if not base else f"recipes@{name}={base}" if name else f"llmcycle {base}, which does without it"
 
 
 def check_inputs(stage: Stage) -> Iterator[ConfigError]:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from . import schema, stages
 from .errors import ConfigError, choose, nearest
-from .paths import extended, groups, shipped
+from .paths import extended, groups, options
 from .stages import Stage
 
 FEW = 4  # remedies in one line
@@ -48,8 +48,8 @@ def translate(error: Exception, name: str, recipe: Path, overrides: Sequence[str
     if isinstance(error, OverrideParseException):
         return syntax(Complaint(error.override, text, name, recipe, overrides))
     for pattern, make in RULES:
-        if found := re.search(pattern, text, re.DOTALL):
-            return make(Complaint(found.group(1), text, name, recipe, overrides))
+        if match := re.search(pattern, text, re.DOTALL):
+            return make(Complaint(match.group(1), text, name, recipe, overrides))
     return ConfigError(str(recipe), first_line(error))
 
 
@@ -74,20 +74,30 @@ def bad_override(complaint: Complaint) -> ConfigError:
     return ConfigError(key, "this recipe has no such key", remedy)
 
 
+def swaps(config: DictConfig) -> list[str]:
+    """What may be typed before `=OPTION` in a composed recipe: `peft@finetune.peft`."""
+    return [str(choice) for choice in config.hydra.runtime.choices if not str(choice).startswith("hydra/")]
+
+
+def overrides(config: DictConfig) -> list[str]:
+    """What was typed to compose a recipe."""
+    return [str(override) for override in config.hydra.overrides.task]
+
+
 def bad_group(key: str, value: str, name: str, config: DictConfig) -> ConfigError:
     """A swap of a group that the recipe does not compose under this name."""
-    swaps = [one for one in map(str, config.hydra.runtime.choices) if not one.startswith("hydra/")]
+    known = swaps(config)
     group, _, package = key.partition("@")
-    same = [one for one in swaps if one.partition("@")[0] == group]
-    near = nearest(key, [*same, *swaps] if package else swaps)
+    same = [swap for swap in known if swap.partition("@")[0] == group]
+    near = nearest(key, [*same, *known] if package else known)
     if same and not package:
         return ConfigError(key, "several stages have one: say which is meant", one_of(same, value))
     if near:
         return ConfigError(key, "this recipe has no such option group", f"{near}={value}")
-    return absent(package or group, name, value, swaps)
+    return absent(package or group, name, value, known)
 
 
-def absent(part: str, name: str, value: str, swaps: Sequence[str] = ()) -> ConfigError:
+def absent(part: str, name: str, value: str, known: Sequence[str] = ()) -> ConfigError:
     """A part that the recipe leaves out: `part` is where it would stand, such as `finetune.generate`."""
     place, _, group = part.rpartition(".")
     config = hydra_compose(name, return_hydra_config=True)
@@ -96,7 +106,7 @@ def absent(part: str, name: str, value: str, swaps: Sequence[str] = ()) -> Confi
         return ConfigError(
             part, "this recipe leaves the part out; with a + it is added", f"+{stage.swap(group)}={value}"
         )
-    choice = sorted({one.partition("@")[0] for one in swaps})
+    choice = sorted({swap.partition("@")[0] for swap in known})
     return ConfigError(part, "this recipe has no such part", f"one of: {', '.join(choice)}" if choice else see(name))
 
 
@@ -122,20 +132,22 @@ def by_parent(key: str, known: Sequence[str]) -> list[str]:
 def by_ending(key: str, known: Sequence[str]) -> list[str]:
     """Keys that end as `key` does, in its own stage if there: `r=16` may have meant `peft.r=16`."""
     for ending in dict.fromkeys((key, key.rpartition(".")[2])):
-        found = [one for one in known if one.endswith(f".{ending}")]
-        own = [one for one in found if one.partition(".")[0] == key.partition(".")[0]]
-        if found:
-            return sorted(own or found, key=lambda one: one.count("."))
+        same = [path for path in known if path.endswith(f".{ending}")]
+        own = [path for path in same if path.partition(".")[0] == key.partition(".")[0]]
+        if same:
+            return sorted(own or same, key=lambda path: path.count("."))
     return []
 
 
 def elsewhere(key: str, known: Sequence[str]) -> list[str]:
-    """A mistyped key: the nearest one on the whole, or the nearest last part in the same stage."""
-    if near := nearest(key, known, cutoff=75):
-        return [near]
-    own = [one for one in known if one.startswith(f"{key.partition('.')[0]}.")]
-    last = nearest(key.rpartition(".")[2], [one.rpartition(".")[2] for one in own])
-    return by_ending(last, own)[:1] if last else []
+    """A mistyped key: the one with the nearest last part in the same stage, or the nearest one on the whole."""
+    stage, dot, _ = key.partition(".")
+    own = [path for path in known if path.startswith(f"{stage}.")] if dot else known
+    last = nearest(key.rpartition(".")[2], [path.rpartition(".")[2] for path in own])
+    if last:
+        return by_ending(last, own)[:1] or [last]
+    near = nearest(key, known, cutoff=75)
+    return [near] if near else []
 
 
 def option_with(key: str, config: DictConfig) -> str:
@@ -145,62 +157,40 @@ def option_with(key: str, config: DictConfig) -> str:
     swap = f"{group}@{place}" if stage else group
     if not group or swap not in config.hydra.runtime.choices:
         return ""
-    found = [path.stem for path in sorted(shipped("conf").glob(f"{group}/*.yaml")) if last in (load(path) or {})]
-    usual = "json" if "json" in found else next(iter(found), "")
+    having = [path.stem for path in options(group) if last in (yaml.safe_load(path.read_text("utf-8")) or {})]
+    usual = "json" if "json" in having else next(iter(having), "")
     return f"{swap}={usual}" if usual else ""
 
 
-def load(path: Path) -> Any:
-    """An option's own mapping."""
-    return yaml.safe_load(path.read_text("utf-8"))
-
-
 def dotted(value: Any, path: str = "") -> Iterator[str]:
-    """Dotted keys of a plain mapping, at every depth, without Hydra's own and the parts that are left out."""
+    """Dotted keys of a plain mapping, at every depth, without Hydra's own and what is left out."""
     for key, item in value.items() if isinstance(value, dict) else ():
         here = f"{path}.{key}" if path else str(key)
-        if here != "hydra" and not (item is None and key in schema.PARTS):
+        if here != "hydra" and not (item is None and key in schema.parts()):
             yield here
             yield from dotted(item, here)
 
 
 def bad_merge(complaint: Complaint) -> ConfigError:
-    """An override of the right key with an impossible value; above all `finetune.peft=dora`."""
+    """An override of the right key with an impossible value."""
     key, value = complaint.key, complaint.subject.partition("=")[2]
     if complaint.subject.startswith("~"):
         base = extended(complaint.name)
         remedy = f"llmcycle {base}, which does without it" if base else "llmcycle ls recipes, for one without it"
         return ConfigError(complaint.subject, "Hydra can't take away what leads to an artifact not known here", remedy)
     stage, _, part = key.rpartition(".")
-    if part in schema.PARTS:
-        swap = f"{part}@{key}={value}" if stage else f"{part}={value}"
-        return ConfigError(
-            key, f"it is a mapping, and `{value}` cannot stand for it: options are swapped by group", swap
-        )
-    return unknown_key(complaint, ConfigError(key, f"`{value}` is not possible here: {detail(complaint.text)}"))
+    if part in groups():
+        swap = f"{part}@{key}" if stage else part
+        reason = f"it is a mapping, and `{value}` cannot stand for it: options are swapped by group"
+        return ConfigError(key, reason, f"{swap}={value.strip('[]') or 'OPTION'}")
+    return ConfigError(key, f"`{value}` is not possible here: {detail(complaint.text)}")
 
 
-def unknown_key(complaint: Complaint, otherwise: ConfigError) -> ConfigError:
-    """A key of a file or a `+key` that the schema does not have."""
-    found = re.search(r"Key '([^']+)' not in '(\w+)'.*?full_key: (\S+)", complaint.text, re.DOTALL)
-    if found is None:
-        return otherwise
-    key, _, full = found.groups()
-    parent, value = full.rpartition(".")[0], complaint.typed(full)
-    own = [*schema.SCALARS, *schema.PARTS]
-    if not value:  # in a file, which can't be composed to see its other keys
-        near = choose(key, own)
-        return ConfigError(full, "a stage has no such key", f"{parent}.{near}" if parent and near in own else near)
-    known = list(dotted(stages.plain(hydra_compose(complaint.name), resolve=False)))
-    inside = [one for one in known if one.startswith(f"{parent}.") or not parent]
-    best = nearest(key, [*own, *(one.rpartition(".")[2] for one in inside)])
-    keys = [f"{parent}.{best}" if parent else best] if best in own else by_ending(best, inside) if best else []
-    return ConfigError(full, "a stage has no such key", one_of(keys, value) if keys else see(complaint.name))
-
-
-def schema_key(complaint: Complaint) -> ConfigError:
-    """A key of a YAML file that the schema does not have."""
-    return unknown_key(complaint, ConfigError(str(complaint.recipe), detail(complaint.text)))
+def hydras_key(complaint: Complaint) -> ConfigError:
+    """A key of a file that Hydra's own node does not have."""
+    full = re.search(r"full_key: (\S+)", complaint.text)
+    key = full[1] if full else complaint.subject
+    return ConfigError(key, "Hydra has no such key", f"llmcycle {complaint.name} --cfg hydra, which shows its keys")
 
 
 def detail(text: str) -> str:
@@ -214,23 +204,23 @@ def no_option(complaint: Complaint) -> ConfigError:
     """An option file that does not exist."""
     group, _, option = complaint.subject.rpartition("/")
     available = groups().get(group.removeprefix("/"), [])
-    asked = next((one for one in complaint.overrides if one.endswith(f"={option}")), complaint.subject)
+    typed = next((typed for typed in complaint.overrides if typed.endswith(f"={option}")), complaint.subject)
     if not available:
-        return ConfigError(asked, f"there is no file {complaint.subject}.yaml", "llmcycle ls")
+        return ConfigError(typed, f"there is no file {complaint.subject}.yaml", "llmcycle ls")
     near = choose(option, available)
-    prefix = asked.rpartition("=")[0]
+    prefix = typed.rpartition("=")[0]
     remedy = f"{prefix}={near}" if prefix and not near.startswith("one of") else near
-    return ConfigError(asked, f"`{group}` has no option `{option}`", remedy)
+    return ConfigError(typed, f"`{group}` has no option `{option}`", remedy)
 
 
 def no_name(complaint: Complaint) -> ConfigError:
     """A group swapped for something that is no name: `peft=null`."""
-    swaps = [one for one in complaint.overrides if one.partition("=")[2].strip() in ("", "null")]
-    asked = next((one for one in swaps if one.partition("=")[0].lstrip("+").partition("@")[0] in groups()), "")
-    key = asked.partition("=")[0]
+    empty = [typed for typed in complaint.overrides if typed.partition("=")[2].strip() in ("", "null")]
+    typed = next((typed for typed in empty if typed.partition("=")[0].lstrip("+").partition("@")[0] in groups()), "")
+    key = typed.partition("=")[0]
     names = groups().get(key.lstrip("+").partition("@")[0], [])
     remedy = f"{key}=none" if "none" in names else f"one of: {', '.join(names)}"
-    return ConfigError(asked or str(complaint.recipe), "a group is swapped for an option, by its name", remedy)
+    return ConfigError(typed or str(complaint.recipe), "a group is swapped for an option, by its name", remedy)
 
 
 def syntax(complaint: Complaint) -> ConfigError:
@@ -240,7 +230,7 @@ def syntax(complaint: Complaint) -> ConfigError:
 
 
 RULES = (
-    (r"Key '([^']+)' not in '\w+'", schema_key),
+    (r"Key '([^']+)' not in '\w+'", hydras_key),
     (r"Could not override '([^']+)'", bad_override),
     (r"Error merging override (\S+)", bad_merge),
     (r"Could not find '([^']+)'", no_option),

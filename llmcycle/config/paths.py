@@ -28,15 +28,20 @@ def recipes() -> list[str]:
 
 def groups() -> dict[str, list[str]]:
     """Options of each group, shipped ones and those of the user's ./conf."""
-    found: dict[str, set[str]] = {}
+    options: dict[str, set[str]] = {}
     for root in (shipped("conf"), Path("conf")):
         for path in root.rglob("*.yaml") if root.is_dir() else ():
             group = str(path.parent.relative_to(root))
             if group != ".":
-                found.setdefault(group, set()).add(path.stem)
+                options.setdefault(group, set()).add(path.stem)
     own = {str(path.relative_to("recipes").with_suffix("")) for path in Path("recipes").rglob("*.yaml")}
-    found.setdefault("recipes", set()).update(recipes(), own)
-    return {group: sorted(names) for group, names in sorted(found.items())}
+    options.setdefault("recipes", set()).update(recipes(), own)
+    return {group: sorted(names) for group, names in sorted(options.items())}
+
+
+def options(group: str) -> list[Path]:
+    """The files of a group, those of the user's ./conf first."""
+    return [path for root in (Path("conf"), shipped("conf")) for path in sorted(root.glob(f"{group}/*.yaml"))]
 
 
 def locate(recipe: str) -> Path:
@@ -64,5 +69,5 @@ def locate(recipe: str) -> Path:
 def extended(recipe: str) -> str:
     """The shipped recipe that a shipped recipe extends; "" where it extends none, or is not shipped."""
     path = shipped("recipes") / f"{recipe}.yaml"
-    found = re.search(r"- /recipes/(\S+)@_here_", path.read_text("utf-8")) if path.is_file() else None
-    return found[1] if found else ""
+    match = re.search(r"- /recipes/(\S+)@_here_", path.read_text("utf-8")) if path.is_file() else None
+    return match[1] if match else ""

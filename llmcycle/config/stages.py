@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,11 +12,13 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from .errors import ConfigError
-from .schema import PARTS, SCALARS
+from .paths import groups
+from .schema import SETTINGS
 
 RESUME = ("auto", "never")  # the values of `resume` that change no result; any other is a checkpoint's folder
 REFERENCE = re.compile(r"\$\{([^${}]+)\}")
 ARTIFACT = "${artifact:"
+Path = tuple[str, ...]  # of keys, from a stage or the root on
 # The groups whose option says what a stage did, the most telling first: a method for the table.
 TELLING = ("quant", "loss", "reward", "peft", "prompt", "model", "stage")
 
@@ -51,31 +53,38 @@ class Stage:
         return self.name or self.title
 
     @cached_property
+    def written(self) -> dict[str, Any]:
+        """All its keys in a plain dict, interpolations as written; not to be changed."""
+        return {str(key): value for key, value in plain(self.node, resolve=False).items() if key != "hydra"}
+
+    @cached_property
     def raw(self) -> dict[str, Any]:
-        """A plain dict with its interpolations as written and its absent parts left out; not to be changed."""
-        written = plain(self.node, resolve=False)
-        checkpoint = () if written.get("resume") in (None, *RESUME) else ("resume",)
-        keys = ("name", "seed", "inputs", *PARTS, *checkpoint)
-        return {key: written[key] for key in keys if written.get(key) is not None}
+        """Of these what shapes the result: settings, inputs, and the parts that are read, without those left out."""
+        checkpoint = () if self.written.get("resume") in (None, *RESUME) else ("resume",)
+        parts = {"stage", "logger", *(path[0] for path in self.reads)} - SETTINGS.keys()
+        keys = ("name", "seed", "inputs", *checkpoint, *(key for key in self.written if key in parts))
+        return {key: self.written[key] for key in keys if self.written.get(key) is not None}
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """Of `raw` what the stage is built from."""
+        return {key: value for key, value in self.raw.items() if key not in SETTINGS}
 
     @property
     def inputs(self) -> dict[str, Any]:
         """Its inputs as written."""
-        inputs = self.raw["inputs"]
+        inputs = self.written["inputs"]
         assert isinstance(inputs, dict)
         return inputs
 
     @cached_property
-    def reads(self) -> set[tuple[str, ...]]:
-        """All keys that building it reads, found by following references from the `stage` and `logger` nodes."""
-        seen: set[tuple[str, ...]] = set()
-        todo: list[Any] = [self.raw.get("stage"), self.raw.get("logger")]
-        while todo:
-            for reference in references(todo.pop()):
-                if reference not in seen:
-                    seen.add(reference)
-                    todo.append(self.raw.get(reference[0]))
-        return seen
+    def reads(self) -> set[Path]:
+        """All its keys that building it reads: where references lead from `stage` and `logger`, and on from there."""
+        return reached(self.written, [("stage",), ("logger",)])
+
+    def readers(self, *path: str) -> list[str]:
+        """Parts that refer to a key of the stage, such as ("inputs", "model")."""
+        return [key for key, part in self.parts.items() if path in references(part, (key,))]
 
     @cached_property
     def settled(self) -> dict[str, Any]:
@@ -156,29 +165,79 @@ def unresolved(stage: Stage, error: InterpolationResolutionError) -> ConfigError
     if missing := re.search(r"Missing mandatory value: (\S+)", reason):
         return ConfigError(missing[1], f"it is missing, and {key} needs it", f"{missing[1]}=VALUE")
     if absent := re.search(r"Interpolation key '(\S+)' not found", reason):
-        return ConfigError(key, f"it refers to {absent[1]}, which this recipe does not have", f"{stage.dot(key)}=VALUE")
+        part = absent[1].lstrip(".").partition(".")[0]
+        left_out = stage.written.get(part) is None and part in groups()
+        remedy = f"+{stage.swap(part)}=OPTION" if left_out else f"{key}=VALUE"
+        return ConfigError(key, f"it refers to {absent[1]}, which this recipe does not have", remedy)
     return ConfigError(key, reason)
 
 
-def strings(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every (dotted path, string) of a plain container."""
+def reached(tree: Mapping[str, Any], starts: Iterable[Path], stages_within: Collection[str] = ()) -> set[Path]:
+    """The paths in a plain mapping that references lead to, from the parts in `starts` and from every part so found.
+
+    Args:
+        tree: a stage, or a whole composition.
+        starts: the parts that are read in any case.
+        stages_within: keys of `tree` that are stages, whose parts lie one level deeper.
+    """
+    paths: set[Path] = set()
+    visited: set[Path] = set()
+    waiting = list(starts)
+    while waiting:
+        path = waiting.pop()
+        part = path[: 2 if path[0] in stages_within else 1]
+        if part not in visited:
+            visited.add(part)
+            new = set(references(at(tree, part), part))
+            paths |= new
+            waiting += new
+    return paths
+
+
+def at(tree: Any, path: Path) -> Any:
+    """What stands at a path in a plain mapping; None for nothing."""
+    for key in path:
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def references(value: Any, path: Path = ()) -> Iterator[Path]:
+    """Where the interpolations in `value`, which stands at `path`, lead: in the stage `("module",)` has, `${..peft.r}`
+    leads to (peft, r). One that leads out of the mapping that `path` begins in is left out."""
+    for place, text in leaves(value, path):
+        for pointer in pointers(text):
+            name = pointer.lstrip(".")
+            up = len(pointer) - len(name)
+            keys = tuple(key for key in re.split(r"[.\[\]]+", name) if key)
+            if keys and up <= len(place):
+                yield (place[: len(place) - up] if up else ()) + keys
+
+
+def pointers(text: str) -> Iterator[str]:
+    """The keys that the interpolations in a text refer to, with their leading dots; innermost ones first."""
+    while match := REFERENCE.search(text):
+        resolver, colon, arguments = match[1].partition(":")
+        if not colon or resolver in ("oc.select", "oc.dict.keys", "oc.dict.values"):
+            yield (arguments if colon else resolver).partition(",")[0].strip()
+        text = text[: match.start()] + text[match.end() :]
+
+
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Every (path, string) of a plain container."""
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from strings(item, f"{path}.{key}" if path else str(key))
+            yield from leaves(item, (*path, str(key)))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from strings(item, f"{path}[{index}]")
+            yield from leaves(item, (*path, str(index)))
     elif isinstance(value, str):
         yield path, value
 
 
-def references(value: Any) -> Iterator[tuple[str, ...]]:
-    """Keys of the stage that relative interpolations in `value` point to: `${..inputs.model}` gives (inputs, model)."""
-    for _, text in strings(value):
-        for inner in REFERENCE.findall(text):
-            target = inner.split(":", 1)[1] if inner.startswith("oc.dict") else inner
-            if target.startswith("."):
-                yield tuple(target.lstrip(".").split("."))
+def strings(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """The same with dotted paths that begin with `path`."""
+    for place, text in leaves(value, (path,) if path else ()):
+        yield ".".join(place), text
 
 
 def targets(value: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -196,12 +255,3 @@ def targets(value: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
 def plain(config: DictConfig | ListConfig, resolve: bool = True) -> Any:
     """A plain container of a node, missing values kept as "???"."""
     return OmegaConf.to_container(config, resolve=resolve, throw_on_missing=False)
-
-
-def unknown_root_keys(root: DictConfig) -> list[str]:
-    """Root keys that are neither run-wide, nor a stage's or its parts, nor read by one through `${key...}`."""
-    known = {"hydra", "seed", "outputs", "lifecycle", *(() if root.get("lifecycle") else (*SCALARS, *PARTS))}
-    read = {
-        inner.partition(".")[0] for _, text in strings(plain(root, resolve=False)) for inner in REFERENCE.findall(text)
-    }
-    return [str(key) for key in root if key not in known | read and not is_stage(root[key])]

@@ -12,7 +12,6 @@ from .allow import lookups, resolve
 from .annotations import example, fits, misfits, need, parameter_types
 from .errors import ConfigError
 from .options import Swaps
-from .schema import PARTS
 from .signature import CONTROL, label, named
 from .stages import Stage
 
@@ -41,7 +40,7 @@ def check_values(stage: Stage) -> Iterator[ConfigError]:
 
 def every_misfit(stage: Stage) -> Iterator[Misfit]:
     """What does not fit in all nodes that are written in this stage."""
-    parts = {part: stage.settled.get(part) for part in PARTS}
+    parts = {part: stage.settled.get(part) for part in stage.parts}
     for path, node in stages.targets(parts, ""):
         if seen_elsewhere(stage.raw, path):
             continue

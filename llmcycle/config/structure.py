@@ -1,0 +1,176 @@
+"""What must be true of a recipe's keys before anything is looked up: the stages are there, every key is read, and
+every part is a mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from . import identity, stages
+from .errors import ConfigError, choose, nearest
+from .hints import by_ending, dotted, elsewhere, overrides, swaps
+from .paths import extended, groups
+from .schema import SETTINGS
+from .stages import Stage, sibling
+
+RUN_WIDE = ("seed", "outputs", "lifecycle")
+
+
+def check_structure(root: DictConfig) -> list[ConfigError]:
+    """The lifecycle's list, the keys of the root and of every stage, and the kinds of their values."""
+    lifecycle = root.get("lifecycle")
+    if isinstance(lifecycle, str):
+        return [ConfigError("lifecycle", f"a list of stages is needed, found {lifecycle}", f"lifecycle=[{lifecycle}]")]
+    if not is_whole(root.seed):
+        return [ConfigError("seed", f"a whole number is needed, found {root.seed!r}", "seed=0")]
+    errors = list(check_names(root)) or [*check_texts(root), *check_unread(root)]
+    return errors or [error for stage in stages.of(root) for error in check_settings(stage)]
+
+
+def check_names(root: DictConfig) -> Iterator[ConfigError]:
+    """Every entry of the lifecycle is a stage."""
+    present = stages.present(root)
+    for name in stages.names(root):
+        if name and name not in present:
+            remedy = nearest(name, present) or f"lifecycle=[{','.join(n for n in root.lifecycle if n in present)}]"
+            yield ConfigError("lifecycle", f"`{name}` is no stage of this recipe", remedy)
+
+
+def check_texts(root: DictConfig) -> Iterator[ConfigError]:
+    """No option's name stands as a text where the option itself should: `finetune.peft=dora`."""
+    tree, places = stages.plain(root, resolve=False), {}
+    for swap in swaps(root):
+        group, _, package = swap.partition("@")
+        places[package or group] = swap
+    for stage in stages.of(root):
+        known = groups() if any(is_text(value) for key, value in stage_items(tree, stage)) else {}
+        places |= {stage.dot(key): stage.swap(key) for key, _ in stage_items(tree, stage) if key in known}
+    for place, swap in places.items():
+        value = stages.at(tree, tuple(place.split(".")))
+        if is_text(value):
+            typed = any(override.partition("=")[0].lstrip("+") == place for override in overrides(root))
+            reason = f"it is a mapping, and `{value}` cannot stand for it: options are swapped by group"
+            yield ConfigError(place, reason, f"{swap}={value}{'' if typed else ', and take the text out of the file'}")
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is neither absent, nor a mapping, nor a reference to one."""
+    return value is not None and not isinstance(value, dict) and not str(value).startswith(("${", "???"))
+
+
+def stage_items(tree: dict[str, Any], stage: Stage) -> list[tuple[str, Any]]:
+    """The keys and values of a stage in the plain root that may be parts."""
+    items = (stages.at(tree, (stage.name,) if stage.name else ()) or {}).items()
+    return [(str(key), value) for key, value in items if key not in (*SETTINGS, "hydra")]
+
+
+def check_unread(root: DictConfig) -> Iterator[ConfigError]:
+    """No key stands at the root or right under a stage that no reference leads to."""
+    tree = stages.plain(root, resolve=False)
+    within = stages.present(root) if root.get("lifecycle") else []
+    places: list[stages.Path] = [(name,) for name in within] if within else [()]
+    starts = [(*place, part) for place in places for part in ("stage", "logger")]
+    reads = stages.reached(tree, [("hydra",), *starts], within)
+    read = {path[:depth] for path in (*reads, *starts) for depth in (1, 2)}
+    for key, value in tree.items() if within else ():
+        if value is not None and (key,) not in read and key not in ("hydra", *RUN_WIDE, *within):
+            yield unread(root, None, str(key))
+    for stage in stages.of(root):
+        place = (stage.name,) if stage.name else ()
+        unknown = [key for key, value in stage_items(tree, stage) if value and (*place, key) not in read]
+        if stage.node.get("stage"):
+            yield from (unread(root, stage, key) for key in unknown)
+        else:
+            near = nearest("stage", unknown)
+            reason = "nothing reads this key" if near else "the recipe names no stage to run"
+            yield ConfigError(
+                stage.dot(near or "stage"), reason, stage.dot("stage") if near else "defaults: [/stage: fit]"
+            )
+
+
+def unread(root: DictConfig, stage: Stage | None, key: str) -> ConfigError:
+    """A key of a stage, or of the root of a lifecycle, that nothing reads."""
+    if stage is None:
+        known, full = [*RUN_WIDE, *stages.present(root)], key
+    else:
+        known, full = [*SETTINGS, "stage", "logger", *(path[0] for path in stage.reads)], stage.dot(key)
+        if key in groups():
+            reason = f"nothing in this recipe reads it: `{stage.node.get('name')}` has no use for {key}"
+            return ConfigError(full, reason, leave_out(root, stage.swap(key)))
+    near = nearest(key, known)
+    if near is not None:
+        return ConfigError(full, "nothing reads this key", stage.dot(near) if stage else near)
+    others = [path for path in dotted(stages.plain(root, resolve=False)) if path != full]
+    inside = [path for path in others if stage is None or not stage.name or path.startswith(f"{stage.name}.")]
+    remedies = by_ending(full, inside) or elsewhere(full, inside)
+    return ConfigError(full, "nothing reads this key", next(iter(remedies), "leave it out"))
+
+
+def leave_out(root: DictConfig, swap: str) -> str:
+    """How a part is taken out: an option that the recipe composes is struck from its defaults."""
+    typed = any(override.startswith(f"+{swap}=") for override in overrides(root))
+    return f"~{swap}, which leaves it out" if swap in swaps(root) and not typed else "leave it out"
+
+
+def check_settings(stage: Stage) -> Iterator[ConfigError]:
+    """The settings of a stage that are no parts are of the right kind."""
+    seed, inputs, name = stage.node.seed, stage.node.get("inputs"), stage.written.get("name")
+    if not is_whole(seed):
+        yield ConfigError(stage.dot("seed"), f"a whole number is needed, found {seed!r}", f"{stage.dot('seed')}=0")
+    if not isinstance(inputs, DictConfig):
+        key = stage.dot("inputs")
+        yield ConfigError(key, f"inputs are given by their names, found {inputs!r}", f"{key}.model={inputs}")
+    if name in (None, "???"):
+        yield ConfigError(stage.dot("name"), "the recipe gives its stage no name", f"{stage.dot('name')}=NAME")
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, which `true` is not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def check_resume(stage: Stage) -> Iterator[ConfigError]:
+    """`resume` is a word that it knows or the folder of a checkpoint."""
+    value = str(stage.node.get("resume", stages.RESUME[0]))
+    if value not in stages.RESUME and not (Path(value) / identity.CHECKPOINT).is_file():
+        key = stage.dot("resume")
+        yield ConfigError(
+            key, f"{value} is no folder with a checkpoint in it", f"{key}=auto, {key}=never or {key}=FOLDER"
+        )
+
+
+def check_given(stage: Stage) -> Iterator[ConfigError]:
+    """Every input that is read has a value, and the stage that it asks for exists."""
+    for key, value in stage.inputs.items():
+        if ("inputs", key) not in stage.reads:
+            continue
+        here, other = stage.dot("inputs", key), sibling(value)
+        if value in (None, "???"):
+            yield ConfigError(here, "it is missing", f"{here}=FOLDER, an artifact's id or a Hub name")
+        elif other is not None:
+            try:
+                identity.another(stage, other, key)
+            except ConfigError as error:
+                yield error
+
+
+def check_reads(stage: Stage) -> Iterator[ConfigError]:
+    """No input is given that nothing reads, and nothing is missing."""
+    for key in stage.inputs:
+        if ("inputs", key) not in stage.reads:
+            used = sorted(path[1] for path in stage.reads if path[0] == "inputs" and len(path) > 1)
+            remedy = nearest(key, used) or without(stage) or (choose(key, used) if used else "")
+            yield ConfigError(stage.dot("inputs", key), "nothing in this recipe reads this input", remedy)
+    for path, value in stages.strings(stage.parts):
+        if value == "???":
+            yield ConfigError(stage.dot(path), "it is missing", f"{stage.dot(path)}=VALUE")
+
+
+def without(stage: Stage) -> str:
+    """How to run the shipped recipe that this one extends by an input: `reinforce` is `rlvr` with a reward model."""
+    name, hydra = stage.name, stage.root.hydra
+    base = extended(str(hydra.runtime.choices.get(f"recipes@{name}") if name else hydra.job.config_name))
+    return "" if not base else f"recipes@{name}={base}" if name else f"llmcycle {base}, which does without it"
