@@ -39,6 +39,7 @@ ALONE = {
 # Recipes that stand on what the lifecycle leaves.
 AFTER = {
     "evaluate": ["evaluate.exact_match.limit=8", "inputs.model={finetune}"],
+    "merge": ["evaluate.exact_match.limit=8", "inputs.model={finetune}"],
     "qlora": [*SMALLEST["finetune"], "inputs.model={pretrain}"],
     "combine": ["evaluate.exact_match.limit=8", "inputs.base={pretrain}", "inputs.a={finetune}", "inputs.b={finetune}"],
 }

@@ -1,6 +1,7 @@
-"""Supervised fine-tuning on prompts and completions, and the combination of what came of it."""
+"""Supervised fine-tuning on prompts and completions, and what becomes of models without training: merged, combined."""
 
 from .combine import combine
+from .merge import merge
 from .objective import Supervised
 
-__all__ = ["Supervised", "combine"]
+__all__ = ["Supervised", "combine", "merge"]

@@ -76,9 +76,13 @@ def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tensors(model: Model, base: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
-    """The base's own, under the names that they have without an adapter, and what would be saved of the adapter."""
+    """The base's own, under the names that they have without an adapter, and what would be saved of the adapter.
+
+    Without modules whose copy the adapter trained: nothing reads them any more (a reward model's random first head).
+    """
     own = {id(p) for p in base_parameters(model)} | {id(b) for b in base.buffers()}
-    yield from ((name, tensor) for name, tensor in named_tensors(base) if id(tensor) in own)
+    unread = ".original_module."
+    yield from ((name, t) for name, t in named_tensors(base) if id(t) in own and unread not in name)
     if isinstance(model, PeftModel):
         saved = get_peft_model_state_dict(model, save_embedding_layers=False)
         yield from ((f"adapter.{name}", tensor) for name, tensor in saved.items())

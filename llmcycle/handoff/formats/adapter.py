@@ -54,6 +54,7 @@ def write_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, out: Pat
     own = load(name, base.dtype, **Base.options(rounded))
     Base.of(name, base.dtype, digest(own), rounded).write(out)
     model.active_peft_config.base_model_name_or_path = name
+    base.config.architectures = [type(base).__name__]  # a reward model's class is not that of its base's folder
     base.config.save_pretrained(out)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
