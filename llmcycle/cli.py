@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from llmcycle.lifecycle import Outcome
 
 HELP = """\
@@ -59,8 +61,13 @@ class Command:
 
     @property
     def inspects(self) -> bool:
-        """Whether it only shows something, so that nothing need be checked."""
+        """Whether it only shows something, for which an input may still be missing."""
         return any(flag.partition("=")[0] in INSPECT for flag in self.flags)
+
+    @property
+    def asks_help(self) -> bool:
+        """Whether it asks what a recipe does."""
+        return "--help" in self.flags or "-h" in self.flags
 
     @property
     def multirun(self) -> bool:
@@ -131,9 +138,28 @@ def guard(action: object) -> int:
             file=sys.stderr,
         )
         return 130
+    except BrokenPipeError:  # of `| head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except ValueError as error:
         print(render(error), file=sys.stderr)
         return 2
+    except Exception as error:  # what nobody foresaw: three lines, and the rest in a file
+        return unforeseen(error)
+
+
+def unforeseen(error: Exception) -> int:
+    """Say what went wrong and where its traceback is."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="llmcycle-", suffix=".log", delete=False) as log:
+        traceback.print_exception(error, file=log)
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    print(f"llmcycle: {type(error).__name__}: {first}", file=sys.stderr)
+    print(f"  this was not foreseen; its traceback is in {log.name}", file=sys.stderr)
+    print("  what was finished is kept, and the same command goes on from there", file=sys.stderr)
+    return 1
 
 
 def run(command: Command, arguments: list[str]) -> int:
@@ -143,7 +169,7 @@ def run(command: Command, arguments: list[str]) -> int:
     hush()
     if "-sc" in command.flags or "--shell-completion" in command.flags:
         return complete(command)
-    from llmcycle.config import arms, check, compose, locate
+    from llmcycle.config import arms, check, check_shown, compose, describe, locate
     from llmcycle.config.allow import allow
 
     for name in command.allow:
@@ -152,9 +178,12 @@ def run(command: Command, arguments: list[str]) -> int:
         raise ValueError("no recipe is named\n  try: llmcycle --help")
     refuse_stray(command)
     recipe = locate(command.words[0])
-    if not command.inspects:
-        for overrides in arms(recipe, command.overrides) if command.multirun else [command.overrides]:
-            check(compose(recipe, overrides))
+    if command.asks_help:
+        print(describe(compose(recipe, command.overrides), recipe, command.words[0]))
+        return 0
+    judge = check_shown if command.inspects else check
+    for overrides in arms(recipe, command.overrides) if command.multirun else [command.overrides]:
+        judge(compose(recipe, overrides))
     if command.force:
         os.environ["LLMCYCLE_FORCE"] = "1"
     return hand_over(recipe, [*command.flags, *command.overrides], arguments)
@@ -185,10 +214,10 @@ def hand_over(recipe: Path, rest: list[str], arguments: list[str]) -> int:
     folder, name = split(recipe)
     outcomes: list[Outcome] = []
 
-    def task(config: object) -> None:
+    def task(config: DictConfig) -> None:
         from llmcycle.lifecycle import execute
 
-        outcomes.append(execute(config, arguments))  # type: ignore[arg-type]
+        outcomes.append(execute(config, arguments))
 
     overrides, outputs = take_outputs(rest)
     sys.argv = [sys.argv[0], *overrides]
@@ -213,9 +242,22 @@ def complete(command: Command) -> int:
     from llmcycle.config import locate
 
     recipe = locate(typed.words[0] if typed.words else "lifecycle")
+    if not may_complete(recipe):
+        return 0
     if typed.words:
         os.environ["COMP_LINE"] = os.environ["COMP_LINE"].replace(f"{typed.words[0]} ", "", 1)
     return hand_over(recipe, [*command.flags, *command.overrides], [])
+
+
+def may_complete(recipe: Path) -> bool:
+    """Whether Hydra may look into a recipe to complete a line; of one that it may not, the run says why."""
+    from llmcycle.config import compose
+    from llmcycle.config.hydra_node import check_hydra
+
+    try:
+        return not check_hydra(compose(recipe))
+    except ValueError:
+        return False
 
 
 if __name__ == "__main__":

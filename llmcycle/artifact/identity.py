@@ -76,7 +76,7 @@ def environment() -> dict[str, str | None]:
 def git_state(folder: Path | None = None) -> GitState | None:
     """Commit of the checkout around `folder` (the working directory by default); None outside one or without git."""
     commit = _git(folder, "rev-parse", "HEAD")
-    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    status = _git(folder, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all")
     return None if commit is None or status is None else GitState(commit=commit, dirty=bool(status))
 
 
@@ -121,7 +121,18 @@ def _source_digest() -> str:
     return hashlib.sha256(canonical(files).encode()).hexdigest()
 
 
+# A folder's own .git may name commands: those that `git status` would run are named away.
+_HARMLESS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never")
+_FILTERS = ("config", "--name-only", "--get-regexp", r"^filter\..*\.(clean|smudge|process)$")
+
+
 def _git(folder: Path | None, *arguments: str) -> str | None:
+    filters = _run_git(folder, *_FILTERS) or ""
+    unset = [part for name in dict.fromkeys(filters.splitlines()) for part in ("-c", f"{name}=")]
+    return _run_git(folder, *_HARMLESS, *unset, *arguments)
+
+
+def _run_git(folder: Path | None, *arguments: str) -> str | None:
     try:
         done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from .errors import ConfigError, nearest
+from .paths import shipped_targets
 
 # Packages that may be imported at all in search of a target; anything else is refused unimported.
 ROOTS = {"llmcycle", "torch", "torchao", "transformers", "peft", "pytorch_lightning", "datasets", "tokenizers", "hydra"}
@@ -60,6 +61,12 @@ SINGLES = (
     "transformers.get_cosine_schedule_with_warmup",
     "transformers.get_cosine_with_min_lr_schedule_with_warmup",
     "transformers.get_wsd_schedule",
+)
+# Our own rooms that a recipe builds nothing of: they run, write and remove things.
+INTERNAL = (
+    *("llmcycle.config", "llmcycle.cli", "llmcycle.verbs", "llmcycle.run", "llmcycle.lifecycle", "llmcycle.artifact"),
+    *("llmcycle.worker", "llmcycle.processes", "llmcycle.files", "llmcycle.preview", "llmcycle.report"),
+    *("llmcycle.comparison", "llmcycle.deploy.serving", "llmcycle.deploy.terminal", "llmcycle.train.checkpoint"),
 )
 # Functions that look a further name up: that name is judged like a target.
 LOOKUPS = ("hydra.utils.get_object", "hydra.utils.get_method", "hydra.utils.get_class")
@@ -164,11 +171,14 @@ def is_single(target: Any) -> bool:
     return any(target == single for single in singles())
 
 
-def is_ours(target: Any) -> bool:
-    """Whether `target` is a function or class that llmcycle itself defines, outside its engine room."""
-    name = qualified(target)
-    internal = ("llmcycle.config", "llmcycle.cli", "llmcycle.run", "llmcycle.lifecycle", "llmcycle.artifact")
-    return callable(target) and name.startswith("llmcycle.") and not permitted(name, internal)
+def is_ours(name: str, target: Any) -> bool:
+    """Whether `target` is a part of llmcycle: a class of the rooms that parts come from, or a function that an option
+    of ours names. All other functions are out of reach, since some write or remove files.
+    """
+    if isinstance(target, type):
+        defined = qualified(target)
+        return defined.startswith("llmcycle.") and not permitted(defined, INTERNAL)
+    return name in shipped_targets()
 
 
 def is_family(target: Any) -> bool:
@@ -189,7 +199,7 @@ def check_target(name: str, key: str) -> Callable[..., Any]:
         ConfigError: it may not be called, does not exist or is not callable.
     """
     target = resolve(name, key)
-    if target in lookups() or is_ours(target) or is_single(target) or is_family(target) or is_extra(name, target):
+    if target in lookups() or is_ours(name, target) or is_single(target) or is_family(target) or is_extra(name, target):
         return target  # type: ignore[no-any-return]
     raise refusal(name, key, qualified(target))
 

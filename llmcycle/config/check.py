@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from llmcycle.artifact import CorruptArtifact
 
@@ -22,6 +22,7 @@ from .stages import Stage, sibling
 from .structure import check_given, check_reads, check_resume, check_structure
 from .values import check_values
 
+SOMETHING = "owner/name"  # an input that nothing is known of, by the form of its name
 # What the runner adds when it calls these nodes.
 SUPPLIED = {"stage": ("out", "logger", "checkpoints")}
 
@@ -32,13 +33,28 @@ def check(root: DictConfig) -> None:
     Raises:
         RecipeErrors: all problems of the first kind that was found (structure, then targets, then inputs).
     """
+    refuse(check_hydra(root) if "hydra" in root else [])
     refuse(check_structure(root))
     stages_here = stages.of(root)
     refuse(each(stages_here, check_given))
     refuse(each(stages_here, check_resume))
-    refuse([*(check_hydra(root.hydra) if "hydra" in root else ()), *each(stages_here, check_targets)])
+    refuse(each(stages_here, check_targets))
     for rule in (check_values, check_reads, check_inputs, check_adapters, check_parts):
         refuse(each(stages_here, rule))
+
+
+def check_shown(root: DictConfig) -> None:
+    """The same of a composition that is only shown: what it still has to be given, it need not have.
+
+    Raises:
+        RecipeErrors: as `check`.
+    """
+    filled = root.copy()
+    with open_dict(filled):
+        for stage in stages.of(filled):
+            for key in [key for key, value in stage.inputs.items() if value in (None, "???")]:
+                stage.node.inputs[key] = SOMETHING
+    check(filled)
 
 
 def refuse(errors: list[ConfigError]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .errors import ConfigError, nearest
 
+TARGET = re.compile(r"(?:_target_|path): (llmcycle\.[\w.]+)")
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -24,6 +25,13 @@ def recipes() -> list[str]:
     """Names of the shipped recipes, as typed after `llmcycle`."""
     root = shipped("recipes")
     return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
+
+
+@cache
+def shipped_targets() -> frozenset[str]:
+    """Every name of ours that a shipped option or recipe calls or looks up."""
+    files = [path for folder in ("conf", "recipes") for path in shipped(folder).rglob("*.yaml")]
+    return frozenset(name for path in files for name in TARGET.findall(path.read_text("utf-8")))
 
 
 def groups() -> dict[str, list[str]]:
