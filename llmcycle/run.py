@@ -29,6 +29,7 @@ from llmcycle.report import StageRecord, read_metrics
 from llmcycle.tracking import close_logger, open_logger
 
 RECIPE = "recipe.yaml"
+ASKED = ("engine.json", "endpoint.json")  # left by a stage that asked a model and wrote none
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def record(planned: Planned, artifact: Artifact, skipped: bool, seconds: float =
         optimizer_steps=0 if skipped else steps(metrics),
         metrics=metrics,
         samples=samples(artifact.folder),
+        holds_model=not any((artifact.folder / name).exists() for name in ASKED),
         memory=memory(artifact.folder),
     )
 

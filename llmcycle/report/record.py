@@ -26,6 +26,7 @@ class StageRecord:
         samples: {"prompt", "answer"} for each of the fixed prompts; empty when the stage's model doesn't write text.
         memory: of a stage that trains, in bytes, beside other ways to train its model: `llmcycle.train.memory.Row`.
         error: why it failed, in words for a user.
+        holds_model: whether what it left can be loaded as a model.
     """
 
     name: str
@@ -39,6 +40,7 @@ class StageRecord:
     samples: list[dict[str, Any]] = field(default_factory=list)
     memory: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
+    holds_model: bool = True
 
     @property
     def state(self) -> str:

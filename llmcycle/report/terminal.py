@@ -149,7 +149,7 @@ def _next(records: Sequence[StageRecord], ids: Collection[str], again: str) -> s
     if any(record.error is not None for record in records):
         return f"next: {again or 'mend the cause and type the same command again'}  (finished stages are kept)"
     made = [record for record in records if record.artifact_id]
-    speaking = [record.artifact_id for record in made if record.samples]
+    speaking = [record.artifact_id for record in made if record.samples and record.holds_model]
     return f"next: llmcycle chat {_abbreviated(speaking[-1], ids)}" if speaking else "next: llmcycle ls"
 
 

@@ -18,6 +18,7 @@ from llmcycle.deploy.guard import MAX_BODY
 from llmcycle.deploy.schema import CompletionRequest
 from llmcycle.deploy.serving import running
 from llmcycle.engine import Answer, Engine, Piece, TransformersEngine, texts
+from llmcycle.engine.openai import OpenAIEngine
 
 CONTEXT = 2048  # tokens, of the model
 KEY = "correct horse"
@@ -337,3 +338,15 @@ def test_a_request_is_what_the_engine_is_asked(body: Any, sampled: bool | None, 
     wish = CompletionRequest(model=NAME, prompt="x", max_tokens=3, stop="a", **body).generation
     assert (wish.do_sample, wish.max_new_tokens, wish.stop_strings) == (sampled, 3, ["a"])
     assert temperature is None or wish.temperature == temperature
+
+
+def test_another_endpoint_may_stand_behind_the_server(url: str, client: openai.OpenAI, monkeypatch: Any) -> None:
+    """The server knows engines, not models."""
+    monkeypatch.setenv("TINY_API_KEY", KEY)
+    behind = OpenAIEngine(NAME, f"{url}/v1", variable="TINY_API_KEY")
+    request: dict[str, Any] = {"model": NAME, "messages": words("Hello"), "max_tokens": 16, "temperature": 0}
+    with running(build_app(behind)) as front:
+        through = openai.OpenAI(base_url=f"{front}/v1", api_key="none").chat.completions.create(**request)
+    direct = client.chat.completions.create(**request)
+    assert through.choices[0].message == direct.choices[0].message
+    assert (through.choices[0].finish_reason, through.usage) == (direct.choices[0].finish_reason, direct.usage)

@@ -82,6 +82,8 @@ def test_next_command_abbreviates_the_last_id_that_can_talk(capsys: pytest.Captu
     silent = [replace(record, samples=[]) for record in cycle()]
     assert piped(silent, capsys)[-1] == "next: llmcycle ls"
     assert piped(cycle()[:-1], capsys)[-1] == "next: llmcycle chat db48"
+    *others, last = cycle()
+    assert piped([*others, replace(last, holds_model=False)], capsys)[-1] == "next: llmcycle chat db48"
 
 
 def test_a_failed_stage_is_shown_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
