@@ -162,4 +162,5 @@ def texts(engine: Engine, prompts: Sequence[Prompt], generation: GenerationConfi
     """
     if generation is not None and (generation.num_return_sequences or 1) > 1:
         raise ValueError("num_return_sequences: one answer a prompt is needed here; set it to 1")
-    return [answers[0].text for answers in engine.answer(prompts, generation)]
+    # A recipe without samples asks for no answer, which a model that cannot give one must not be refused for.
+    return [answers[0].text for answers in engine.answer(prompts, generation)] if prompts else []
