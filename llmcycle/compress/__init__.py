@@ -1,5 +1,6 @@
-"""Stage 5a: quantise a model and measure what it costs."""
+"""Stage 5a: make a model smaller, and measure what that costs."""
 
-from llmcycle.compress.quantise import quantise
+from llmcycle.compress.methods import Method
+from llmcycle.compress.stage import compress
 
-__all__ = ["quantise"]
+__all__ = ["Method", "compress"]

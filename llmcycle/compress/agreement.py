@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from llmcycle.data.chat import encode_text
+from llmcycle.data.chat import Prompt, encode_text
 from llmcycle.engine.generation import encode_prompts
 from llmcycle.evaluate.scores import Scores
 
@@ -23,7 +22,7 @@ class Context:
     start: int
 
 
-def contexts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Any], answers: Sequence[str]) -> list[Context]:
+def contexts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], answers: Sequence[str]) -> list[Context]:
     heads = encode_prompts(tokenizer, prompts)
     return [
         Context(head + encode_text(tokenizer, answer), len(head) - 1)
@@ -32,11 +31,11 @@ def contexts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Any], answers
 
 
 @torch.no_grad()
-def choices(model: PreTrainedModel, given: Sequence[Context]) -> list[Tensor]:
+def choices(model: PreTrainedModel, contexts: Sequence[Context]) -> list[Tensor]:
     """The likeliest token at each place of each context; one context at a time, so that no padding blurs it."""
     return [
         model(input_ids=torch.tensor([c.input_ids], device=model.device)).logits[0, c.start :].argmax(-1).cpu()
-        for c in given
+        for c in contexts
     ]
 
 

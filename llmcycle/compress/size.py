@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 from transformers import PreTrainedModel
+
+from llmcycle.evaluate.metric import Metric, Metrics
 
 FP32 = 4  # bytes
 
@@ -17,8 +20,8 @@ class Size:
     """Of a model's linear layers, and of all its weight files.
 
     Args:
-        parameters: weights and biases of the linear layers.
-        linear: bytes of them on disk, scales and zero points included.
+        parameters: weights and biases that the linear layers had before they were made smaller.
+        linear: bytes of the layers on disk, scales and zero points included.
         files: bytes of all weight files.
     """
 
@@ -28,7 +31,7 @@ class Size:
 
     @property
     def fp32(self) -> int:
-        """Bytes that the linear layers would take in fp32."""
+        """Bytes that these parameters take in fp32."""
         return self.parameters * FP32
 
 
@@ -46,13 +49,13 @@ def parameters(layer: nn.Linear) -> int:
     return layer.in_features * layer.out_features + (0 if layer.bias is None else layer.out_features)
 
 
-def measure(folder: Path, parameters: dict[str, int]) -> Size:
-    """Bytes in `folder` of the linear layers that `parameters` names (with their number of parameters).
+def measure(folder: Path, layers: Sequence[str], parameters: int) -> Size:
+    """Bytes in `folder` of the linear layers of these names, beside the `parameters` that there were before.
 
     Raises:
         ValueError: a layer is in no file.
     """
-    stored = dict.fromkeys(parameters, 0)
+    stored = dict.fromkeys(layers, 0)
     files = sorted(folder.glob("*.safetensors"))
     for path in files:
         for tensor, size in tensor_bytes(path).items():
@@ -61,7 +64,7 @@ def measure(folder: Path, parameters: dict[str, int]) -> Size:
                 stored[layer] += size
     if absent := [name for name, size in stored.items() if not size]:
         raise ValueError(f"compress: {absent[0]} is in no weight file of {folder}, so its size can't be measured")
-    return Size(sum(parameters.values()), sum(stored.values()), sum(path.stat().st_size for path in files))
+    return Size(parameters, sum(stored.values()), sum(path.stat().st_size for path in files))
 
 
 def tensor_bytes(path: Path) -> dict[str, int]:
@@ -70,3 +73,15 @@ def tensor_bytes(path: Path) -> dict[str, int]:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     ranges = {name: entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"}
     return {name: end - start for name, (start, end) in ranges.items()}
+
+
+def size_metrics(size: Size, source: str) -> Metrics:
+    """The linear layers against fp32, whatever `source` was stored in; whole files against those of `source`."""
+    files = sum(path.stat().st_size for path in Path(source).glob("*.safetensors")) or None
+    n = size.parameters
+    return {
+        "linear_bytes_ratio": Metric(size.linear / size.fp32, 1.0, better="lower", n=n),
+        "linear_bytes": Metric(size.linear, size.fp32, better="lower", unit="bytes", n=n),
+        "bits_per_weight": Metric(8 * size.linear / n, 32.0, better="lower", unit="bits", n=n),
+        "file_bytes": Metric(size.files, files, better="lower", unit="bytes"),
+    }

@@ -31,7 +31,7 @@ ACTIVATED = "alora_invocation_tokens"  # makes LoRA an adapter that works from a
 WRITTEN_OUT = "load_in_4bit"  # weights that are made plain before a merge (llmcycle/model/quantised.py); no others are
 # Stages that read an input as plain weights, by their targets; those that train refuse an adapter too (`module`).
 PLAIN_WEIGHTS = {
-    "llmcycle.compress.quantise": "quantises plain weights",
+    "llmcycle.compress.compress": "makes plain weights smaller",
     "llmcycle.finetune.combine": "adds plain weights up",
 }
 

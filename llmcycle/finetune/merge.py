@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, GenerationConfig
 from llmcycle.data.chat import Prompt, choose_pad
 from llmcycle.engine import TransformersEngine, texts, write_samples
 from llmcycle.evaluate.evaluator import Evaluator, compare, evaluate
-from llmcycle.evaluate.metric import Metric, Metrics
+from llmcycle.evaluate.metric import Metric, Metrics, led_by
 from llmcycle.evaluate.scores import write_scores
 from llmcycle.handoff import Format, Safetensors, hand_on, probe_of
 from llmcycle.model import load
@@ -47,5 +47,6 @@ def merge(
     after = evaluate(evaluators or {}, engine)
     write_scores(out, after)
     write_samples(out, list(samples), texts(engine, list(samples), generate or None))
-    share, merged = handed.difference.share, float(handed.merged)
-    return {**compare(before, after), "hand_off_difference": Metric(share, better="lower"), "merged": Metric(merged)}
+    share, merged = Metric(handed.difference.share, better="lower"), Metric(float(handed.merged))
+    metrics = {**compare(before, after), "hand_off_difference": share, "merged": merged}
+    return led_by(next(iter(metrics)), metrics)

@@ -101,6 +101,7 @@ def compare_outputs(before: Observation, after: Observation, tolerance: float) -
             f"hand-off: what was opened again is not the model that was given: logits differ by "
             f"{measured.max_difference:.3g} (allowed {allowed:.3g}), greedy tokens "
             f"{'equal' if same_tokens else 'differ'}; the first layer that differs is "
-            f"{first_difference(before, after, tolerance)}: keep it in fp32, or leave it out of peft.target_modules"
+            f"{first_difference(before, after, tolerance)}: leave it out of peft.target_modules if an adapter stands "
+            "on it; choose another `quant` if the model was quantised"
         )
     return measured

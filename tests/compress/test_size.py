@@ -25,7 +25,7 @@ def test_bytes_are_read_from_all_files(tmp_path: Path) -> None:
         metadata={"a.weight": "{}"},
     )
     assert tensor_bytes(tmp_path / "model-1.safetensors") == {"a.weight": 60, "b.weight": 28}
-    size = measure(tmp_path, {"a": 15})
+    size = measure(tmp_path, ["a"], 15)
     assert (size.linear, size.fp32) == (64, 60)
     assert size.files == sum(path.stat().st_size for path in tmp_path.iterdir())
 
@@ -33,4 +33,4 @@ def test_bytes_are_read_from_all_files(tmp_path: Path) -> None:
 def test_a_layer_in_no_file_is_an_error(tmp_path: Path) -> None:
     save_file({"a.weight": torch.zeros(3)}, tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match="b is in no weight file"):
-        measure(tmp_path, {"a": 3, "b": 3})
+        measure(tmp_path, ["a", "b"], 6)

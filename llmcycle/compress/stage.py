@@ -1,0 +1,92 @@
+"""The compress stage: make a model smaller by any method, and measure size and quality on what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from pytorch_lightning.loggers import Logger
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
+
+from llmcycle.compress.methods import Quant, as_method
+from llmcycle.compress.quality import metrics, quality, write_answers
+from llmcycle.compress.size import linear_layers, measure, parameters, size_metrics
+from llmcycle.data.batches import Rows
+from llmcycle.data.chat import Prompt
+from llmcycle.engine import TransformersEngine, write_samples
+from llmcycle.evaluate.evaluator import Evaluator
+from llmcycle.evaluate.metric import Metrics, led_by
+from llmcycle.evaluate.scores import write_scores
+from llmcycle.handoff import Safetensors, hand_on, probe_of
+from llmcycle.model import load
+
+
+def compress(
+    source: str,
+    quant: Quant,
+    evaluators: Mapping[str, Evaluator] | None,
+    data: Rows,
+    samples: Sequence[Prompt],
+    dtype: str = "float32",
+    prompts: int = 64,
+    max_new_tokens: int = 32,
+    *,
+    out: Path,
+    logger: Logger | None,  # noqa: ARG001  the runner logs what is returned
+) -> Metrics:
+    """Make the model in `source` smaller and write it to `out`, to be loaded by `from_pretrained`.
+
+    Args:
+        source: a folder with plain weights, or a Hub name.
+        quant: a torchao or transformers quantisation config, which quantises linear layers but not the output layer;
+            or any method (model, tokenizer, rows) -> model; None copies the model, as a baseline.
+        evaluators: scored before and, on the model as it was written, after.
+        data: rows with a "prompt": the training rows are what a method may calibrate with; `samples` and the first
+            `prompts` of the validation rows are answered greedily by both models, and their choice of token compared
+            at each place of the first model's answers.
+        dtype: of the weights before, and of those that the method leaves plain.
+        max_new_tokens: length of an answer, in tokens.
+
+    Raises:
+        ValueError: the model is an adapter or quantised already, the method can't take it, or what was written is not
+            bit for bit what the method gave.
+    """
+    check_plain(source)
+    tokenizer, asked = AutoTokenizer.from_pretrained(source), to_ask(samples, data, prompts)
+    model = on_device(load(source, dtype))
+    linear = sum(map(parameters, linear_layers(model).values()))
+    before = quality(TransformersEngine(model, tokenizer), evaluators or {}, asked, max_new_tokens)
+    smaller = on_device(as_method(quant)(model, tokenizer, data.train).eval())
+    probe = probe_of(tokenizer, asked, smaller.device)
+    written = hand_on(smaller, tokenizer, out, Safetensors(allowed=0.0), probe).model
+    size = measure(out, list(linear_layers(written)), linear)
+    after = quality(TransformersEngine(written, tokenizer), evaluators or {}, asked, max_new_tokens, before.answers)
+    write_samples(out, samples, after.answers[: len(samples)])
+    write_answers(out, asked, before, after)
+    write_scores(out, after.scores)
+    return led_by("linear_bytes_ratio", {**size_metrics(size, source), **metrics(before, after)})
+
+
+def to_ask(samples: Sequence[Prompt], data: Rows, prompts: int) -> list[Prompt]:
+    """Samples, then prompts of rows; ValueError where there are none."""
+    asked = [*samples, *(row["prompt"] for row in (data.validation or data.train)[:prompts])]
+    if not asked:
+        raise ValueError("prompts: none to compare; raise stage.prompts, or choose data with a prompt column")
+    return asked
+
+
+def check_plain(source: str) -> None:
+    """Refuse an adapter, whose weights are few, and weights that would be quantised twice."""
+    if (Path(source) / "adapter_config.json").exists():
+        raise ValueError(
+            f"inputs.model: {source} holds an adapter that is not part of the weights, so these can't be made smaller; "
+            f"merge it by `llmcycle merge inputs.model={source}`, or fine-tune with a method that merges (peft=lora)"
+        )
+    if getattr(AutoConfig.from_pretrained(source), "quantization_config", None) is not None:
+        raise ValueError(f"inputs.model: {source} is quantised already; give the model that it was made from")
+
+
+def on_device(model: PreTrainedModel) -> PreTrainedModel:
+    """On a GPU where there is one."""
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
