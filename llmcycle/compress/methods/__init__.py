@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from torchao.core.config import AOBaseConfig
 from transformers import TorchAoConfig
 from transformers.utils.quantization_config import QuantizationConfigMixin
@@ -14,7 +16,7 @@ from .unchanged import unchanged
 __all__ = ["Method", "Quant", "Reloaded", "Row", "Torchao", "as_method", "unchanged"]
 
 # What the group `quant` gives: a library's configuration, a method, or nothing.
-Quant = AOBaseConfig | QuantizationConfigMixin | Method | None
+Quant: TypeAlias = AOBaseConfig | QuantizationConfigMixin | Method | None
 
 
 def as_method(quant: Quant) -> Method:
