@@ -268,9 +268,12 @@ def manifest(planned: Planned, context: Context, written: dict[str, Any], metric
 
 
 def origin(stage: Stage, key: str) -> dict[str, str]:
-    """Where an input came from: an artifact's id, local content by digest, or a Hub name."""
+    """Where an input came from: an artifact's id, local content by digest, or a Hub name and its commit."""
     value = str(stage.node.inputs[key])
     kind, _, rest = identity.input_token(stage, key).partition(":")
+    name, _, commit = rest.partition("@")
     if kind == "artifact":
         return {"id": rest}
-    return {"hub": value} if kind == "hub" else {"digest": f"{kind}:{rest}", "path": value}
+    if kind == "hub":
+        return {"hub": name, **({"revision": commit} if commit else {})}
+    return {"digest": f"{kind}:{rest}", "path": value}

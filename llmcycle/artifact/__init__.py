@@ -1,13 +1,13 @@
 """What a stage leaves behind: verified, content-addressed folders, and the way from each back to its data."""
 
 from llmcycle.artifact.artifact import MANIFEST, Artifact, CorruptArtifact
-from llmcycle.artifact.identity import NEUTRAL, canonical, digest_path, environment, git_state, identify
+from llmcycle.artifact.identity import SOMETIMES, canonical, digest_path, environment, git_state, identify
 from llmcycle.artifact.lineage import Freed, dependants, gc, roots, tree
 from llmcycle.artifact.store import Draft, Store
 
 __all__ = [
     "MANIFEST",
-    "NEUTRAL",
+    "SOMETIMES",
     "Artifact",
     "CorruptArtifact",
     "Draft",

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import subprocess
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,11 +16,9 @@ from typing import Any, TypedDict
 from llmcycle import __version__
 from llmcycle.files import listing, sha256
 
-# Keys that change nothing in the result: where it goes, what is shown or logged on the way, whether it was interrupted.
-# They are dropped wherever a stage's subtree has them, because a part is also seen resolved inside what refers to it:
-# a list that `oc.dict.values` made from callbacks loses the item that `callbacks.progress` is.
-NEUTRAL = ("out", "logger", "resume", "checkpoint", "progress", "enable_progress_bar")
-LIBRARIES = ("torch", "transformers", "peft", "torchao")
+# What every stage is computed with, and what only some are.
+LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "torchao")
+SOMETIMES = ("trl", "bitsandbytes", "datasets")
 
 
 class GitState(TypedDict):
@@ -31,16 +29,12 @@ class GitState(TypedDict):
 
 
 def identify(config: Mapping[str, Any], *, seed: int | None, versions: Mapping[str, str | None]) -> str:
-    """Full hex sha256 of a stage's resolved subtree (plain values, inputs already replaced by what they stand for).
+    """Full hex sha256 of what shapes a stage's result: plain values, inputs already replaced by what they stand for.
 
     Raises:
         ValueError: for a value that JSON doesn't have.
     """
-    subject = {
-        "config": _without_neutral(config, list(_neutral_nodes(config))),
-        "seed": seed,
-        "versions": dict(versions),
-    }
+    subject = {"config": config, "seed": seed, "versions": dict(versions)}
     return hashlib.sha256(canonical(subject).encode()).hexdigest()
 
 
@@ -69,8 +63,11 @@ def digest_path(path: Path | str) -> str:
 
 @cache
 def environment() -> dict[str, str | None]:
-    """Versions that a result depends on: the libraries', ours, and the digest of our source. None: not installed."""
-    return {name: _version(name) for name in LIBRARIES} | {"llmcycle": __version__, "source": _source_digest()}
+    """Versions that a result may depend on: the libraries', ours, and the digest of our source. None: not installed."""
+    return {name: _version(name) for name in (*LIBRARIES, *SOMETIMES)} | {
+        "llmcycle": __version__,
+        "source": _source_digest(),
+    }
 
 
 def git_state(folder: Path | None = None) -> GitState | None:
@@ -78,24 +75,6 @@ def git_state(folder: Path | None = None) -> GitState | None:
     commit = _git(folder, "rev-parse", "HEAD")
     status = _git(folder, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all")
     return None if commit is None or status is None else GitState(commit=commit, dirty=bool(status))
-
-
-def _neutral_nodes(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Every mapping below a neutral key."""
-    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
-    for key, item in items:
-        if key in NEUTRAL and isinstance(item, Mapping):
-            yield item
-        else:
-            yield from _neutral_nodes(item)
-
-
-def _without_neutral(value: Any, nodes: Collection[Mapping[str, Any]]) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_neutral(item, nodes) for key, item in value.items() if key not in NEUTRAL}
-    if isinstance(value, list | tuple):
-        return [_without_neutral(item, nodes) for item in value if item not in nodes]
-    return value
 
 
 def _text_keys(value: Any) -> Any:

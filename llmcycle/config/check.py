@@ -11,7 +11,7 @@ from omegaconf import DictConfig, open_dict
 
 from llmcycle.artifact import CorruptArtifact
 
-from . import identity, stages
+from . import hub, identity, stages
 from .adapters import check_adapters
 from .allow import check_lookup, check_target, lookups
 from .errors import ConfigError, RecipeErrors, nearest
@@ -136,7 +136,7 @@ def check_location(stage: Stage, key: str, other: str | None) -> Iterator[Config
     artifact = identity.store(stage.root).find(value)
     if artifact is not None:
         artifact.verify()
-    elif other is None and not Path(value).expanduser().exists() and looks_local(value):
+    elif other is None and not Path(value).expanduser().exists() and hub.looks_local(value):
         here, place = stage.dot("inputs", key), known_place(stage.root, value)
         yield ConfigError(here, f"there is no file, folder or artifact {value}", f"{here}={place}")
 
@@ -147,14 +147,6 @@ def known_place(root: DictConfig, value: str) -> str:
     beside = [str(path) for path in parent.iterdir()] if parent.is_dir() else []
     made = [artifact.folder.name for artifact in identity.store(root).artifacts()]
     return nearest(value, [*beside, *made]) or "FOLDER, an artifact's id or a Hub name"
-
-
-def looks_local(value: str) -> bool:
-    """Whether a name cannot be a Hub name, which is `name` or `owner/name`."""
-    return value.startswith((".", "/", "~")) or value.count("/") > 1 or Path(value).suffix in LOCAL_SUFFIXES
-
-
-LOCAL_SUFFIXES = {".txt", ".json", ".jsonl", ".csv", ".parquet", ".gz", ".safetensors", ".gguf"}
 
 
 def check_parts(stage: Stage) -> Iterator[ConfigError]:

@@ -9,15 +9,34 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from llmcycle.artifact import Store, digest_path, environment, identify
+from llmcycle.artifact import SOMETIMES, Store, digest_path, environment, identify
 
-from . import stages
+from . import hub, stages
+from .allow import permitted
 from .errors import ConfigError, choose
 from .stages import Stage, sibling
 
 ID_LENGTH = 12  # hex digits, as in the store
 # Keys of the `data` part that name content outside the recipe; a local file there counts by its bytes, not its path.
 CONTENT = ("train", "validation")
+# Keys of a stage that change nothing in its result: what is shown or logged on the way, and what an interruption needs.
+# They are neutral by their place in the stage, and with them what refers to them: an argument `checkpoint` of a user's
+# class counts, and the list that the trainer makes of the callbacks lacks `callbacks.progress`.
+NEUTRAL = (
+    "logger",
+    "resume",
+    "callbacks.progress",
+    "callbacks.checkpoint",
+    "trainer.enable_progress_bar",
+    "trainer.logger",
+)
+MARK = "\0neutral"  # stands for their values while the stage is resolved, and is dropped wherever it came
+# Libraries that shape some stages only, by the names that a stage which uses them refers to.
+USERS = {
+    "trl": ("trl", "llmcycle.data.assistant.Assistant"),
+    "bitsandbytes": ("bitsandbytes", "transformers.BitsAndBytesConfig"),
+    "datasets": ("datasets",),
+}
 CHECKPOINT = "checkpoint.json"  # in the folder that `resume` names: the digests of everything in it
 
 
@@ -27,9 +46,10 @@ def store(root: DictConfig) -> Store:
 
 
 def input_token(stage: Stage, key: str) -> str:
-    """What stands for an input in an id: `artifact:ID`, `sha256:...` of local content, or `hub:NAME`.
+    """What stands for an input in an id: `artifact:ID`, `sha256:...` of local content, or `hub:NAME@COMMIT`.
 
-    The same input gives the same token whether named by path, by artifact or by sibling.
+    The same input gives the same token whether named by path, by artifact or by sibling. Where neither the cache nor
+    the Hub can tell the commit it is `hub:NAME`, and a stated revision counts as the part's setting that it is.
     """
     if (other := sibling(stage.inputs[key])) is not None:
         return f"artifact:{stage_id(another(stage, other, key))[:ID_LENGTH]}"
@@ -38,7 +58,15 @@ def input_token(stage: Stage, key: str) -> str:
         return f"artifact:{artifact.id}"
     if Path(value).expanduser().exists():
         return str(digest_path(Path(value).expanduser()))
-    return f"hub:{value}"
+    return "@".join((f"hub:{value}", *commits(stage, key, value)))
+
+
+def commits(stage: Stage, key: str, name: str) -> list[str]:
+    """The commits at which the parts that read an input take `name` from the Hub, as far as they are known."""
+    readers = stage.readers("inputs", key)
+    kind = "dataset" if "data" in readers else "model"
+    revisions = {str(OmegaConf.select(stage.node, f"{part}.revision") or hub.MAIN) for part in readers}
+    return sorted({commit for revision in revisions if (commit := hub.commit(name, kind, revision))})
 
 
 def input_tokens(stage: Stage) -> dict[str, str]:
@@ -48,24 +76,44 @@ def input_tokens(stage: Stage) -> dict[str, str]:
 
 def content(data: Any) -> Iterator[tuple[str, Path]]:
     """(dotted key, path) of every local file or folder, and of files by `*`, that a resolved `data` part names."""
+    return ((key, Path(value).expanduser()) for key, value in named_content(data) if is_local(value))
+
+
+def named_content(data: Any) -> Iterator[tuple[str, str]]:
+    """(dotted key, name) of everything outside the recipe that a resolved `data` part takes rows from."""
     if not isinstance(data, dict):
         return
     places = [(key, data.get(key)) for key in CONTENT] + list(_named(data.get("sources"), "sources"))
     for name, each in (data.get("filters") or {}).items():
         places += _named((each or {}).get("against"), f"filters.{name}.against")
-    for key, value in places:
-        if isinstance(value, str) and (Path(value).expanduser().exists() or glob.glob(value, recursive=True)):
-            yield key, Path(value).expanduser()
+    yield from ((key, value) for key, value in places if isinstance(value, str) and value != "???")
 
 
-def contents(stage: Stage) -> Iterator[tuple[str, Path]]:
-    """The same of a stage's data and of the rows that its evaluators have of their own, by keys of the stage."""
+def is_local(name: str) -> bool:
+    """Whether a name leads to something on this machine's disks, `*` in it included."""
+    return Path(name).expanduser().exists() or bool(glob.glob(name, recursive=True))
+
+
+def contents(stage: Stage) -> dict[str, str]:
+    """What stage's data, and the rows that its evaluators have of their own, are read from: by keys of the stage."""
     evaluators = stage.raw.get("evaluate") or {}
     own = {f"evaluate.{name}.rows": (evaluator or {}).get("rows") for name, evaluator in evaluators.items()}
-    for part, written in {"data": stage.raw.get("data"), **own}.items():
-        if isinstance(written, dict):
-            places = content(stages.plain(OmegaConf.select(stage.node, part)))
-            yield from ((f"{part}.{key}", path) for key, path in places)
+    parts = [part for part, written in {"data": stage.raw.get("data"), **own}.items() if isinstance(written, dict)]
+    within = {part: named_content(stages.plain(OmegaConf.select(stage.node, part))) for part in parts}
+    return {f"{part}.{key}": value for part, named in within.items() for key, value in named}
+
+
+def content_tokens(stage: Stage) -> dict[str, str]:
+    """What stands for these in an id: the digest of local content, the commit of a data set of the Hub."""
+    return {key: content_token(name) for key, name in contents(stage).items()}
+
+
+def content_token(name: str) -> str:
+    """The same for one of them; the name itself where the commit can't be told."""
+    if is_local(name):
+        return str(digest_path(Path(name).expanduser()))
+    commit = hub.commit(name, "dataset")
+    return f"hub:{name}@{commit}" if commit else name
 
 
 def _named(sources: Any, key: str) -> Iterator[tuple[str, Any]]:
@@ -83,12 +131,28 @@ def stage_id(stage: Stage) -> str:
     Raises:
         ConfigError: an input asks for the artifact of a stage that the recipe does not have.
     """
-    digests = {key: digest_path(path) for key, path in contents(stage)}
-    config = stage.resolved(input_tokens(stage), digests)
+    marks = {key: MARK for key in NEUTRAL if stages.at(stage.written, tuple(key.split("."))) is not None}
+    config = without_marks(stage.resolved(input_tokens(stage), {**content_tokens(stage), **marks}))
     seed = config.pop("seed")
-    if (checkpoint := config.pop("resume", None)) is not None:
-        config["from_checkpoint"] = digest_path(Path(checkpoint) / CHECKPOINT)
-    return identify(config, seed=seed, versions=environment())
+    if "resume" in stage.raw:
+        config["from_checkpoint"] = digest_path(Path(str(stage.node.resume)) / CHECKPOINT)
+    return identify(config, seed=seed, versions=versions(stage, config))
+
+
+def without_marks(value: Any) -> Any:
+    """A plain container without the items that a neutral value stood in."""
+    if isinstance(value, dict):
+        return {key: without_marks(item) for key, item in value.items() if item != MARK}
+    return [without_marks(item) for item in value if item != MARK] if isinstance(value, list) else value
+
+
+def versions(stage: Stage, config: dict[str, Any]) -> dict[str, str | None]:
+    """Of the environment's versions those that this stage depends on, going by what its resolved parts name."""
+    texts = {text for _, text in stages.leaves(config)}
+    used = {library for library, users in USERS.items() if any(permitted(text, users) for text in texts)}
+    if not all(is_local(name) for name in contents(stage).values()):
+        used.add("datasets")  # it reads the Hub's
+    return {name: known for name, known in environment().items() if name not in SOMETIMES or name in used}
 
 
 def another(stage: Stage, name: str, key: str) -> Stage:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from llmcycle.config import compose, locate
-from llmcycle.config.identity import stage_id
+from llmcycle.config import compose, hub, locate
+from llmcycle.config.identity import stage_id, versions
 from llmcycle.config.stages import Stage
+from llmcycle.run import origin
 
 NAMES = ("first", "second", "third")
 
@@ -94,3 +95,90 @@ def test_inputs_count_by_what_they_are(toys: Path) -> None:
     one, two = ids("second.inputs.model=one"), ids("second.inputs.model=two")
     assert one == two
     assert ids("second.inputs.model=owner/name")["second"] not in (one["second"], ids()["second"])
+
+
+NEUTRAL_CHANGES = (
+    "logger=none", "+logger.flush_logs_every_n_steps=7", "resume=never", "callbacks.progress.title=other",
+    "~callbacks.progress", "callbacks.checkpoint.every_n_steps=5", "+trainer.enable_progress_bar=false",
+    "trainer.logger=true",
+)  # fmt: skip
+
+
+def finetune(*overrides: str) -> str:
+    return stage_id(Stage(compose(locate("finetune"), ["inputs.model=owner/name", *overrides])))
+
+
+@pytest.mark.parametrize("override", NEUTRAL_CHANGES)
+def test_what_is_shown_logged_or_saved_on_the_way_changes_no_id(here: Path, override: str) -> None:
+    assert finetune(override) == finetune()
+
+
+@pytest.mark.parametrize("override", ["callbacks.bad_steps.factor=5", "~callbacks.bad_steps", "trainer.max_steps=9"])
+def test_what_else_the_trainer_is_given_changes_it(here: Path, override: str) -> None:
+    assert finetune(override) != finetune()
+
+
+@pytest.mark.parametrize("argument", ["checkpoint", "out", "progress", "logger", "resume"])
+def test_an_argument_of_a_users_class_counts_whatever_its_name(toys: Path, argument: str) -> None:
+    def second(value: int) -> str:
+        return ids(f"+second.stage.text={{_target_: toy.Rows, {argument}: {value}}}")["second"]
+
+    assert second(1) != second(2)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "used"),
+    [
+        ([], set()),
+        (["encode=assistant"], {"trl"}),
+        (["model=nf4"], {"bitsandbytes"}),
+        (["data=gsm8k"], {"datasets"}),
+        (["data=json", "data.train=rows.jsonl"], set()),
+    ],
+)
+def test_versions_of_libraries_count_where_they_are_used(here: Path, overrides: list[str], used: set[str]) -> None:
+    Path("rows.jsonl").write_text("{}")
+    stage = Stage(compose(locate("finetune"), ["inputs.model=owner/name", *overrides]))
+    depends = set(versions(stage, stage.resolved({})))
+    assert depends & {"trl", "bitsandbytes", "datasets"} == used
+    assert {"torch", "transformers", "tokenizers", "peft", "torchao", "llmcycle", "source"} <= depends
+
+
+def cached(kind: str, name: str, commit: str, revision: str = "main") -> None:
+    """As huggingface_hub leaves it behind a download."""
+    place = Path("hub") / f"{kind}s--{name.replace('/', '--')}" / "refs" / revision
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(commit)
+
+
+def test_an_input_of_the_hub_counts_by_its_commit(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", "hub")
+    hub.commit.cache_clear()
+    unknown = finetune()
+    seen = {unknown}
+    for branch, revision in (("main", []), ("old", ["+model.revision=old"])):
+        for commit in ("1" * 40, "2" * 40):
+            cached("model", "owner/name", commit, branch)
+            hub.commit.cache_clear()  # as another process would begin
+            seen.add(finetune(*revision))
+    assert len(seen) == 5
+    stage = Stage(compose(locate("finetune"), ["inputs.model=owner/name"]))
+    assert origin(stage, "model") == {"hub": "owner/name", "revision": "2" * 40}
+
+
+def test_a_download_in_between_renames_nothing_that_was_planned(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", "hub")
+    hub.commit.cache_clear()
+    before = finetune()
+    cached("model", "owner/name", "1" * 40)
+    assert finetune() == before
+
+
+def test_a_data_set_of_the_hub_counts_by_its_commit(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", "hub")
+    seen = set()
+    for commit in ("1" * 40, "2" * 40):
+        cached("dataset", "openai/gsm8k", commit)
+        hub.commit.cache_clear()
+        seen.add(finetune("data=gsm8k"))
+    assert len(seen) == 2
