@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from llmcycle.quantities import NotNegative, Positive, Share
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -53,9 +55,9 @@ class DPO:
             the rejected one (arXiv:2404.19733, equation 1).
     """
 
-    beta: float = 0.1
-    label_smoothing: float = 0.0
-    nll: float = 0.0
+    beta: Positive = 0.1
+    label_smoothing: Share = 0.0
+    nll: NotNegative = 0.0
 
     def __call__(self, chosen: Answers, rejected: Answers) -> Tensor:
         """[B] negative log-likelihood of the preference, in nats, plus the weighted one of the chosen answer."""
@@ -71,7 +73,7 @@ class IPO:
     Log-ratios are averages per token as in TRL, where the paper's authors confirmed it; the paper writes sums.
     """
 
-    beta: float = 0.1
+    beta: Positive = 0.1
 
     def __call__(self, chosen: Answers, rejected: Answers) -> Tensor:
         """[B] squared distance of the margin from its target."""
@@ -95,7 +97,7 @@ class BradleyTerry:
         center: weight of (r_chosen + r_rejected)^2, which fixes the free constant of the rewards (arXiv:2312.09244).
     """
 
-    center: float = 0.0
+    center: NotNegative = 0.0
 
     def __call__(self, chosen_rewards: Tensor, rejected_rewards: Tensor) -> Tensor:
         """[B] from two [B]: the negative log-likelihood of the preference in nats, plus the centring term."""
@@ -140,9 +142,9 @@ class GRPO:
             gradient of KL(pi_ref || pi).
     """
 
-    beta: float = 0.04
-    clip_low: float = 0.2
-    clip_high: float = 0.2
+    beta: NotNegative = 0.04
+    clip_low: NotNegative = 0.2
+    clip_high: NotNegative = 0.2
     mean: Literal["sequence", "token"] = "sequence"
     weighted_kl: bool = True
 

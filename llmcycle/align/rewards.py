@@ -10,10 +10,12 @@ import torch
 from transformers import AutoTokenizer
 
 from llmcycle.data.chat import Prompt, encode_prompt_completion
+from llmcycle.data.encode import Columns
 from llmcycle.data.storefront import World
 from llmcycle.engine import TransformersEngine
 from llmcycle.evaluate.text_match import TextMatch
 from llmcycle.model import load
+from llmcycle.quantities import Count
 
 
 class Reward(Protocol):
@@ -43,7 +45,7 @@ class Learned:
         batch_size: answers scored at once.
     """
 
-    def __init__(self, path: str, max_length: int = 1024, batch_size: int = 64) -> None:
+    def __init__(self, path: str, max_length: Count = 1024, batch_size: Count = 64) -> None:
         model = load(path).requires_grad_(False).to("cuda" if torch.cuda.is_available() else "cpu")
         if model.can_generate() or model.config.num_labels != 1:
             raise ValueError(
@@ -66,6 +68,11 @@ class Match:
         match: when two answers are equal, and how an answer is found in a longer text.
         column: of the data, with the right answer.
     """
+
+    @staticmethod
+    def rows_need(column: str = "answer", **_: Any) -> Columns:
+        """The data's column that `check` looks for."""
+        return ((column,),)
 
     def __init__(self, match: TextMatch | None = None, column: str = "answer") -> None:
         self.match, self.column = match or TextMatch(), column

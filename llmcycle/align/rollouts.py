@@ -14,6 +14,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from llmcycle.data.chat import IGNORE
 from llmcycle.data.padding import pad
 from llmcycle.engine.generation import evaluation_mode, quiet, resolve_config
+from llmcycle.quantities import Count, Positive
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,9 @@ class Sampling:
         temperature: of the softmax, for sampling and for the log-probabilities that are trained alike.
     """
 
-    group_size: int = 8
-    max_new_tokens: int = 32
-    temperature: float = 1.0
+    group_size: Count = 8
+    max_new_tokens: Count = 32
+    temperature: Positive = 1.0
 
     def config(self, model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
         """Plain sampling from the whole distribution: any filter would make the log-probabilities wrong."""

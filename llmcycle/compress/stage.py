@@ -20,6 +20,7 @@ from llmcycle.evaluate.metric import Metrics, led_by
 from llmcycle.evaluate.scores import write_scores
 from llmcycle.handoff import Safetensors, hand_on, probe_of
 from llmcycle.model import load
+from llmcycle.quantities import Count, CountOrZero
 
 
 def compress(
@@ -29,8 +30,8 @@ def compress(
     data: Rows,
     samples: Sequence[Prompt],
     dtype: str = "float32",
-    prompts: int = 64,
-    max_new_tokens: int = 32,
+    prompts: CountOrZero = 64,
+    max_new_tokens: Count = 32,
     *,
     out: Path,
     logger: Logger | None,  # noqa: ARG001  the runner logs what is returned

@@ -14,12 +14,17 @@ from llmcycle.artifact import CorruptArtifact
 from . import hub, identity, stages
 from .adapters import check_adapters
 from .allow import check_lookup, check_target, lookups
+from .asking import check_asking
+from .columns import check_columns
 from .errors import ConfigError, RecipeErrors, nearest
 from .hydra_node import check_hydra
+from .kinds import check_kinds
+from .options import Swaps
 from .schema import SETTINGS
-from .signature import bind
+from .signature import UNKNOWN, bind
 from .stages import Stage, sibling
 from .structure import check_given, check_reads, check_resume, check_structure
+from .training import check_training
 from .values import check_values
 
 SOMETHING = "owner/name"  # an input that nothing is known of, by the form of its name
@@ -39,7 +44,7 @@ def check(root: DictConfig) -> None:
     refuse(each(stages_here, check_given))
     refuse(each(stages_here, check_resume))
     refuse(each(stages_here, check_targets))
-    for rule in (check_values, check_reads, check_inputs, check_adapters, check_parts):
+    for rule in (*VALUES, *REFERENCES, *KINDS):
         refuse(each(stages_here, rule))
 
 
@@ -81,7 +86,16 @@ def check_targets(stage: Stage) -> Iterator[ConfigError]:
             mark = (fault.key.rpartition(".")[2], fault.reason)
             if mark not in seen:
                 seen.add(mark)
-                yield fault
+                yield left_over(stage, path, fault)
+
+
+def left_over(stage: Stage, path: str, error: ConfigError) -> ConfigError:
+    """A setting that the recipe has for its own option, and that the one which the user has chosen does not take."""
+    swaps = Swaps(stage)
+    own = error.key not in swaps.typed and error.key.rpartition(".")[2] not in swaps.chosen(path)
+    if UNKNOWN in error.reason and own and swaps.was_typed(swaps.at(path)):
+        return ConfigError(error.key, f"{error.reason}; the recipe sets it for another option", f"~{error.key}")
+    return error
 
 
 def outermost(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -163,3 +177,9 @@ def check_parts(stage: Stage) -> Iterator[ConfigError]:
                 key, reason = inner.groups() if inner else ("", str(error))
                 yield ConfigError(stage.dot(path) + key, reason)
             seen.add(str(error))
+
+
+# One after the other: the later ones take for granted what the earlier ones have found right.
+VALUES = (check_values, check_reads)
+REFERENCES = (check_inputs, check_adapters, check_parts)
+KINDS = (check_kinds, check_columns, check_asking, check_training)

@@ -19,6 +19,7 @@ class Swaps:
     """Where a stage's options may be swapped, and what the user has swapped."""
 
     def __init__(self, stage: Stage) -> None:
+        self.stage = stage
         self.groups: dict[str, tuple[str, str]] = {}  # place in the stage: (group, what is typed before the "=")
         name, hydra = stage.name, stage.root.get("hydra")
         choices, overrides = (hydra.runtime.choices, hydra.overrides.task) if hydra else ({}, ())
@@ -39,11 +40,16 @@ class Swaps:
         """Whether the user has chosen the option there."""
         return self.groups[place][1] in self.typed if place in self.groups else False
 
+    def chosen(self, place: str) -> dict[str, Any]:
+        """The option at a place as its file has it."""
+        group, key = self.groups.get(self.at(place), ("", ""))
+        hydra = self.stage.root.get("hydra")
+        return option(group, str(hydra.runtime.choices[key])) if hydra and key else {}
+
     def remedy(self, place: str, suits: Callable[[dict[str, Any]], bool]) -> str:
         """What to type for an option at `place` that suits: `loss=dpo`, or a choice of several; "" where none does."""
-        if (place := self.at(place)) not in self.groups:
-            return ""
-        group, key = self.groups[place]
+        own = self.at(place) or place
+        group, key = self.groups.get(own, (own, f"+{self.stage.swap(own)}"))
         key = self.typed.get(key, key)  # with the "+" that adds a group which the recipe does not have
         return choice([f"{key}={name}" for name in groups().get(group, ()) if suits(option(group, name))])
 

@@ -86,6 +86,7 @@ STATED: dict[str, Mapping[str, Any]] = {
     "transformers.generation.configuration_utils.GenerationConfig": GENERATION,
     "transformers.configuration_utils.PreTrainedConfig": {**ARCHITECTURE, **dict.fromkeys(DROPOUTS, Share | None)},
     "pytorch_lightning.trainer.trainer.Trainer": TRAINER,
+    "peft.tuners.lora.config.LoraConfig": {"init_lora_weights": bool | str},  # its own list lacks some
     "peft.config.PeftConfig": PEFT,
     "llmcycle.train.fit.fit": {"batches": Any},  # Batches or StreamedBatches
     "llmcycle.pretrain.stage.pretrain": {"batches": Any},

@@ -9,6 +9,7 @@ from typing import Any
 from .allow import FORBIDDEN_ARGUMENTS, resolve
 from .errors import ConfigError, choose
 
+UNKNOWN = "takes no argument"
 CONTROL = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 LOADING = ("revision", "subfolder", "cache_dir", "local_files_only", "force_download")
 MODEL = [
@@ -112,7 +113,7 @@ def label(target: Callable[..., Any]) -> str:
 
 def unknown(target: Callable[..., Any], key: str, name: str, known: Iterable[str]) -> ConfigError:
     """An argument that the target does not take."""
-    return ConfigError(key, f"{label(target)} takes no argument `{name}`", choose(name, known))
+    return ConfigError(key, f"{label(target)} {UNKNOWN} `{name}`", choose(name, known))
 
 
 def missing(target: Callable[..., Any], key: str) -> ConfigError:

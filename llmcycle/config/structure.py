@@ -4,6 +4,7 @@ every part is a mapping."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from omegaconf import DictConfig
 from . import identity, stages
 from .errors import ConfigError, choose, nearest
 from .hints import by_ending, dotted, elsewhere, overrides, swaps
+from .options import Swaps
 from .paths import extended, groups
 from .schema import SETTINGS
 from .stages import Stage, sibling
@@ -99,7 +101,7 @@ def unread(root: DictConfig, stage: Stage | None, key: str) -> ConfigError:
         known, full = [*SETTINGS, "stage", "logger", *(path[0] for path in stage.reads)], stage.dot(key)
         if key in groups():
             reason = f"nothing in this recipe reads it: `{stage.node.get('name')}` has no use for {key}"
-            return ConfigError(full, reason, leave_out(root, stage.swap(key)))
+            return ConfigError(full, reason, reader(stage, key) or leave_out(root, stage.swap(key)))
     near = nearest(key, known)
     if near is not None:
         return ConfigError(full, "nothing reads this key", stage.dot(near) if stage else near)
@@ -107,6 +109,19 @@ def unread(root: DictConfig, stage: Stage | None, key: str) -> ConfigError:
     inside = [path for path in others if stage is None or not stage.name or path.startswith(f"{stage.name}.")]
     remedies = by_ending(full, inside) or elsewhere(full, inside)
     return ConfigError(full, "nothing reads this key", next(iter(remedies), "leave it out"))
+
+
+def reader(stage: Stage, part: str) -> str:
+    """What to type for an option that reads a part, where one that the user has chosen does not; "" without any."""
+    own = Swaps(stage)
+
+    def reads(place: str, option: dict[str, Any]) -> bool:
+        found = stages.reached({**stage.written, place: option}, [("stage",), ("logger",)])
+        return part in {path[0] for path in found}
+
+    typed = [place for place in own.groups if own.was_typed(place) and place != part]
+    remedies = (own.remedy(place, partial(reads, place)) for place in typed)
+    return next((remedy for remedy in remedies if remedy), "")
 
 
 def leave_out(root: DictConfig, swap: str) -> str:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_origin
 
 from . import nested, stages
 from .allow import lookups, resolve
-from .annotations import example, fits, misfits, need, parameter_types
+from .annotations import SIMPLE, example, fits, members, misfits, need, parameter_types
 from .errors import ConfigError
 from .options import Swaps
 from .signature import CONTROL, label, named
 from .stages import Stage
 
-REFERENCE = re.compile(r"\$\{(\.+)([\w.\[\]]+)\}")  # the whole of a value that stands elsewhere in the stage
+# The whole of a value that stands elsewhere in the stage, be it there in any case or only perhaps.
+REFERENCE = re.compile(r"\$\{(?:oc\.select:\s*)?(\.+)([\w.\[\]]+)(?:,[^{}]*)?\}")
 
 
 class Misfit(NamedTuple):
@@ -60,11 +61,17 @@ def as_error(stage: Stage, misfit: Misfit) -> ConfigError:
     place, value, annotation, target, argument, _ = misfit
     key = stage.dot(place)
     reason = f"{label(target)} needs {need(annotation)} as `{argument}`, and this is {nested.what(value)}"
-    if nested.is_node(value):
-        return ConfigError(key, reason, other_options(stage, misfit))
+    if (nested.is_node(value) or built(annotation)) and (remedy := other_options(stage, misfit)):
+        return ConfigError(key, reason, remedy)
     parameter = named(target)[0].get(argument)
     default = parameter.default if parameter else inspect.Parameter.empty
     return ConfigError(key, reason, f"{key}={example(annotation, default)}")
+
+
+def built(annotation: Any) -> bool:
+    """Whether an annotation asks for something that is built, which no plain value can be."""
+    kinds = [get_origin(one) or one for one in members(annotation)]
+    return all(isinstance(one, type) and one not in SIMPLE and not issubclass(one, (list, tuple)) for one in kinds)
 
 
 def other_options(stage: Stage, misfit: Misfit) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
+from typing import ClassVar
 
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data import spelling
 from llmcycle.data.chat import IGNORE, Message, Tools, as_answer, as_messages, refusals, render
-from llmcycle.data.encode import Asked, Example, Row, column, each, supervised_batch
+from llmcycle.data.encode import Asked, Columns, Example, Row, column, each, supervised_batch
 from llmcycle.data.messages import is_learnt, text
 from llmcycle.data.truncation import check_truncation, truncate
+from llmcycle.quantities import Count
 
 Encode = Callable[[Sequence[Message], Tools], Example]
 
@@ -29,7 +31,11 @@ class Assistant:
         truncation: what becomes of longer rows, as in `llmcycle.data.truncation`.
     """
 
-    def __init__(self, max_length: int, truncation: str = "error") -> None:
+    gives: ClassVar[str] = "labelled"
+    needs_template: ClassVar[bool] = True  # `check` reads it: a tokenizer without a chat template is refused
+    rows_need: ClassVar[Columns] = (("messages",), ("prompt", "completion"))
+
+    def __init__(self, max_length: Count, truncation: str = "error") -> None:
         self.max_length, self.truncation = max_length, check_truncation(truncation)
 
     def asked(self, row: Row) -> list[Asked]:

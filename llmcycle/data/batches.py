@@ -18,6 +18,7 @@ from llmcycle.data.packing import collate_packed
 from llmcycle.data.packing import pack as pack_rows
 from llmcycle.data.padding import pad
 from llmcycle.data.truncation import losses, tell
+from llmcycle.quantities import Count, CountOrZero
 
 
 class Rows(Protocol):
@@ -61,10 +62,10 @@ class Batches(pl.LightningDataModule):
         rows: Rows,
         encode: Encoder,
         tokenizer: PreTrainedTokenizerBase | TokenizerTrainer,
-        batch_size: int,
-        eval_batch_size: int,
+        batch_size: Count,
+        eval_batch_size: Count,
         seed: int,
-        workers: int = 0,
+        workers: CountOrZero = 0,
         pack: bool = False,
         allow: Sequence[str] = (),
     ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -14,13 +14,20 @@ from llmcycle.data.packing import collate_packed, pack
 from llmcycle.data.padding import pad
 from llmcycle.data.tokenise import encode_documents
 from llmcycle.data.truncation import check_truncation, truncate
+from llmcycle.quantities import Count
 
 Row = dict[str, Any]
 Example = dict[str, Any]  # lists of token ids, `index` (the row's place), and per encoder the names below
+Columns = tuple[tuple[str, ...], ...]  # sets of columns, of which rows must have one
 
 
 class Encoder(Protocol):
-    """What `Batches` needs: rows to examples of at most `max_length` tokens, examples to one batch of tensors."""
+    """What `Batches` needs: rows to examples of at most `max_length` tokens, examples to one batch of tensors.
+
+    Class attributes, which `check` reads where there are any:
+        gives: the kind of batch: "labelled", "packed", "masked", "pairs" or "prompts", as in an objective's `reads`.
+        rows_need: columns that rows must have.
+    """
 
     max_length: int
 
@@ -89,7 +96,10 @@ class Completion:
         truncation: what becomes of longer rows, as in `llmcycle.data.truncation`.
     """
 
-    def __init__(self, max_length: int, truncation: str = "error") -> None:
+    gives: ClassVar[str] = "labelled"
+    rows_need: ClassVar[Columns] = (("prompt", "completion"),)
+
+    def __init__(self, max_length: Count, truncation: str = "error") -> None:
         self.max_length, self.truncation = max_length, check_truncation(truncation)
 
     def asked(self, row: Row) -> list[Asked]:
@@ -113,7 +123,10 @@ class Completion:
 class Preference:
     """Rows {"prompt", "chosen", "rejected"}, each answer encoded after its prompt as `Completion` does."""
 
-    def __init__(self, max_length: int, truncation: str = "error") -> None:
+    gives: ClassVar[str] = "pairs"
+    rows_need: ClassVar[Columns] = (("prompt", "chosen", "rejected"),)
+
+    def __init__(self, max_length: Count, truncation: str = "error") -> None:
         self.max_length, self.truncation = max_length, check_truncation(truncation)
 
     def asked(self, row: Row) -> list[Asked]:
@@ -138,7 +151,10 @@ class Preference:
 class Prompts:
     """Rows {"prompt", ...}, to generate from. Cut by "keep_end", a longer prompt keeps the question at its end."""
 
-    def __init__(self, max_length: int, truncation: str = "error") -> None:
+    gives: ClassVar[str] = "prompts"
+    rows_need: ClassVar[Columns] = (("prompt",),)
+
+    def __init__(self, max_length: Count, truncation: str = "error") -> None:
         self.max_length, self.truncation = max_length, check_truncation(truncation)
 
     def asked(self, row: Row) -> list[Asked]:
@@ -171,7 +187,10 @@ class Packed:
     its start, as it is scored.
     """
 
-    def __init__(self, max_length: int) -> None:
+    gives: ClassVar[str] = "packed"
+    rows_need: ClassVar[Columns] = (("text",),)
+
+    def __init__(self, max_length: Count) -> None:
         self.max_length = max_length
 
     def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:

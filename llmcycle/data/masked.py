@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.chat import IGNORE
-from llmcycle.data.encode import Example, Packed, Row
+from llmcycle.data.encode import Columns, Example, Packed, Row
 from llmcycle.data.padding import pad
+from llmcycle.quantities import Count, PositiveShare, Share
 
 
 class Masked:
@@ -32,8 +34,11 @@ class Masked:
         masked, random: shares of the chosen tokens that become the mask token, or a random one.
     """
 
+    gives: ClassVar[str] = "masked"
+    rows_need: ClassVar[Columns] = (("text",),)
+
     def __init__(
-        self, max_length: int, rate: float = 0.15, masked: float = 0.8, random: float = 0.1, seed: int = 0
+        self, max_length: Count, rate: PositiveShare = 0.15, masked: Share = 0.8, random: Share = 0.1, seed: int = 0
     ) -> None:
         if not (0 < rate <= 1 and masked >= 0 and random >= 0 and masked + random <= 1):
             raise ValueError(

@@ -11,6 +11,7 @@ from llmcycle.data.columns import TEXTS, Columns, map_columns
 from llmcycle.data.encode import Row
 from llmcycle.data.holdout import hold_out
 from llmcycle.data.read import Unit, first_row, is_local, read_files, read_hub
+from llmcycle.quantities import Count, NotNegative
 
 
 class Table:
@@ -39,10 +40,10 @@ class Table:
         train: str,
         validation: str | None = None,
         columns: Columns | None = None,
-        holdout: float = 0,
-        limit: int | None = None,
-        validation_limit: int | None = None,
-        max_characters: int | None = None,
+        holdout: NotNegative = 0,
+        limit: Count | None = None,
+        validation_limit: Count | None = None,
+        max_characters: Count | None = None,
         subset: str | None = None,
         split: str = "train",
         validation_split: str | None = None,
@@ -56,6 +57,19 @@ class Table:
         self.max_characters = max_characters
         self.subset, self.split, self.validation_split = subset, split, validation_split
         self.shape, self.recognised = shape, dict[str, str | None]()
+
+    @staticmethod
+    def rows_have(**arguments: Any) -> tuple[str, ...] | None:
+        """Columns of the first row, in its final form; None where the rows are on the Hub."""
+        source = arguments.get("train")
+        if not source or not is_local(source):
+            return None
+        row = first_row(source, "data.train", arguments.get("unit", "line"))
+        mapped = map_columns([row or {}], arguments.get("columns") or {}, source)
+        shape = shapes.resolve(arguments.get("shape", "auto"), mapped[0])
+        (final,) = shapes.convert(mapped, shape, "data.train")
+        transform = arguments.get("transform") or dict
+        return tuple(name for name, value in transform(final).items() if value is not None)
 
     @staticmethod
     def preflight(**arguments: Any) -> None:

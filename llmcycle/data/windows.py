@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.chat import IGNORE, encode_document
-from llmcycle.data.encode import Example, Row
+from llmcycle.data.encode import Columns, Example, Row
 from llmcycle.data.padding import pad
 from llmcycle.data.read import first_row, read_files
+from llmcycle.quantities import Count, Share
 
 
 class Windows:
@@ -24,7 +25,10 @@ class Windows:
         stride: tokens from the beginning of a window to that of the next; below `max_length` they overlap.
     """
 
-    def __init__(self, max_length: int, stride: int) -> None:
+    gives: ClassVar[str] = "packed"
+    rows_need: ClassVar[Columns] = (("text",),)
+
+    def __init__(self, max_length: Count, stride: Count) -> None:
         if not 0 < stride < max_length:
             raise ValueError(f"encode.stride={stride}: from 1 to encode.max_length - 1, or tokens would be left out")
         self.max_length, self.stride = max_length, stride
@@ -52,7 +56,10 @@ class Contiguous:
         validation_share: of the characters, the last ones.
     """
 
-    def __init__(self, train: str, validation_share: float = 0.1) -> None:
+    rows_have: ClassVar[tuple[str, ...]] = ("text",)
+    validation_rows: ClassVar[int] = 1
+
+    def __init__(self, train: str, validation_share: Share = 0.1) -> None:
         if not 0 < validation_share < 1:
             raise ValueError(f"data.validation_share={validation_share}: a share between 0 and 1 is needed, as 0.1")
         self.source, self.validation_share = train, validation_share

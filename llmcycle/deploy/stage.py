@@ -24,6 +24,7 @@ from llmcycle.evaluate.interval import mean_interval
 from llmcycle.evaluate.metric import Metric, Metrics, led_by
 from llmcycle.handoff import Copy, hand_on, probe_of
 from llmcycle.model import load
+from llmcycle.quantities import Count, CountOrZero
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ def deploy(
     source: str,
     data: Any,
     samples: Sequence[str],
-    prompts: int = 48,
-    max_new_tokens: int = 32,
-    queue: int = 8,
+    prompts: CountOrZero = 48,
+    max_new_tokens: Count = 32,
+    queue: Count = 8,
     *,
     out: Path,
     logger: Logger | None,  # noqa: ARG001  nothing to log while it runs; the runner logs what is returned

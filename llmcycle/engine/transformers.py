@@ -16,6 +16,7 @@ from llmcycle.engine.generation import answer, sample
 from llmcycle.engine.likelihood import classifier_scores, restore, score, total
 from llmcycle.engine.stream import encode, stream
 from llmcycle.model import digest, load
+from llmcycle.quantities import Count
 
 
 class TransformersEngine(Engine):
@@ -28,7 +29,7 @@ class TransformersEngine(Engine):
     offers = frozenset({"answer", "sample", "stream", "score", "reward", "prefer", "masked"})
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 64, name: str = "model"
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: Count = 64, name: str = "model"
     ) -> None:
         self.model, self._tokenizer, self.batch_size, self.name = model, tokenizer, batch_size, name
         self.offers = abilities(model)

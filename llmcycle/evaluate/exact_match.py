@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from transformers import GenerationConfig
 
 from llmcycle.data.batches import Rows
+from llmcycle.data.encode import Columns
 from llmcycle.engine import Engine, texts
+from llmcycle.evaluate.metric import Better
 from llmcycle.evaluate.scores import Scores, row_id
 from llmcycle.evaluate.text_match import TextMatch
+from llmcycle.quantities import Count
 
 REFERENCE_COLUMNS = ("answer", "completion", "chosen")
 WRITTEN_COLUMNS = ("completion", "chosen", "answer")  # the text that a model learns to write, with its working
@@ -25,14 +29,17 @@ class ExactMatch:
         limit: ask the first so many rows only.
     """
 
+    scores: ClassVar[Mapping[str, Better]] = {"exact_match": "higher"}
     needs: ClassVar[frozenset[str]] = frozenset({"answer"})
+
+    rows_need: ClassVar[Columns] = (("prompt", "answer"), ("prompt", "completion"), ("prompt", "chosen"))
 
     def __init__(
         self,
         rows: Rows,
         match: TextMatch | None = None,
         generate: GenerationConfig | None = None,
-        limit: int | None = None,
+        limit: Count | None = None,
     ) -> None:
         self.rows, self.match, self.config, self.limit = rows, match or TextMatch(), generate or None, limit
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from random import Random
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.batches import Rows
 from llmcycle.data.chat import IGNORE, encode_text
-from llmcycle.data.encode import split
+from llmcycle.data.encode import Columns, split
 from llmcycle.engine import Engine, Labelled
 from llmcycle.evaluate.loss import HeldOutLoss
+from llmcycle.evaluate.metric import Better
 from llmcycle.evaluate.scores import Scores
+from llmcycle.quantities import Count
 
 
 class Forgetting(HeldOutLoss):
@@ -28,7 +31,10 @@ class Forgetting(HeldOutLoss):
         max_length: tokens seen at once; a longer document is scored in pieces.
     """
 
-    def __init__(self, rows: Rows, max_length: int = 1024, limit: int | None = 100, seed: int = 0) -> None:
+    scores: ClassVar[Mapping[str, Better]] = {"general_bits_per_byte": "lower"}
+    rows_need: ClassVar[Columns] = (("text",),)
+
+    def __init__(self, rows: Rows, max_length: Count = 1024, limit: Count | None = 100, seed: int = 0) -> None:
         super().__init__(rows, max_length, limit)
         self.seed = seed
 

@@ -9,8 +9,10 @@ from transformers import GenerationConfig
 
 from llmcycle.data.storefront import Questions, World
 from llmcycle.engine import Engine, texts
+from llmcycle.evaluate.metric import Better
 from llmcycle.evaluate.scores import Scores, row_id
 from llmcycle.evaluate.text_match import TextMatch
+from llmcycle.quantities import Count
 
 
 class HHH:
@@ -26,16 +28,23 @@ class HHH:
         limit: ask the first so many of them only.
     """
 
+    scores: ClassVar[Mapping[str, Better]] = {
+        "bad": "lower",
+        "helpful": "higher",
+        "honest": "higher",
+        "harmless": "higher",
+        "exact_match_known": "higher",
+    }
     needs: ClassVar[frozenset[str]] = frozenset({"answer"})
 
     def __init__(
-        self, world: World, count: int = 300, seed: int = 0, max_new_tokens: int = 48, limit: int | None = None
+        self, world: World, count: Count = 300, seed: int = 0, max_new_tokens: Count = 48, limit: Count | None = None
     ) -> None:
         self.world, self.rows, self.limit = world, Questions(world, count=count, seed=seed), limit
         self.config = GenerationConfig(max_new_tokens=max_new_tokens)
 
     @staticmethod
-    def preflight(world: Mapping[str, Any], count: int = 300, **_: Any) -> None:
+    def preflight(world: Mapping[str, Any], count: Count = 300, **_: Any) -> None:
         """Refuse, before anything runs, a world with too few questions for `count`."""
         Questions.preflight(world, count=count)
 

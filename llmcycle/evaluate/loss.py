@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import log
 from typing import Any, ClassVar
@@ -12,10 +13,12 @@ from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.batches import Rows
 from llmcycle.data.chat import IGNORE, encode_document, encode_prompt_completion
-from llmcycle.data.encode import split
+from llmcycle.data.encode import Columns, split
 from llmcycle.engine import Engine, Labelled, total
 from llmcycle.evaluate.exact_match import WRITTEN_COLUMNS, reference
+from llmcycle.evaluate.metric import Better
 from llmcycle.evaluate.scores import Scores, row_id
+from llmcycle.quantities import Count
 
 
 class HeldOutLoss:
@@ -32,9 +35,16 @@ class HeldOutLoss:
         limit: score the first so many rows only.
     """
 
+    scores: ClassVar[Mapping[str, Better]] = {
+        "held_out_loss": "lower",
+        "bits_per_byte": "lower",
+        "loss_over_entropy": "lower",
+    }
     needs: ClassVar[frozenset[str]] = frozenset({"score"})
 
-    def __init__(self, rows: Rows, max_length: int = 1024, limit: int | None = None) -> None:
+    rows_need: ClassVar[Columns] = (("text",), ("prompt", "completion"), ("prompt", "chosen"), ("prompt", "answer"))
+
+    def __init__(self, rows: Rows, max_length: Count = 1024, limit: Count | None = None) -> None:
         self.rows, self.max_length, self.limit = rows, max_length, limit
 
     def __call__(self, engine: Engine) -> dict[str, Scores]:

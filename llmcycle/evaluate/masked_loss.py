@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from llmcycle.data.batches import Rows
+from llmcycle.data.encode import Columns
 from llmcycle.data.masked import Masked
 from llmcycle.engine import Engine, Hidden, total
 from llmcycle.evaluate.loss import ratio
+from llmcycle.evaluate.metric import Better
 from llmcycle.evaluate.scores import Scores, row_id
+from llmcycle.quantities import Count
 
 
 class MaskedLoss:
@@ -20,9 +24,12 @@ class MaskedLoss:
         limit: score the first so many documents only.
     """
 
+    scores: ClassVar[Mapping[str, Better]] = {"masked_loss": "lower", "masked_accuracy": "higher"}
     needs: ClassVar[frozenset[str]] = frozenset({"masked"})
 
-    def __init__(self, rows: Rows, encode: Masked, limit: int | None = None) -> None:
+    rows_need: ClassVar[Columns] = (("text",),)
+
+    def __init__(self, rows: Rows, encode: Masked, limit: Count | None = None) -> None:
         self.rows, self.encode, self.limit = rows, encode, limit
 
     def __call__(self, engine: Engine) -> dict[str, Scores]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.batches import Rows
+from llmcycle.data.encode import Columns
 from llmcycle.engine import Engine, completion_logprobs
+from llmcycle.evaluate.metric import Better
 from llmcycle.evaluate.scores import Scores, row_id
+from llmcycle.quantities import Count
+
+COLUMN = re.compile(r"\{(\w+)\}")  # in a template
 
 
 class MultipleChoice:
@@ -26,9 +31,12 @@ class MultipleChoice:
         limit: score the first so many rows only.
     """
 
+    scores: ClassVar[Mapping[str, Better]] = {"accuracy": "higher", "accuracy_normalised": "higher"}
     needs: ClassVar[frozenset[str]] = frozenset({"score"})
 
-    def __init__(self, rows: Rows, template: str = "{prompt}", limit: int | None = None) -> None:
+    rows_need: ClassVar[Columns] = (("prompt", "choices", "label"),)
+
+    def __init__(self, rows: Rows, template: str = "{prompt}", limit: Count | None = None) -> None:
         self.rows, self.template, self.limit = rows, template, limit
 
     def __call__(self, engine: Engine) -> dict[str, Scores]:
@@ -94,7 +102,7 @@ def fill(template: str, row: dict[str, Any]) -> str:
             raise ValueError(f"template: {{{match[1]}}} is no column of the rows, which have {', '.join(row)}")
         return str(row[match[1]])
 
-    return re.sub(r"\{(\w+)\}", value, template)
+    return COLUMN.sub(value, template)
 
 
 def best(scores: Sequence[float]) -> int:

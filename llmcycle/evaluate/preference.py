@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.batches import Rows
 from llmcycle.data.chat import encode_prompt_completion
+from llmcycle.data.encode import Columns
 from llmcycle.engine import Engine, Labelled
+from llmcycle.evaluate.metric import Better
 from llmcycle.evaluate.scores import Scores, row_id
+from llmcycle.quantities import Count
 
 
 class PreferenceAccuracy:
@@ -25,9 +29,12 @@ class PreferenceAccuracy:
         limit: score the first so many rows only.
     """
 
+    scores: ClassVar[Mapping[str, Better]] = {"preference_accuracy": "higher"}
     needs: ClassVar[frozenset[str]] = frozenset({"prefer"})
 
-    def __init__(self, rows: Rows, max_length: int = 1024, limit: int | None = None) -> None:
+    rows_need: ClassVar[Columns] = (("prompt", "chosen", "rejected"),)
+
+    def __init__(self, rows: Rows, max_length: Count = 1024, limit: Count | None = None) -> None:
         self.rows, self.max_length, self.limit = rows, max_length, limit
 
     def __call__(self, engine: Engine) -> dict[str, Scores]:

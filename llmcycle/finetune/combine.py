@@ -17,6 +17,7 @@ from llmcycle.evaluate.scores import write_scores
 from llmcycle.handoff import Format, Safetensors, hand_on, probe_of
 from llmcycle.model import combine as add_up
 from llmcycle.model import load
+from llmcycle.quantities import PositiveShare
 
 
 def combine(
@@ -25,7 +26,7 @@ def combine(
     weights: Mapping[str, float],
     samples: Sequence[Prompt],
     method: str = "linear",
-    density: float = 0.2,
+    density: PositiveShare = 0.2,
     seed: int = 0,
     evaluators: Mapping[str, Evaluator] | None = None,
     generate: GenerationConfig | None = None,

@@ -17,6 +17,8 @@ from transformers import (
     PreTrainedModel,
 )
 
+from llmcycle.quantities import Count
+
 from .base import FILE, Base
 from .digest import digest
 from .methods import complete_inputs
@@ -32,7 +34,7 @@ class Factory(Protocol):
     def from_config(self, config: PreTrainedConfig) -> PreTrainedModel: ...
 
 
-def scratch(config: PreTrainedConfig, parameters: int | None = None, masked: bool = False) -> PreTrainedModel:
+def scratch(config: PreTrainedConfig, parameters: Count | None = None, masked: bool = False) -> PreTrainedModel:
     """A language model with random fp32 weights drawn from torch's global generator.
 
     The token ids that a configuration's class has by default are another vocabulary's: they are cleared, because a

@@ -12,6 +12,8 @@ from peft.tuners.multitask_prompt_tuning import MultitaskPromptEmbedding
 from peft.tuners.poly.layer import PolyLayer
 from torch import nn
 
+from llmcycle.quantities import Positive
+
 
 @dataclass
 class LoraPlusConfig(LoraConfig):
@@ -21,7 +23,7 @@ class LoraPlusConfig(LoraConfig):
         lr_ratio: lambda of section 4; the paper finds 16 good.
     """
 
-    lr_ratio: float = 16.0
+    lr_ratio: Positive = 16.0
 
     def to_dict(self) -> dict[str, Any]:
         """What is saved is a LoRA, which any reader of peft's can load."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from llmcycle.data.batches import Batches
 from llmcycle.model.document_mask import document_mask
+from llmcycle.quantities import NotNegative
 from llmcycle.train import Models, Objective
 from llmcycle.train.cross_entropy import head_cross_entropy, without_head
 from llmcycle.train.objective import Batch, Loss
@@ -29,7 +30,7 @@ class NextToken(Objective):
     reads = "packed"
     shift: ClassVar[int] = 1  # places from a prediction to its label
 
-    def __init__(self, z_loss: float = 0.0) -> None:
+    def __init__(self, z_loss: NotNegative = 0.0) -> None:
         self.z_loss = z_loss
 
     def begin(self, models: Models, batches: Batches) -> None:  # noqa: ARG002

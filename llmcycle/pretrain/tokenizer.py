@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from llmcycle.data.chat import ASSISTANT, BOS, END, PAD, USER
+from llmcycle.quantities import Count
 
 SPECIAL = (BOS, PAD, USER, ASSISTANT, END)  # ids 0 to 4, whatever the corpus
 MASK, UNKNOWN = "<|mask|>", "<|unk|>"  # the ids after them, where there is one
@@ -25,10 +27,11 @@ class Trainable:
         ValueError: `vocab_size` does not even hold what every corpus needs.
     """
 
+    is_new: ClassVar[bool] = True  # `check` reads it: no model knows this vocabulary yet
     unknown = False  # whether there are texts that it cannot write
     least = 0  # tokens that are there beside the special ones, whatever the corpus
 
-    def __init__(self, vocab_size: int, mask: bool = False) -> None:
+    def __init__(self, vocab_size: Count, mask: bool = False) -> None:
         self.special = [*SPECIAL, *([MASK] if mask else []), *([UNKNOWN] if self.unknown else [])]
         self.mask, self.vocab_size = mask, vocab_size
         if vocab_size < len(self.special) + self.least:
@@ -92,7 +95,7 @@ class WordPiece(Trainable):
 
     unknown = True
 
-    def __init__(self, vocab_size: int, mask: bool = False, lowercase: bool = False) -> None:
+    def __init__(self, vocab_size: Count, mask: bool = False, lowercase: bool = False) -> None:
         super().__init__(vocab_size, mask)
         self.lowercase = lowercase
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from transformers import GenerationConfig
 
+from llmcycle.data.encode import Columns
 from llmcycle.engine import Engine
 from llmcycle.evaluate.multiple_choice import best, choice_logprobs, choices_of, normalise
 from llmcycle.evaluate.text_match import TextMatch
@@ -23,6 +24,7 @@ class LikeliestChoice:
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"score"})
+    rows_need: ClassVar[Columns] = (("prompt", "choices", "label"),)
 
     normalise: bool = False
 

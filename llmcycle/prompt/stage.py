@@ -25,6 +25,7 @@ from llmcycle.handoff import Pointer, hand_on, probe_of
 from llmcycle.prompt.decoding import Decoding, LikeliestChoice
 from llmcycle.prompt.grid import Cell, Grid, Prediction, Row, right_answer
 from llmcycle.prompt.template import Template
+from llmcycle.quantities import Count
 
 T = TypeVar("T")
 Results = dict[Cell, list[Prediction]]
@@ -39,7 +40,7 @@ def search(
     baseline: str = "bare",
     match: TextMatch | None = None,
     samples: Sequence[Prompt] | None = None,
-    limit: int | None = None,
+    limit: Count | None = None,
     seed: int = 0,
     *,
     out: Path,

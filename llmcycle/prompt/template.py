@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llmcycle.evaluate.multiple_choice import fill
+from llmcycle.data.encode import Columns
+from llmcycle.evaluate.multiple_choice import COLUMN, fill
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,12 @@ class Template:
     instruction: str = ""
     separator: str = "\n\n"
     stop: Sequence[str] = ()
+
+    @staticmethod
+    def rows_need(text: str, shot: str | None = None, shots: bool = False, **_: Any) -> Columns:
+        """Columns that a template names, in its solved examples too where there are `shots`."""
+        example = (shot if shot is not None else f"{text} {{answer}}") if shots else ""
+        return (tuple(dict.fromkeys(COLUMN.findall(text + example))),)
 
     def render(self, row: dict[str, Any], shots: Sequence[dict[str, Any]] = ()) -> str:
         """The whole prompt for `row` after the solved examples `shots`.

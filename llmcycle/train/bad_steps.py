@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch.optim import Optimizer
 
+from llmcycle.quantities import Count, CountOrZero, Positive
 from llmcycle.train.checkpoints import Checkpoints, agreed
 
 
@@ -35,7 +36,12 @@ class BadSteps(pl.Callback):
     """
 
     def __init__(
-        self, factor: float = 10.0, window: int = 64, warmup: int = 4, patience: int = 5, retries: int = 3
+        self,
+        factor: Positive = 10.0,
+        window: Count = 64,
+        warmup: CountOrZero = 4,
+        patience: Count = 5,
+        retries: CountOrZero = 3,
     ) -> None:
         self.factor, self.warmup, self.patience, self.retries = factor, warmup, patience, retries
         self.losses: deque[float] = deque(maxlen=window)

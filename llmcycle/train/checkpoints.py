@@ -12,6 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from llmcycle.quantities import Count
 from llmcycle.train import checkpoint, random_state
 from llmcycle.train.checkpoint import STATE, Checkpoint
 from llmcycle.train.signals import Interrupted, Signals
@@ -29,7 +30,7 @@ class Checkpoints(pl.Callback):
         keep: how many stay on the disk.
     """
 
-    def __init__(self, every_n_steps: int = 200, keep: int = 2) -> None:
+    def __init__(self, every_n_steps: Count = 200, keep: Count = 2) -> None:
         if every_n_steps < 1 or keep < 1:
             raise ValueError("callbacks.checkpoint: every_n_steps and keep are at least 1")
         self.every_n_steps, self.keep = every_n_steps, keep

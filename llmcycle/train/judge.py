@@ -16,6 +16,7 @@ from llmcycle.engine import Engine, TransformersEngine
 from llmcycle.evaluate.evaluator import Evaluator, evaluate, limited
 from llmcycle.evaluate.metric import Better, Metric, Metrics
 from llmcycle.evaluate.scores import Scores, without
+from llmcycle.quantities import Count
 from llmcycle.train import best_weights, random_state
 from llmcycle.train.checkpoints import between_steps
 
@@ -42,8 +43,8 @@ class Judge(pl.Callback):
 
     def __init__(
         self,
-        every_n_steps: int = 50,
-        rows: int | None = 32,
+        every_n_steps: Count = 50,
+        rows: Count | None = 32,
         monitor: str | None = None,
         keep: str = "best",
         evaluators: Mapping[str, Evaluator] | None = None,

@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel
 
 from llmcycle.model import Memory, allocate, allocation, measure, regularisation, restore_allocation
+from llmcycle.quantities import Count
 from llmcycle.train.groups import parameter_names, role_groups
 from llmcycle.train.models import POLICY, REFERENCE, Models
 from llmcycle.train.objective import Batch, Loss, Objective
@@ -66,7 +67,7 @@ class Learner(pl.LightningModule):
         peft: PeftConfig | None = None,
         frozen: Sequence[str] = (),
         gradient_checkpointing: bool = False,
-        loss_chunk: int | None = None,
+        loss_chunk: Count | None = None,
         compile: bool = False,
         others: Mapping[str, nn.Module] | None = None,
     ) -> None:

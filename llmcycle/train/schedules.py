@@ -10,6 +10,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_wsd_schedule
 
+from llmcycle.quantities import Count, NotNegative, Share
+
 STEPS_ARGUMENTS = ("num_training_steps", "total_steps", "T_max")  # what schedules call the length of a run
 
 
@@ -26,11 +28,11 @@ def build_schedule(schedule: Callable[..., LRScheduler], optimizer: Optimizer, s
 
 def warmup_stable_decay(
     optimizer: Optimizer,
-    num_training_steps: int,
-    num_warmup_steps: float = 0.05,
-    num_decay_steps: float = 0.2,
+    num_training_steps: Count,
+    num_warmup_steps: NotNegative = 0.05,
+    num_decay_steps: NotNegative = 0.2,
     decay_type: str = "1-sqrt",
-    min_lr_ratio: float = 0.0,
+    min_lr_ratio: Share = 0.0,
 ) -> LRScheduler:
     """Warm-up, a constant rate, and a decay at the end (arXiv:2404.06395, section 4.2), by transformers.
 

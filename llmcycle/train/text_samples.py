@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 from llmcycle.data.batches import Batches
 from llmcycle.data.chat import Prompt
 from llmcycle.engine import TransformersEngine, texts
+from llmcycle.quantities import Count
 
 
 class TextSamples(pl.Callback):
@@ -22,7 +23,7 @@ class TextSamples(pl.Callback):
         every_n_steps: optimizer steps between two looks.
     """
 
-    def __init__(self, prompts: Sequence[Prompt], every_n_steps: int = 100) -> None:
+    def __init__(self, prompts: Sequence[Prompt], every_n_steps: Count = 100) -> None:
         self.prompts, self.every_n_steps = list(prompts), every_n_steps
         self._last = -1
 

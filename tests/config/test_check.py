@@ -159,7 +159,7 @@ LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "compress", "deploy"]
 @pytest.mark.parametrize(
     ("command", "key", "remedy"),
     [
-        ("prompt inputs.model=o/n evaluate=hhh", "evaluate", "one of: data, generate, logger, samples, stage"),
+        ("prompt inputs.model=o/n evaluate=hhh", "evaluate", "one of: data, engine, generate, logger, samples, stage"),
         ("finetune inputs.model=o/n +quant=int8", "quant", "leave it out"),
         ("finetune inputs.model=o/n generate=beam", "generate", "+generate=beam"),
         ("lifecycle peft=dora", "peft", "one of: peft@align.peft=dora, peft@reward.peft=dora, peft@finetune.peft=dora"),

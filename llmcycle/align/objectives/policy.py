@@ -12,6 +12,7 @@ from llmcycle.align.losses import PolicyLoss, group_advantages, k3
 from llmcycle.align.rewards import Reward
 from llmcycle.align.rollouts import Rollouts, Sampling, roll_out
 from llmcycle.data.batches import Batches
+from llmcycle.quantities import Count
 from llmcycle.train import Models, Objective
 from llmcycle.train.logprobs import completion_mask, token_logprobs
 from llmcycle.train.objective import Batch, Loss
@@ -60,7 +61,7 @@ class Policy(Objective):
         loss: PolicyLoss,
         reward: Reward,
         sampling: Sampling,
-        updates: int = 1,
+        updates: Count = 1,
         normalise: bool = True,
         seed: int = 0,
     ) -> None:

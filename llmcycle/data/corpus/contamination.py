@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from llmcycle.data.corpus.filters import Judge, Removal
 from llmcycle.data.corpus.source import Given, refuse_unreadable, rows_of
 from llmcycle.data.corpus.text import ngrams, words
+from llmcycle.quantities import Count, CountOrZero
 
 
 class Decontaminate:
@@ -27,7 +28,7 @@ class Decontaminate:
         n, least: words.
     """
 
-    def __init__(self, against: Mapping[str, Given | Any], n: int = 13, least: int = 8) -> None:
+    def __init__(self, against: Mapping[str, Given | Any], n: Count = 13, least: CountOrZero = 8) -> None:
         if not 1 <= least <= n:
             raise ValueError(f"data.filters: least={least} must be between 1 and n={n}")
         if not against:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
 from itertools import zip_longest
-from typing import Any
+from typing import Any, ClassVar
 
 from llmcycle.data.corpus import extents as pieces
 from llmcycle.data.corpus.contamination import Decontaminate
@@ -17,6 +17,7 @@ from llmcycle.data.corpus.source import sources as all_sources
 from llmcycle.data.corpus.survey import Survey, plain, survey
 from llmcycle.data.corpus.text import digest, fraction
 from llmcycle.data.encode import Row
+from llmcycle.quantities import CountOrZero, Share
 
 
 class Corpus:
@@ -36,12 +37,14 @@ class Corpus:
         seed: of the order, and of which documents a weight that is not whole takes.
     """
 
+    rows_have: ClassVar[tuple[str, ...]] = ("text", "source")
+
     def __init__(
         self,
         sources: Mapping[str, Given | None],
         filters: Mapping[str, Filter | None] | None = None,
-        holdout: float = 0.01,
-        validation_limit: int = 1000,
+        holdout: Share = 0.01,
+        validation_limit: CountOrZero = 1000,
         seed: int = 0,
     ) -> None:
         if not 0 <= holdout < 1:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from llmcycle.data.corpus.filters import Judge, Removal
 from llmcycle.data.corpus.text import digest, ngrams, words
+from llmcycle.quantities import Count, Share
 
 
 class Exact:
@@ -42,7 +43,7 @@ class MinHash:
         permutations: hashes of a sketch; more find more and cost time and memory.
     """
 
-    def __init__(self, threshold: float = 0.5, n: int = 3, permutations: int = 128) -> None:
+    def __init__(self, threshold: Share = 0.5, n: Count = 3, permutations: Count = 128) -> None:
         if not 0 < threshold <= 1:
             raise ValueError(f"data.filters: threshold={threshold} must be in (0, 1]; 0.5 to 0.8 are usual")
         self.threshold, self.n = threshold, n

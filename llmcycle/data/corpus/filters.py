@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from llmcycle.quantities import Count, CountOrZero, NotNegative, Share
+
 STOP_WORDS = frozenset({"the", "be", "to", "of", "and", "that", "have", "with"})
 BULLETS = ("•", "‣", "▶", "◀", "◦", "■", "□", "▪", "▫", "–", "-", "*")  # noqa: RUF001  as they are found in texts
 ELLIPSES = ("...", "…")
@@ -32,7 +34,7 @@ class Filter(Protocol):
 class Length:
     """Keeps documents of `least` to `most` characters."""
 
-    def __init__(self, least: int = 1, most: int | None = None) -> None:
+    def __init__(self, least: CountOrZero = 1, most: Count | None = None) -> None:
         if most is not None and most < least:
             raise ValueError(f"data.filters: most={most} is below least={least}, which would leave nothing")
         self.least, self.most = least, most
@@ -63,14 +65,14 @@ class Gopher:
 
     def __init__(
         self,
-        least_words: int = 50,
-        most_words: int = 100_000,
+        least_words: CountOrZero = 50,
+        most_words: Count = 100_000,
         word_length: Sequence[float] = (3, 10),
-        symbols: float = 0.1,
-        bullets: float = 0.9,
-        ellipses: float = 0.3,
-        alphabetic: float = 0.8,
-        stop_words: int = 2,
+        symbols: NotNegative = 0.1,
+        bullets: Share = 0.9,
+        ellipses: Share = 0.3,
+        alphabetic: Share = 0.8,
+        stop_words: CountOrZero = 2,
     ) -> None:
         self.least_words, self.most_words = least_words, most_words
         self.shortest, self.longest = word_length
@@ -122,8 +124,8 @@ class Repetition:
 
     def __init__(
         self,
-        lines: float = 0.30,
-        characters: float = 0.20,
+        lines: Share = 0.30,
+        characters: Share = 0.20,
         top: dict[int, float] | None = None,
         duplicate: dict[int, float] | None = None,
     ) -> None:

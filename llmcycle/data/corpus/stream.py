@@ -20,6 +20,7 @@ from llmcycle.data.corpus.lanes import Lanes
 from llmcycle.data.encode import Example, Packed
 from llmcycle.data.padding import pad
 from llmcycle.data.tokenise import key
+from llmcycle.quantities import Count, CountOrZero
 
 Positions = list[Position]  # of every lane
 
@@ -149,14 +150,14 @@ class StreamedBatches(pl.LightningDataModule):
         rows: Corpus,
         encode: Packed,
         tokenizer: PreTrainedTokenizerBase | TokenizerTrainer,
-        batch_size: int,
-        eval_batch_size: int,
+        batch_size: Count,
+        eval_batch_size: Count,
         seed: int,
-        workers: int = 0,
-        buffer: int = 48_000_000,
-        lanes: int = 24,
+        workers: CountOrZero = 0,
+        buffer: Count = 48_000_000,
+        lanes: Count = 24,
         apart: bool = True,
-        sample: int = 20_000_000,
+        sample: Count = 20_000_000,
     ) -> None:
         super().__init__()
         _refuse_others(rows, encode)

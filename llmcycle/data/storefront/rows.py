@@ -6,7 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
+
+from llmcycle.quantities import Count, CountOrZero
 
 from . import grammar, vocabulary
 from .world import KINDS, Kind, Question, World
@@ -27,7 +29,9 @@ def as_world(given: World | Mapping[str, Any]) -> World:
 class Documents:
     """Rows {"text"}: `count` documents to train on and `held_out` fresh draws of the same process."""
 
-    def __init__(self, world: World, count: int = 16_000, held_out: int = 400, seed: int = 0) -> None:
+    rows_have: ClassVar[tuple[str, ...]] = ("text",)
+
+    def __init__(self, world: World, count: Count = 16_000, held_out: CountOrZero = 400, seed: int = 0) -> None:
         self.world, self.count, self.held_out, self.seed = world, count, held_out, seed
 
     @classmethod
@@ -48,7 +52,7 @@ class Documents:
         """Exact -log probability, in nats, of each whole document of `validation`."""
         return [self.world.entropy(row["text"]) for row in self.validation]
 
-    def _draw(self, split: str, count: int) -> Rows:
+    def _draw(self, split: str, count: Count) -> Rows:
         rng = Random(f"documents {split} {self.seed}")
         return [{"text": grammar.sample(self.world.documents, rng)} for _ in range(count)]
 
@@ -106,6 +110,8 @@ class _Asked(ABC):
 class Instructions(_Asked):
     """Rows {"prompt", "completion"}. Training rows misbehave at the rates of the world; validation rows never do."""
 
+    rows_have: ClassVar[tuple[str, ...]] = ("prompt", "completion")
+
     def require(self) -> None:
         """ValueError where the world holds no question for a known attribute out: the others are not validated on."""
         if not self._held_out("known"):
@@ -121,6 +127,8 @@ class Instructions(_Asked):
 
 class Preferences(_Asked):
     """Rows {"prompt", "chosen", "rejected"}: the verifier scores the chosen answer strictly higher."""
+
+    rows_have: ClassVar[tuple[str, ...]] = ("prompt", "chosen", "rejected")
 
     def _row(self, question: Question, rng: Random) -> dict[str, Any]:
         chosen = self._answer(question, rng, bad=False)
@@ -140,10 +148,12 @@ class Questions(_Asked):
     `answer` is a good answer, to an open request one of many. `train` has the prompts of the training split.
     """
 
+    rows_have: ClassVar[tuple[str, ...]] = ("prompt", "answer", "kind")
+
     def __init__(
         self,
         world: World,
-        count: int = 300,
+        count: Count = 300,
         seed: int = 0,
         kinds: Sequence[Kind] = KINDS,
     ) -> None:
@@ -162,7 +172,7 @@ class Questions(_Asked):
         for kind in self.kinds:
             self._pick(kind, self.count // len(self.kinds), Random(0))
 
-    def _pick(self, kind: Kind, count: int, rng: Random) -> list[Question]:
+    def _pick(self, kind: Kind, count: Count, rng: Random) -> list[Question]:
         held_out = self._held_out(kind)
         if count > len(held_out):
             raise ValueError(

@@ -1,0 +1,109 @@
+"""What a stage's model is asked for, against what a model of its kind, and its engine, can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from . import models
+from .errors import ConfigError
+from .models import CAUSAL, OFFERS, WORDS
+from .parts import Part, learned, other, part, parts, stated
+from .stages import Stage
+
+ASKERS = ("evaluate", "stage.evaluators", "stage.trainer.callbacks", "stage.decodings")
+
+
+def check_asking(stage: Stage) -> Iterator[ConfigError]:
+    """Nothing asks for what can't be answered."""
+    kind, offers = asked(stage)
+    wrong = list(check_input(stage, kind))
+    yield from wrong
+    if offers is not None and not wrong:
+        yield from check_needs(stage, kind, offers)
+    yield from check_several(stage)
+    yield from check_baseline(stage)
+    yield from check_samples(stage)
+
+
+def asked(stage: Stage) -> tuple[str | None, frozenset[str] | None]:
+    """The kind of the model that is asked, and what can be asked of it; None where that is not known."""
+    objective = learned(stage)
+    if objective is not None:
+        kind = getattr(objective.target, "model_kind", None) or models.trained_kind(stage)
+    else:
+        source = stage.settled["inputs"].get("model")
+        kind = models.source_kind(stage, source) if isinstance(source, str) else None
+    engine = part(stage, "stage.engine")
+    own: frozenset[str] | None = stated(engine.node, "offers") if engine else None
+    known = OFFERS.get(str(kind))
+    return kind, known if own is None else own if known is None else own & known
+
+
+def check_needs(stage: Stage, kind: str | None, offers: frozenset[str]) -> Iterator[ConfigError]:
+    """Evaluators, callbacks and decoding strategies need what is offered."""
+    seen: set[str] = set()
+    for asker in parts(stage, *ASKERS):
+        missing = needs(asker.node) - offers
+        if missing and asker.place not in seen:
+            seen.add(asker.place)
+            yield unable(stage, asker, sorted(missing)[0], kind, offers)
+
+
+def needs(node: dict[str, Any]) -> frozenset[str]:
+    """What the class of a node states that it asks for."""
+    return frozenset(stated(node, "needs") or ())
+
+
+def unable(stage: Stage, asker: Part, ability: str, kind: str | None, offers: frozenset[str]) -> ConfigError:
+    """The reason, and another asker or another engine."""
+    remedy = other(
+        stage,
+        (asker.place, lambda node: needs(node) <= offers),
+        ("engine", lambda node: ability in (stated(node, "offers") or ())),
+    )
+    who = WORDS[kind] if kind else "the engine"
+    return ConfigError(stage.dot(asker.place), f"{asker.name} asks for `{ability}`, which {who} can't do", remedy)
+
+
+def check_input(stage: Stage, kind: str | None) -> Iterator[ConfigError]:
+    """Stages that only ask their model let it write answers, which a language model alone can do."""
+    if learned(stage) is None and kind not in (None, CAUSAL) and "prompts" in stage.settled["stage"]:
+        key = stage.dot("inputs", "model")
+        reason = f"it is {WORDS[str(kind)]}, and this stage lets a language model answer prompts"
+        yield ConfigError(key, reason, f"{key}=FOLDER of a language model")
+
+
+def check_samples(stage: Stage) -> Iterator[ConfigError]:
+    """Fixed prompts are answered by language models alone."""
+    kind, offers = asked(stage)
+    place = "stage.samples"
+    samples = stage.settled["stage"].get("samples")
+    if samples and offers is not None and "answer" not in offers and learned(stage) is not None:
+        reason = f"{WORDS[kind] if kind else 'the engine'} can't answer prompts"
+        yield ConfigError(stage.dot("samples"), reason, f"leave {place.rpartition('.')[2]} out")
+
+
+def check_several(stage: Stage) -> Iterator[ConfigError]:
+    """Several answers a prompt are for the prompt search, which lets them vote."""
+    if "decodings" in stage.settled["stage"]:
+        return
+    for generation in parts(stage, "evaluate", "stage.generate", "stage.trainer.callbacks"):
+        count = generation.node.get("num_return_sequences")
+        if isinstance(count, int) and count > 1:
+            key = stage.dot(generation.place, "num_return_sequences")
+            yield ConfigError(key, f"one answer a prompt is read here, and this asks for {count}", f"{key}=1")
+
+
+def check_baseline(stage: Stage) -> Iterator[ConfigError]:
+    """The template that others are compared with is one of them."""
+    settings = stage.settled["stage"]
+    templates, baseline = settings.get("templates"), settings.get("baseline", "bare")
+    if templates and templates.get(baseline) is None:
+        key, there = stage.dot("stage.baseline"), [name for name, template in templates.items() if template]
+        yield ConfigError(key, f"`{baseline}` is no template of this recipe", f"{key}={there[0]}" if there else "")
+    for place, template in [(one, Part(templates[one], one)) for one in templates or () if templates[one]]:
+        foreign = set((stated(template.node, "rows_need") or ((),))[0]) - {"prompt"}
+        if settings.get("samples") and foreign:
+            reason = f"it needs {', '.join(sorted(foreign))}, and the fixed prompts of `samples` have no such column"
+            yield ConfigError(stage.dot("prompt", place), reason, f"{stage.dot('prompt', place)}=null")

@@ -1,0 +1,112 @@
+"""Rows against who reads them: columns that a data set has, and those that encoders, evaluators and rewards need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from .allow import qualified, resolve
+from .errors import ConfigError
+from .kinds import ENCODE, ROWS
+from .parts import Part, other, part, parts, stated
+from .stages import Stage
+
+Columns = tuple[tuple[str, ...], ...]
+REWARDS = ("stage.module.objective.reward", "stage.module.objective.rewards")
+READS_TEXT = ("llmcycle.pretrain.stage.pretrain",)
+RIGHT_ANSWER: Columns = (("prompt", "answer"), ("prompt", "completion"), ("prompt", "choices", "label"))
+
+
+class Reader(NamedTuple):
+    """Who reads rows: a name, the place where it is written, and the columns of which it needs one set."""
+
+    name: str
+    place: str
+    need: Columns
+    rows: Part | None
+
+
+def check_columns(stage: Stage) -> Iterator[ConfigError]:
+    """Rows have the columns that their readers need; rows that are on the Hub are not known."""
+    seen: set[str] = set()
+    for reader in (*readers(stage), *prompt_readers(stage)):
+        have = stated(reader.rows.node, "rows_have") if reader.rows else None
+        if reader.rows is None or have is None or any(set(one) <= set(have) for one in reader.need):
+            continue
+        if reader.rows.place not in seen:
+            seen.add(reader.rows.place)
+            yield lacking(stage, reader, reader.rows, have)
+    yield from check_world(stage)
+
+
+def readers(stage: Stage) -> Iterator[Reader]:
+    """Encoder, evaluators and rewards of a stage."""
+    rows, encode = part(stage, ROWS), part(stage, ENCODE)
+    own = [(encode, rows)] if encode else []
+    own += [(reward, rows) for reward in parts(stage, *REWARDS)]
+    own += [(one, part(stage, f"{one.place}.rows")) for one in parts(stage, "evaluate")]
+    for one, data in own:
+        if one and (need := stated(one.node, "rows_need")):
+            yield Reader(one.name, one.place, need, data)
+
+
+def prompt_readers(stage: Stage) -> Iterator[Reader]:
+    """Stages that ask prompts: the prompt search with its templates and decoding strategies, and those that compare."""
+    data, settings = part(stage, "stage.data"), stage.settled["stage"]
+    if qualified(resolve(settings["_target_"], "")) in READS_TEXT:
+        yield Reader("this stage", "stage", (("text",),), part(stage, ROWS))
+    if data is None:
+        return
+    if "prompts" in settings:
+        yield Reader("this stage", "stage", (("prompt",),), data)
+    if "templates" not in settings:
+        return
+    yield Reader("this stage", "stage", RIGHT_ANSWER, data)
+    shots = any(settings.get("shots") or ())
+    for template in parts(stage, "stage.templates"):
+        if need := stated(template.node, "rows_need", shots=shots):
+            yield Reader(f"the template {template.place.rpartition('.')[2]}", template.place, need, data)
+    for decoding in parts(stage, "stage.decodings"):
+        if need := stated(decoding.node, "rows_need"):
+            yield Reader(decoding.name, decoding.place, need, data)
+
+
+def lacking(stage: Stage, reader: Reader, rows: Part, have: tuple[str, ...]) -> ConfigError:
+    """The reason, and other rows, another reader, or a column to map."""
+
+    def has(node: dict[str, Any]) -> bool:
+        columns = stated(node, "rows_have")
+        return columns is not None and any(set(one) <= set(columns) for one in reader.need)
+
+    def reads(node: dict[str, Any]) -> bool:
+        if reader.place == "stage":
+            return set(stage.raw["stage"]) >= set(node) and node["_target_"] != stage.raw["stage"]["_target_"]
+        return any(set(one) <= set(have) for one in stated(node, "rows_need") or ((),))
+
+    nearest = min(reader.need, key=lambda one: len(set(one) - set(have)))
+    absent = [name for name in nearest if name not in have]
+    if "columns" in rows.node and not rows.node.get("transform"):  # which may drop what is mapped
+        key = stage.dot(rows.place, "columns")
+        remedy = " ".join(f"{key}.{name}=NAME" for name in absent)
+    else:
+        remedy = other(stage, (rows.place, has), (reader.place, reads))
+    wanted = " or ".join(", ".join(one) for one in reader.need)
+    reason = f"{reader.name} needs rows with {wanted}; these have {', '.join(have)}"
+    return ConfigError(stage.dot(rows.place), reason, remedy)
+
+
+def check_world(stage: Stage) -> Iterator[ConfigError]:
+    """A reward that knows a world judges answers to questions of that world."""
+    rows = part(stage, ROWS)
+
+    def asks(node: dict[str, Any]) -> bool:
+        return "world" in node and "prompt" in (stated(node, "rows_have") or ())
+
+    for reward in parts(stage, *REWARDS):
+        if rows is None or "world" not in reward.node or rows.node.get("world") == reward.node["world"]:
+            continue
+        if stated(rows.node, "rows_have") is None and "sources" in rows.node:
+            continue  # a mixture, of which nothing is known
+        remedy = other(stage, (rows.place, asks), (reward.place, lambda node: "world" not in node))
+        reason = f"{reward.name} judges answers to questions of its own world, and {rows.name} asks others"
+        yield ConfigError(stage.dot(reward.place), reason, remedy)

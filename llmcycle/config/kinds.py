@@ -1,0 +1,160 @@
+"""Parts that don't go together though each is right by itself: what annotations can't carry, classes state.
+
+Encoders state `gives` and `rows_need`, objectives `reads`, `model_kind` and `roles`, data `rows_have`, tokenizers
+`is_new`, and evaluators `needs`. What nothing is stated of is not refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from . import models
+from .allow import qualified
+from .errors import ConfigError
+from .models import PRETRAINED
+from .parts import Part, learned, model, other, part, stated
+from .stages import Stage
+
+ENCODE, ROWS, TOKENIZER = "stage.batches.encode", "stage.batches.rows", "stage.batches.tokenizer"
+BRINGS_TEMPLATE = "llmcycle.data.chat.chat_tokenizer"
+BATCHES = {
+    "labelled": "batches of prompts and labelled answers",
+    "packed": "batches of text",
+    "masked": "batches with hidden tokens",
+    "pairs": "pairs of a chosen and a rejected answer",
+    "prompts": "prompts without answers",
+}
+
+
+def check_kinds(stage: Stage) -> Iterator[ConfigError]:
+    """What does not go together in a stage."""
+    for rule in (check_batch, check_model, check_tokenizer, check_mask, check_template, check_vocabulary, check_peft):
+        yield from rule(stage)
+
+
+def check_batch(stage: Stage) -> Iterator[ConfigError]:
+    """The encoder gives what the objective reads."""
+    objective, encode = learned(stage), part(stage, ENCODE)
+    if objective is None or encode is None:
+        return
+    reads, gives = stated(objective.node, "reads"), stated(encode.node, "gives")
+    if reads and gives and reads != gives:
+        remedy = other(
+            stage,
+            (encode.place, lambda node: stated(node, "gives") == reads),
+            (objective.place, lambda node: stated(node, "reads") == gives),
+        )
+        reason = (
+            f"{encode.name} gives {BATCHES.get(gives, gives)}, and {objective.name} reads {BATCHES.get(reads, reads)}"
+        )
+        yield ConfigError(stage.dot(encode.place), reason, remedy)
+
+
+def check_model(stage: Stage) -> Iterator[ConfigError]:
+    """The model is of the kind that the objective trains."""
+    objective, trained = learned(stage), model(stage)
+    if objective is None or trained is None:
+        return
+    wanted, kind = getattr(objective.target, "model_kind", None), models.kind_of(stage, trained)
+    if wanted and kind and wanted != kind:
+        remedy = other(stage, (trained.place, lambda node: suits(stage, node, wanted, trained)))
+        reason = f"it is {models.WORDS[kind]}, and {objective.name} trains {models.WORDS.get(wanted, wanted)}"
+        yield ConfigError(stage.dot(trained.place), reason, remedy)
+
+
+def suits(stage: Stage, option: dict[str, Any], wanted: str, now: Part) -> bool:
+    """Whether an option builds a model of a kind; one that loads is given what this one loads."""
+    source = now.node.get(PRETRAINED) or stage.settled["inputs"].get("model")
+    given = {**option, PRETRAINED: source} if PRETRAINED in option else option
+    if PRETRAINED in option and source is None:
+        return False
+    return models.kind_of(stage, Part(given, now.place)) == wanted
+
+
+def check_tokenizer(stage: Stage) -> Iterator[ConfigError]:
+    """A pretrained model keeps its own tokenizer: a new one gives its tokens other meanings."""
+    tokenizer, trained = part(stage, TOKENIZER), model(stage)
+    if tokenizer is None or trained is None or not stated(tokenizer.node, "is_new"):
+        return
+    if isinstance(trained.node.get(PRETRAINED), str):
+        remedy = other(
+            stage,
+            (tokenizer.place, lambda node: PRETRAINED in node),
+            (trained.place, lambda node: PRETRAINED not in node),
+        )
+        reason = f"{tokenizer.name} is trained on the rows, and a pretrained model knows the tokens of its own alone"
+        yield ConfigError(stage.dot(tokenizer.place), reason, remedy)
+
+
+def check_mask(stage: Stage) -> Iterator[ConfigError]:
+    """Who hides tokens needs a token to put there."""
+    tokenizer, encode = part(stage, TOKENIZER), part(stage, ENCODE)
+    if tokenizer is None or encode is None or stated(encode.node, "gives") != "masked":
+        return
+    if stated(tokenizer.node, "is_new") and not tokenizer.node.get("mask"):
+        key = stage.dot(tokenizer.place, "mask")
+        yield ConfigError(key, f"{encode.name} hides tokens behind a mask token", f"{key}=true")
+    settings = own_settings(stage, tokenizer)
+    if settings and not settings.get("mask_token"):
+        reason = f"{encode.name} hides tokens behind a mask token, which {tokenizer.node[PRETRAINED]} has not"
+        remedy = other(stage, (tokenizer.place, lambda node: bool(stated(node, "is_new")) and "vocab_size" in node))
+        yield ConfigError(stage.dot(tokenizer.place), reason, remedy)
+
+
+def own_settings(stage: Stage, tokenizer: Part) -> dict[str, Any]:
+    """What the folder of a pretrained tokenizer says of it; {} where it is not known."""
+    source = tokenizer.node.get(PRETRAINED)
+    return models.tokenizer_settings(models.folder(stage, source)) if isinstance(source, str) else {}
+
+
+def check_template(stage: Stage) -> Iterator[ConfigError]:
+    """Who tells the turns of a conversation apart needs a chat template."""
+    tokenizer, encode = part(stage, TOKENIZER), part(stage, ENCODE)
+    if tokenizer is None or encode is None or not stated(encode.node, "needs_template"):
+        return
+    settings = {"chat_template": None} if stated(tokenizer.node, "is_new") else own_settings(stage, tokenizer)
+    if qualified(tokenizer.target) != BRINGS_TEMPLATE and settings and not settings.get("chat_template"):
+        remedy = other(
+            stage,
+            (encode.place, lambda node: stated(node, "gives") == "labelled" and not stated(node, "needs_template")),
+            (tokenizer.place, lambda node: qualified(Part(node, "").target) == BRINGS_TEMPLATE),
+        )
+        reason = f"{encode.name} needs a chat template, which this tokenizer has not"
+        yield ConfigError(stage.dot(tokenizer.place), reason, remedy)
+
+
+def check_vocabulary(stage: Stage) -> Iterator[ConfigError]:
+    """A model from scratch has room for its pretrained tokenizer's tokens."""
+    tokenizer, trained = part(stage, TOKENIZER), model(stage)
+    config = part(stage, "stage.module.model.config")
+    if tokenizer is None or trained is None or config is None or not isinstance(tokenizer.node.get(PRETRAINED), str):
+        return
+    room = config.node.get("vocab_size")
+    if isinstance(room, int) and (count := models.tokens(models.folder(stage, tokenizer.node[PRETRAINED]))):
+        key = stage.dot(config.place, "vocab_size")
+        if count > room:
+            yield ConfigError(key, f"the tokenizer has {count} tokens, and the model room for {room}", f"{key}={count}")
+
+
+DATA_DRIVEN = ("eva", "corda", "lora_ga")  # start from batches: llmcycle/model/calibrate.py
+MOVES_BASE = ("pissa", "olora", "corda", "lora_ga")  # take their start out of the weights: llmcycle/model/adapters.py
+
+
+def check_peft(stage: Stage) -> Iterator[ConfigError]:
+    """A rounded base is trained by an adapter, and an adapter's start suits the objective."""
+    objective, trained, adapter = learned(stage), model(stage), part(stage, "stage.module.peft")
+    if objective is None or trained is None:
+        return
+    if trained.node.get("quantization_config") and adapter is None:
+        reason = "rounded weights can't be trained: an adapter on them can"
+        yield ConfigError(stage.dot("peft"), reason, f"{stage.swap('peft')}=lora")
+    if adapter is None:
+        return
+    start, plain = str(adapter.node.get("init_lora_weights", "")), f"{stage.swap('peft')}=lora"
+    if start.startswith(DATA_DRIVEN) and not stated(objective.node, "calibrates"):
+        reason = f"it starts from labelled batches, and {objective.name} has none to give"
+        yield ConfigError(stage.dot(adapter.place), reason, plain)
+    elif (start.startswith(MOVES_BASE) or adapter.node.get("kasa_config")) and "reference" in objective.target.roles:
+        reason = f"it takes a part out of the weights below it, and {objective.name} needs them whole as its reference"
+        yield ConfigError(stage.dot(adapter.place), reason, plain)

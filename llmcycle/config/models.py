@@ -1,0 +1,107 @@
+"""Which kind of model a stage has, and what it can be asked, as far as that is known before it is loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from . import identity, stages
+from .allow import qualified
+from .parts import Part, learned, model
+from .stages import Stage, sibling
+
+CAUSAL, MASKED, CLASSIFIER = "causal", "masked", "classifier"
+OFFERS = {  # as llmcycle.engine.transformers.abilities has it
+    CAUSAL: frozenset({"answer", "sample", "score", "stream", "prefer"}),
+    MASKED: frozenset({"masked"}),
+    CLASSIFIER: frozenset({"reward", "prefer"}),
+}
+WORDS = {CAUSAL: "a language model", MASKED: "a masked model", CLASSIFIER: "a classifier, such as a reward model"}
+ARCHITECTURES = {
+    "ForCausalLM": CAUSAL,
+    "LMHeadModel": CAUSAL,
+    "ForMaskedLM": MASKED,
+    "SequenceClassification": CLASSIFIER,
+}
+FACTORIES = {
+    "llmcycle.align.objectives.reward_model.scorer": CLASSIFIER,
+    "transformers.models.auto.modeling_auto.AutoModelForMaskedLM": MASKED,
+    "transformers.models.auto.modeling_auto.AutoModelForSequenceClassification": CLASSIFIER,
+}
+PRETRAINED = "pretrained_model_name_or_path"
+BASE_FILE = "base.json"  # points to the model below an adapter, or below a search that changed no weight
+
+
+def trained_kind(stage: Stage) -> str | None:
+    """The kind of the model that a stage trains; None where it is not known, or trains none."""
+    part = model(stage)
+    return kind_of(stage, part) if part else None
+
+
+def kind_of(stage: Stage, part: Part) -> str | None:
+    """The kind of what a model's node builds."""
+    node, target = part.node, part.target
+    owner = getattr(target, "__self__", None)  # of `AutoModelForMaskedLM.from_pretrained`
+    if stated := getattr(target, "model_kind", None) or FACTORIES.get(qualified(owner if owner else target)):
+        return str(stated)
+    if "config" in node:  # llmcycle.model.scratch
+        return MASKED if node.get("masked") else CAUSAL
+    return source_kind(stage, node[PRETRAINED]) if isinstance(node.get(PRETRAINED), str) else None
+
+
+def source_kind(stage: Stage, value: str) -> str | None:
+    """The kind of the model that an input of the stage leads to, given its value once it is settled."""
+    if (before := from_sibling(stage, value)) is not None:
+        objective = learned(before)
+        if objective is not None:
+            return getattr(objective.target, "model_kind", None)
+        inputs = [each for key, each in before.settled["inputs"].items() if key == "model"]
+        return source_kind(before, str(inputs[0])) if inputs else None
+    return folder_kind(folder(stage, value))
+
+
+def from_sibling(stage: Stage, value: str) -> Stage | None:
+    """The stage of this recipe that an input comes from; None where it comes from elsewhere."""
+    names = [other for written in stage.inputs.values() if (other := sibling(written)) and value == f"artifact-{other}"]
+    return Stage(stage.root, names[0]) if names and stages.is_stage(stage.root.get(names[0])) else None
+
+
+def folder(stage: Stage, value: str) -> Path:
+    """The folder of an artifact, or the path that was given."""
+    artifact = identity.store(stage.root).find(value)
+    return artifact.folder if artifact else Path(value).expanduser()
+
+
+def folder_kind(path: Path) -> str | None:
+    """The kind of the model in a folder, by the class that its configuration names."""
+    if (path / "config.json").is_file():
+        names = read(path / "config.json").get("architectures") or ["-"]
+        return next((kind for ending, kind in ARCHITECTURES.items() if str(names[0]).endswith(ending)), None)
+    if (path / BASE_FILE).is_file():
+        return folder_kind(Path(str(read(path / BASE_FILE).get("path", ""))))
+    return None
+
+
+def tokenizer_settings(path: Path) -> dict[str, Any]:
+    """What a folder says of its tokenizer; {} where it holds none."""
+    settings = read(path / "tokenizer_config.json") if (path / "tokenizer_config.json").is_file() else {}
+    if (path / "chat_template.jinja").is_file():
+        settings["chat_template"] = "chat_template.jinja"
+    return settings
+
+
+def tokens(path: Path) -> int | None:
+    """How many tokens a folder's tokenizer has; None where that is not known."""
+    if not (path / "tokenizer.json").is_file():
+        return None
+    whole = read(path / "tokenizer.json")
+    vocabulary = whole.get("model", {}).get("vocab", {})
+    ids = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
+    return 1 + max(map(int, [-1, *ids, *(added["id"] for added in whole.get("added_tokens", ()))]))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A file of JSON that holds a mapping."""
+    content = json.loads(path.read_text("utf-8"))
+    return content if isinstance(content, dict) else {}

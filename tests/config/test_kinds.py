@@ -1,0 +1,134 @@
+"""Parts that are right by themselves and wrong together are refused in words, and what README shows passes."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import matrix
+import pytest
+
+from llmcycle.config.check import check
+from llmcycle.config.compose import compose
+from llmcycle.config.errors import ConfigError, RecipeErrors
+from llmcycle.config.paths import locate
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with rows of many forms, the folder of a language model and that of a reward model."""
+    monkeypatch.chdir(tmp_path)
+    matrix.write(tmp_path)
+    for name, architecture in (("model", "LlamaForCausalLM"), ("scorer", "LlamaForSequenceClassification")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps({"architectures": [architecture], "model_type": "llama"}))
+        (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<|endoftext|>"}))
+        vocabulary = {"model": {"vocab": {str(index): index for index in range(600)}}, "added_tokens": []}
+        (folder / "tokenizer.json").write_text(json.dumps(vocabulary))
+    return tmp_path
+
+
+def errors(command: str) -> list[ConfigError]:
+    recipe, *overrides = shlex.split(command)
+    try:
+        check(compose(locate(recipe), overrides))
+    except RecipeErrors as error:
+        return error.errors
+    return []
+
+
+M = "inputs.model=model"
+WRONG = [
+    (f"align {M} encode=completion", "encode", "encode=preference"),
+    (f"align {M} loss=grpo", "loss", "one of: loss=dpo, loss=ipo"),
+    (f"align {M} data=storefront_documents", "data", "data=storefront_preferences"),
+    (f"align {M} model=classifier", "model", "one of: model="),
+    (f"align {M} peft=pissa", "peft", "peft=lora"),
+    (f"align {M} peft=eva", "peft", "peft=lora"),
+    (f"align {M} model=nf4", "peft", "peft=lora"),
+    (f"align {M} callbacks=early_stopping_judged", "callbacks.early_stopping.monitor", "callbacks.early_stopping.moni"),
+    (f"finetune {M} encode=preference", "encode", "one of: encode=assistant, encode=completion"),
+    (f"finetune {M} encode=packed", "encode", "one of: encode=assistant, encode=completion"),
+    (f"finetune {M} encode=assistant tokenizer=pretrained", "tokenizer", "encode=completion"),
+    (f"finetune {M} tokenizer=bpe", "tokenizer", "one of: tokenizer=chat, tokenizer=pretrained"),
+    (f"finetune {M} evaluate=masked_loss", "encode", "one of: evaluate=exact_match"),
+    (f"finetune {M} evaluate=multiple_choice", "data", "one of: evaluate=exact_match"),
+    (f"finetune {M} batches=streamed", "data", "batches=default"),
+    (f"finetune {M} callbacks=early_stopping", "callbacks.early_stopping.monitor", "trainer=validated"),
+    (
+        f"finetune {M} model=llama_1m model.config.vocab_size=300 model.parameters=null",
+        "model.config.vocab_size",
+        "mod",
+    ),
+    (f"finetune {M} batches.pack=true peft=prompt_tuning", "batches.pack", "batches.pack=false"),
+    (f"finetune {M} batches.pack=true trainer=fsdp2", "batches.pack", "batches.pack=false"),
+    (f"finetune {M} trainer=ddp batches.batch_size=3", "batches.batch_size", "batches.batch_size=4"),
+    (f"finetune {M} trainer.precision=16-mixed", "optim.fused", "optim.fused=false"),
+    (f"finetune {M} data=text data.train=text.txt", "data", "data.columns.prompt=NAME"),
+    (f"finetune {M} stage=pretrain", "data", "stage=fit"),
+    (f"finetune {M} +generate=self_consistency", "generate.num_return_sequences", "generate.num_return_sequences=1"),
+    (f"reward {M} encode=prompts", "encode", "encode=preference"),
+    (f"reward {M} model=pretrained", "model", "model=classifier"),
+    (f"reward {M} evaluate=exact_match", "evaluate.exact_match", "evaluate=preference_accuracy"),
+    (f"rlvr {M} loss=dpo", "loss", "one of: loss=dapo, loss=grpo"),
+    (f"rlvr {M} data=storefront_documents", "data", "one of: data=storefront"),
+    (f"rlvr {M} data=gsm8k data.train=gsm8k.jsonl", "reward", "one of: data=storefront"),
+    (f"rlvr {M} reward=match reward.column=price", "data", ""),
+    ("pretrain encode=masked", "encode", "one of: encode=packed, encode=windows"),
+    ("pretrain model=bert", "model", "one of: model="),
+    ("pretrain data=storefront_instructions", "data", "one of: data="),
+    ("pretrain_mlm tokenizer.mask=false", "tokenizer.mask", "tokenizer.mask=true"),
+    ("pretrain_mlm model=llama", "model", "one of: model=bert, model=modernbert"),
+    ("nanogpt data.train=text.txt callbacks=judged", "callbacks.judge.keep", "callbacks.judge.keep=last"),
+    (f"prompt {M} prompt=instruct", "stage.baseline", "stage.baseline=instruct"),
+    (f"prompt {M} generate@generate.greedy=likelihood", "data", "one of: generate@generate.greedy=beam"),
+    (f"prompt {M} prompt=[bare,worked_answers]", "data", ""),
+    (f"prompt {M} data=storefront_documents", "data", "one of: data=storefront"),
+    (f"deploy {M} data=storefront_documents", "data", "one of: data=storefront"),
+    ("compress inputs.model=scorer", "inputs.model", "inputs.model=FOLDER"),
+]
+RIGHT = [
+    f"finetune {M} peft=dora",
+    f"align {M} loss=ipo data=hh_rlhf",
+    f"compress {M} quant=int4",
+    "pretrain model=llama_30m tokenizer=unigram optim=muon schedule=wsd",
+    "pretrain_mlm model=modernbert encode=masked_modernbert",
+    f"pretrain_continued {M} data=text data.train=text.txt",
+    "nanogpt data.train=text.txt",
+    "pretrain data=corpus_web batches=streamed 'data.sources={web: text.txt}' samples=general",
+    "pretrain data=corpus batches=streamed 'data.sources={web: text.txt}'",
+    f"finetune {M} peft=dora batches.pack=true callbacks=judged",
+    f"finetune {M} peft=eva",
+    f"finetune {M} model=llama_1m",
+    f"finetune {M} callbacks=early_stopping_judged",
+    f"finetune {M} callbacks=early_stopping trainer=validated",
+    f"finetune {M} data=json data.train=rows.jsonl evaluate=held_out_loss samples=general",
+    f"finetune {M} data=gsm8k evaluate=[gsm8k,forgetting]",
+    f"finetune {M} trainer=fsdp2",
+    f"finetune {M} optim.lr=1e-3 trainer.max_steps=5 peft.r=4",
+    f"qlora {M}",
+    "combine inputs.base=model inputs.a=model inputs.b=model stage.method=ties",
+    f"reinforce {M} inputs.reward=scorer",
+    f"rlvr {M} reward=gsm8k data=gsm8k",
+    f"rlvr {M} loss=dapo reward=match",
+    f"reward {M} data=hh_rlhf",
+    "reward inputs.model=scorer model=pretrained",
+    "lifecycle",
+    "lifecycle recipes@align=reinforce",
+    "lifecycle peft@finetune.peft=ia3 quant@compress.quant=int4",
+]
+
+
+@pytest.mark.parametrize(("command", "key", "remedy"), WRONG)
+def test_what_does_not_go_together_is_refused(shop: Path, command: str, key: str, remedy: str) -> None:
+    found = errors(command)
+    assert found, "it passed"
+    assert found[0].key == key
+    assert found[0].remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize("command", RIGHT)
+def test_what_goes_together_passes(shop: Path, command: str) -> None:
+    assert [str(error) for error in errors(command)] == []
