@@ -67,7 +67,7 @@ def collect(folders: Sequence[Path], metric: str | None = None, stage: str | Non
     Raises:
         ValueError: there is no report in a folder, or nothing in them has the metric.
     """
-    reports = [found for folder in folders for found in read_reports(folder)]
+    reports = [report for folder in folders for report in read_reports(folder)]
     name = stage or _trained_stage(reports)
     runs = [run for report in reports for run in _runs(report, name)]
     evaluated = [run for report in reports for run in _evaluated(report)]
@@ -76,7 +76,7 @@ def collect(folders: Sequence[Path], metric: str | None = None, stage: str | Non
     points = [*_untrained(runs, metric), *_prompted(reports, metric), *_trained(runs, metric)]
     points += _as_they_are(evaluated, metric)
     if not any(point.value is not None for point in points):
-        known = sorted({key for _, report in reports for one in report["stages"] for key in one["metrics"]})
+        known = sorted({key for _, report in reports for each in report["stages"] for key in each["metrics"]})
         raise ValueError(f"--metric {metric}: nothing below has it; there is {', '.join(known) or 'no metric at all'}")
     return metric, points
 
@@ -102,7 +102,7 @@ def _trained_stage(reports: Iterable[Report]) -> str | None:
 
 def _runs(report: Report, name: str | None) -> list[Run]:
     folder, content = report
-    setting = " ".join(one for one in content["run"]["overrides"] if not is_seed(one))
+    setting = " ".join(text for text in content["run"]["overrides"] if not is_seed(text))
     return [
         Run(
             stage["method"],
@@ -150,7 +150,7 @@ def _trained(runs: Sequence[Run], metric: str) -> list[Point]:
         groups.setdefault(run.method if several else run.setting or run.method, {}).setdefault(run.setting, []).append(
             run
         )
-    return [_best([_setting(label, one, metric) for one in settings.values()], settings)
+    return [_best([_setting(label, replicates, metric) for replicates in settings.values()], settings)
             for label, settings in groups.items()]  # fmt: skip
 
 
@@ -165,8 +165,8 @@ def _best(points: Sequence[Point], settings: Mapping[str, Any]) -> Point:
 
 def _distinct(setting: str, settings: Iterable[str]) -> str:
     """The overrides that not all settings share."""
-    shared = set.intersection(*(set(one.split()) for one in settings))
-    return " ".join(one for one in setting.split() if one not in shared)
+    shared = set.intersection(*(set(each.split()) for each in settings))
+    return " ".join(text for text in setting.split() if text not in shared)
 
 
 def _setting(label: str, runs: Sequence[Run], metric: str) -> Point:
@@ -197,8 +197,8 @@ def _prompted(reports: Iterable[Report], metric: str) -> list[Point]:
     cells: dict[str, Scores] = {}
     for folder, report in reports:
         for stage in report["stages"]:
-            found = _scores(folder, stage)
-            cells |= {key.removeprefix(f"{metric}/"): s for key, s in found.items() if key.startswith(f"{metric}/")}
+            left = _scores(folder, stage)
+            cells |= {key.removeprefix(f"{metric}/"): s for key, s in left.items() if key.startswith(f"{metric}/")}
     return [Point(label, "prompted", s.mean, _interval(s), s) for label, s in cells.items()]
 
 
@@ -207,9 +207,9 @@ def mean_of(replicates: Sequence[Scores]) -> Scores | None:
     if not replicates:
         return None
     first = replicates[0]
-    if any(one.rows != first.rows or one.weights != first.weights for one in replicates):
+    if any(each.rows != first.rows or each.weights != first.weights for each in replicates):
         return first
-    columns = zip(*(one.values for one in replicates), strict=True)
+    columns = zip(*(each.values for each in replicates), strict=True)
     return replace(first, values=[sum(values) / len(replicates) for values in columns])
 
 

@@ -54,16 +54,16 @@ def caveats(points: Sequence[Point]) -> list[str]:
     """What the numbers do not say by themselves."""
     trained = [point for point in points if point.kind == "trained" and point.value is not None]
     tried = {point.settings for point in trained}
-    found = []
+    notes = []
     if len(tried) > 1:
-        found.append(
+        notes.append(
             f"the methods were given between {min(tried)} and {max(tried)} settings: not the same search budget"
         )
     if max(tried, default=1) > 1:
-        found.append("the best setting of each method was chosen by the score that is shown, which flatters it")
+        notes.append("the best setting of each method was chosen by the score that is shown, which flatters it")
     if any(point.seeds == 1 for point in trained):
-        found.append("one seed: an interval is over rows, not over runs")
-    return found + [f"{point.label} failed: {point.error}" for point in points if point.value is None]
+        notes.append("one seed: an interval is over rows, not over runs")
+    return notes + [f"{point.label} failed: {point.error}" for point in points if point.value is None]
 
 
 def markdown(metric: str, points: Sequence[Point], base: Point | None) -> str:
@@ -81,11 +81,11 @@ def _row(point: Point, base: Point | None) -> list[str]:
     name = f"{point.label} ({point.chosen})" if point.chosen else point.label
     if point.value is None:
         return [name, "failed", *[""] * 6, str(point.settings)]
-    found = against(point, base) if base else None
+    change = against(point, base) if base else None
     score = f"{numbers.number(point.value)} {_range(point.interval)}".rstrip()
     tried = "" if point.kind != "trained" else str(point.settings * point.seeds)
     rows = str(len(point.scores.values)) if point.scores else ""
-    return [name, score, rows, numbers.difference(found) if found else "", *_costs(point), tried]
+    return [name, score, rows, numbers.difference(change) if change else "", *_costs(point), tried]
 
 
 def _costs(point: Point) -> list[str]:

@@ -35,7 +35,7 @@ def plain(metric: str, points: Sequence[Point], base: Point | None) -> dict[str,
     """The comparison as JSON values, without the rows' own scores."""
     entries = []
     for point in rank(points):
-        found = against(point, base) if base else None
+        change = against(point, base) if base else None
         entry = {key: value for key, value in vars(point).items() if key != "scores"}
-        entries.append(entry | {"against": asdict(found) if found else None})
+        entries.append(entry | {"against": asdict(change) if change else None})
     return {"metric": metric, "reference": base.label if base else None, "methods": entries}

@@ -113,8 +113,8 @@ def address(host: str, port: int) -> str:
 def example(engine: Engine, url: str, api_key: str | None) -> str:
     """A command that works when it is pasted; a key is named by its variable, never shown."""
     is_chat = engine.chats
-    asked = {"messages": [{"role": "user", "content": "Hello"}]} if is_chat else {"prompt": "Hello"}
-    body = shlex.quote(json.dumps({"model": engine.name, **asked}))
+    request = {"messages": [{"role": "user", "content": "Hello"}]} if is_chat else {"prompt": "Hello"}
+    body = shlex.quote(json.dumps({"model": engine.name, **request}))
     key = f' -H "Authorization: Bearer ${API_KEY}"' if api_key else ""
     path = "chat/completions" if is_chat else "completions"
     return f"curl {url}/v1/{path} -H 'Content-Type: application/json'{key} -d {body}"

@@ -16,6 +16,7 @@ import torch
 from pytorch_lightning.loggers import Logger
 from transformers import AutoTokenizer, GenerationConfig
 
+from llmcycle.data.batches import Rows
 from llmcycle.data.chat import Prompt
 from llmcycle.deploy.app import build_app
 from llmcycle.deploy.serving import open_engine, running
@@ -31,7 +32,7 @@ from llmcycle.quantities import Count, CountOrZero
 class Answered:
     """One prompt, answered in this process and over HTTP; `seconds` from the request to the last character."""
 
-    prompt: Any
+    prompt: Prompt
     local: str
     http: str
     tokens: int
@@ -41,7 +42,7 @@ class Answered:
 
 def deploy(
     source: str,
-    data: Any,
+    data: Rows,
     samples: Sequence[str],
     prompts: CountOrZero = 48,
     max_new_tokens: Count = 32,
@@ -54,7 +55,7 @@ def deploy(
 
     Args:
         source: a folder, or a Hub name.
-        data: rows with a "prompt"; the first `prompts` of its validation rows are asked besides `samples`.
+        data: rows with a "prompt"; the first `prompts` of its validation rows are questions besides `samples`.
         max_new_tokens: length of an answer, in tokens.
         queue: requests inside the server at a time.
 
@@ -64,12 +65,12 @@ def deploy(
     Raises:
         ValueError: an answer over HTTP differs from the local one, streamed or not; no prompts.
     """
-    asked = [*samples, *(row["prompt"] for row in (data.validation or data.train)[:prompts])]
-    if not asked:
+    questions = [*samples, *(row["prompt"] for row in (data.validation or data.train)[:prompts])]
+    if not questions:
         raise ValueError("prompts: none to compare; raise stage.prompts, or choose data with a prompt column")
-    local = answers_here(source, asked, max_new_tokens)
-    put(source, out, asked)
-    answered = answers_over_http(out, asked, local, max_new_tokens, queue)
+    local = answers_here(source, questions, max_new_tokens)
+    put(source, out, questions)
+    answered = answers_over_http(out, questions, local, max_new_tokens, queue)
     write_samples(out, samples, [row.http for row in answered[: len(samples)]])
     (out / "answers.jsonl").write_text("".join(json.dumps(asdict(row)) + "\n" for row in answered))
     metrics = measure(answered)
@@ -77,10 +78,10 @@ def deploy(
     return metrics
 
 
-def answers_here(source: str, asked: Sequence[Any], max_new_tokens: int) -> list[str]:
+def answers_here(source: str, questions: Sequence[Prompt], max_new_tokens: int) -> list[str]:
     """Greedy answers one at a time, as the server computes them: in a batch, rounding may decide a tie otherwise."""
     config = GenerationConfig(max_new_tokens=max_new_tokens, do_sample=False)
-    return texts(LocalEngine(source, batch_size=1), asked, config)
+    return texts(LocalEngine(source, batch_size=1), questions, config)
 
 
 def put(source: str, out: Path, prompts: Sequence[Prompt]) -> None:
@@ -91,7 +92,7 @@ def put(source: str, out: Path, prompts: Sequence[Prompt]) -> None:
 
 
 def answers_over_http(
-    folder: Path, asked: Sequence[Any], local: Sequence[str], max_new_tokens: int, queue: int
+    folder: Path, questions: Sequence[Prompt], local: Sequence[str], max_new_tokens: int, queue: int
 ) -> list[Answered]:
     """Ask a real server, with a key, through the official client; raises ValueError at the first other answer."""
     engine, key = open_engine(folder, name="llmcycle"), secrets.token_urlsafe()
@@ -100,7 +101,7 @@ def answers_over_http(
     # Proxies of the environment are for other machines.
     with running(build_app(engine, key, queue)) as url, openai.DefaultHttpxClient(trust_env=False) as transport:
         client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, http_client=transport)
-        for prompt, expected in zip(asked, local, strict=True):
+        for prompt, expected in zip(questions, local, strict=True):
             row = ask(client, is_chat, prompt, expected, max_new_tokens)
             answered.append(row)
             if row.http != expected:
@@ -111,7 +112,7 @@ def answers_over_http(
     return answered
 
 
-def ask(client: openai.OpenAI, is_chat: bool, prompt: Any, local: str, max_new_tokens: int) -> Answered:
+def ask(client: openai.OpenAI, is_chat: bool, prompt: Prompt, local: str, max_new_tokens: int) -> Answered:
     """The same greedy request twice, whole and streamed; raises ValueError if these differ."""
     request: dict[str, Any] = {"model": "llmcycle", "max_tokens": max_new_tokens, "temperature": 0}
     endpoint: Any = client.chat.completions if is_chat else client.completions

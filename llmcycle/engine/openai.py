@@ -27,7 +27,7 @@ NEUTRAL = {"num_beams": 1, "top_k": 0, "repetition_penalty": 1.0, "no_repeat_ngr
 
 
 class OpenAIEngine(Engine):
-    """Asks an endpoint over HTTP, several requests at a time. It answers and streams; it scores no given tokens.
+    """Asks an endpoint over HTTP, several requests at a time. It answers and streams; it scores no reported tokens.
 
     A setting that `generate` leaves open is the endpoint's own. With `do_sample` each request carries a seed drawn from
     torch's global generator, so that an endpoint that honours seeds repeats its draws.
@@ -208,12 +208,12 @@ def _answer(text: str, finish: str | None, usage: Any, logprobs: tuple[float, ..
 
 
 def _drawn(choice: Any) -> tuple[float, ...]:
-    given = choice.logprobs
-    if given is None:
+    reported = choice.logprobs
+    if reported is None:
         raise ValueError("engine: the endpoint gives no log-probabilities; use engine=transformers")
-    if getattr(given, "content", None) is not None:
-        return tuple(token.logprob for token in given.content)
-    return tuple(given.token_logprobs or ())
+    if getattr(reported, "content", None) is not None:
+        return tuple(token.logprob for token in reported.content)
+    return tuple(reported.token_logprobs or ())
 
 
 def _message(error: openai.APIStatusError) -> str:

@@ -84,8 +84,8 @@ class HeldOutLoss:
         ids, labels = pieces[0]
         if len(ids) < self.max_length:
             return len(reference(row, WRITTEN_COLUMNS).encode())
-        kept: str = tokenizer.decode([label for label in labels if label != IGNORE], skip_special_tokens=True)
-        return len(kept.encode())
+        text: str = tokenizer.decode([label for label in labels if label != IGNORE], skip_special_tokens=True)
+        return len(text.encode())
 
 
 def by_source(sources: list[str | None], bits: Scores) -> dict[str, Scores]:

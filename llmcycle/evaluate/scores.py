@@ -60,13 +60,13 @@ def read_scores(folder: Path) -> dict[str, Scores]:
     """What `write_scores` left in a folder, by metric; nothing where it has left nothing."""
     path = folder / FILE
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    return {str(found.pop("metric")): Scores(**found) for found in map(json.loads, lines)}
+    return {str(line.pop("metric")): Scores(**line) for line in map(json.loads, lines)}
 
 
 def without(scores: Mapping[str, Scores], rows: Collection[str]) -> dict[str, Scores]:
     """The scores without those of some rows; one that would have none left stays away."""
-    kept = {name: _without(each, rows) for name, each in scores.items()}
-    return {name: each for name, each in kept.items() if each.values}
+    left = {name: _without(each, rows) for name, each in scores.items()}
+    return {name: each for name, each in left.items() if each.values}
 
 
 def pair(before: Scores, after: Scores) -> Metric | None:

@@ -49,12 +49,12 @@ def decode(
 
 def majority(answers: Sequence[str], match: TextMatch) -> str:
     """The first of the answers that most agree with (arXiv:2203.11171); without a match, no vote."""
-    found = [match.answer(answer) for answer in answers]
-    votes = Counter(vote for vote in found if vote is not None)
+    extracted = [match.answer(answer) for answer in answers]
+    votes = Counter(vote for vote in extracted if vote is not None)
     if not votes:
         return answers[0]
     winner = votes.most_common(1)[0][0]  # of equals the one met first
-    return answers[found.index(winner)]
+    return answers[extracted.index(winner)]
 
 
 def with_stop(config: GenerationConfig, stop: Sequence[str]) -> GenerationConfig:

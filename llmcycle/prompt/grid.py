@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from llmcycle.data.chat import Prompt
 from llmcycle.engine import Engine
 from llmcycle.evaluate.exact_match import reference
 from llmcycle.evaluate.multiple_choice import choices_of
@@ -35,7 +36,7 @@ class Cell:
 class Prediction:
     """What the model answered to `input`, the template filled with a row's `prompt`."""
 
-    prompt: Any
+    prompt: Prompt
     input: str
     prediction: str
     reference: str

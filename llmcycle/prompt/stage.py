@@ -65,16 +65,16 @@ def search(
         ValueError: a grid, rows or an engine that don't fit each other, or a weight that changed.
     """
     judge = match or TextMatch()
-    grid = Grid(given(templates), shots, given(decodings), baseline, data.train, judge, seed)
-    rows, asked = data.validation[:limit], [{"prompt": prompt} for prompt in samples or []]
-    check_rows(grid, rows, asked)
+    grid = Grid(chosen(templates), shots, chosen(decodings), baseline, data.train, judge, seed)
+    rows, questions = data.validation[:limit], [{"prompt": prompt} for prompt in samples or []]
+    check_rows(grid, rows, questions)
     check_decodings(grid.decodings, engine)
     engine.open()
     before, start = engine.describe(), time.perf_counter()
     results = run(grid, engine, rows, logger)
     seconds = time.perf_counter() - start
     best = choose(results)
-    answers = answer_samples(grid, best, engine, asked)
+    answers = answer_samples(grid, best, engine, questions)
     refuse_changed(before, engine.describe())
     write_predictions(out, results)
     write_scores(out, cell_scores(results))
@@ -94,17 +94,17 @@ def speed(results: Results, seconds: float) -> Metrics:
     }
 
 
-def given(options: Mapping[str, T | None]) -> dict[str, T]:
+def chosen(options: Mapping[str, T | None]) -> dict[str, T]:
     """Without the options that a recipe has set to null."""
     return {name: option for name, option in options.items() if option is not None}
 
 
-def check_rows(grid: Grid, rows: Sequence[Row], asked: Sequence[Row]) -> None:
+def check_rows(grid: Grid, rows: Sequence[Row], questions: Sequence[Row]) -> None:
     """Find templates that don't fit the rows, and rows without an answer, before a model is loaded."""
     if len(rows) < 2:
         raise ValueError(f"data: a search needs two validation rows or more, not {len(rows)}")
     for cell in grid.cells:
-        grid.inputs(cell, [*rows, *asked])
+        grid.inputs(cell, [*rows, *questions])
     for row in rows:
         right_answer(row)
 
@@ -164,11 +164,11 @@ def accuracy(predictions: Sequence[Prediction]) -> float:
     return fmean(prediction.correct for prediction in predictions)
 
 
-def answer_samples(grid: Grid, best: Cell, engine: Engine, asked: Sequence[Row]) -> list[str]:
+def answer_samples(grid: Grid, best: Cell, engine: Engine, questions: Sequence[Row]) -> list[str]:
     """Samples answered in the best way; they have no options to choose from, so a choice is made greedy generation."""
     decoding = grid.decodings[best.decoding]
     free = GenerationConfig() if isinstance(decoding, LikeliestChoice) else decoding
-    return grid.answer(best, engine, asked, free)
+    return grid.answer(best, engine, questions, free)
 
 
 def refuse_changed(before: Mapping[str, str], after: Mapping[str, str]) -> None:

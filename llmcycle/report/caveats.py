@@ -1,4 +1,4 @@
-"""What a reader should know before believing the numbers, found by rule."""
+"""What a reader should know before believing the numbers, notes by rule."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ WIDE = 0.2  # width of another metric's 95 % interval, relative to the value
 
 def caveats(records: Sequence[StageRecord], facts: RunFacts) -> list[str]:
     """All that apply, most serious first."""
-    found = [f"{record.name} failed: {record.error}" for record in records if record.error is not None]
+    notes = [f"{record.name} failed: {record.error}" for record in records if record.error is not None]
     for record in records:
-        found += [
+        notes += [
             f"{record.name}: {name} {reason}"
             for name, metric in record.metrics.items()
             for reason in _of_metric(metric)
         ]
-    return found + list(_of_run(facts))
+    return notes + list(_of_run(facts))
 
 
 def _of_metric(metric: Metric) -> Iterator[str]:

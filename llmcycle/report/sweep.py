@@ -43,8 +43,8 @@ def read_arms(sweep: Path) -> list[Arm]:
 
 def label(overrides: Sequence[str], shared: set[str]) -> str:
     """What sets an arm apart: overrides that not all arms share, seeds aside."""
-    kept = [one for one in overrides if one not in shared and not is_seed(one)]
-    return " ".join(kept) or "(as composed)"
+    own = [text for text in overrides if text not in shared and not is_seed(text)]
+    return " ".join(own) or "(as composed)"
 
 
 def is_seed(override: str) -> bool:
