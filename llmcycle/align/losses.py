@@ -167,16 +167,3 @@ def k3(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
     """Estimates KL(pi || pi_ref) from pi's samples: unbiased, and never negative (joschu.net/blog/kl-approx.html)."""
     logratios = ref_logprobs - logprobs
     return logratios.exp() - logratios - 1
-
-
-def group_advantages(rewards: Tensor, group_size: int, normalise: bool = True) -> Tensor:
-    """Advantages [P * G] of G answers to each of P prompts, group after group: the reward less its group's mean.
-
-    With `normalise` divided by the group's standard deviation too (arXiv:2402.03300); without it, a group that nearly
-    always succeeds weighs no more than another (arXiv:2503.20783). A group without differences gives zeros.
-    """
-    groups = rewards.view(-1, group_size)
-    advantages = groups - groups.mean(1, keepdim=True)
-    if normalise:
-        advantages = advantages / (groups.std(1, keepdim=True) + 1e-4)
-    return advantages.flatten()

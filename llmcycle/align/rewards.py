@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -17,13 +17,34 @@ from llmcycle.evaluate.text_match import TextMatch
 from llmcycle.model import load
 from llmcycle.quantities import Count
 
+OURS = {"completion_ids"}  # columns that the data does not have
+
 
 class Reward(Protocol):
     """Scores answers; higher is better, the scale is the source's own."""
 
-    def __call__(self, prompts: Sequence[Prompt], completions: Sequence[str], **columns: Sequence[Any]) -> list[float]:
-        """One reward an answer."""
+    def __call__(
+        self, prompts: Sequence[Prompt], completions: Sequence[str], **columns: Sequence[Any]
+    ) -> Sequence[float | None]:
+        """One reward an answer; None where it does not apply. `columns` are those of the data, and `completion_ids`."""
         ...
+
+
+class TrlReward:
+    """A reward function of TRL, which reads an answer as a list of one message.
+
+    Args:
+        function: one of `trl.rewards`, or of its signature.
+    """
+
+    def __init__(self, function: Callable[..., Sequence[float | None]]) -> None:
+        self.function = function
+
+    def __call__(
+        self, prompts: Sequence[Prompt], completions: Sequence[str], **columns: Sequence[Any]
+    ) -> Sequence[float | None]:
+        messages = [[{"role": "assistant", "content": text}] for text in completions]
+        return self.function(prompts=prompts, completions=messages, **columns)
 
 
 class Verifier:
@@ -84,8 +105,9 @@ class Match:
         **columns: Sequence[Any],
     ) -> list[float]:
         if self.column not in columns:
+            known = ", ".join(name for name in columns if name not in OURS)
             raise ValueError(
-                f"reward.column: the data has no column {self.column}, only {', '.join(columns)}; "
+                f"reward.column: the data has no column {self.column}, only {known}; "
                 f"map one with data.columns.{self.column}=NAME"
             )
         return [float(self.match(*pair)) for pair in zip(completions, columns[self.column], strict=True)]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import torch
-from peft import PeftModel
 from torch import Tensor
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig
 
 from llmcycle.data.chat import IGNORE
 from llmcycle.data.padding import pad
-from llmcycle.engine.generation import evaluation_mode, quiet, resolve_config
+from llmcycle.engine import Engine
 from llmcycle.quantities import Count, Positive
 
 
@@ -31,9 +31,9 @@ class Sampling:
     max_new_tokens: Count = 32
     temperature: Positive = 1.0
 
-    def config(self, model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
+    def generation(self) -> GenerationConfig:
         """Plain sampling from the whole distribution: any filter would make the log-probabilities wrong."""
-        config = GenerationConfig(
+        return GenerationConfig(
             do_sample=True,
             top_k=0,
             top_p=1.0,
@@ -41,7 +41,6 @@ class Sampling:
             max_new_tokens=self.max_new_tokens,
             num_return_sequences=self.group_size,
         )
-        return resolve_config(model, tokenizer, config)
 
 
 @dataclass(frozen=True)
@@ -52,37 +51,32 @@ class Rollouts:
         batch: input_ids, attention_mask and labels [B, T], right-padded; labels from the answer's first token through
             the one that ends it.
         texts: the answers without special tokens.
+        completion_ids: their tokens, through the one that ends them.
         ended: share of answers that ended by themselves.
     """
 
     batch: dict[str, Tensor]
     texts: list[str]
+    completion_ids: list[list[int]]
     ended: float
 
 
-def roll_out(
-    model: PreTrainedModel | PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Mapping[str, Tensor],
-    sampling: Sampling,
-    seed: int,
-) -> Rollouts:
+def roll_out(engine: Engine, prompts: Mapping[str, Tensor], sampling: Sampling, seed: int) -> Rollouts:
     """Sample `sampling.group_size` answers to each of `prompts` (left-padded input_ids and attention_mask [P, T]).
 
     The draws depend on `seed` alone, and torch's global generator is left as it was.
     """
-    config = sampling.config(model, tokenizer)
-    with torch.no_grad(), evaluation_mode(model), quiet(), seeded(seed, prompts["input_ids"].device):
-        output = model.generate(
-            input_ids=prompts["input_ids"], attention_mask=prompts["attention_mask"], generation_config=config
-        )
-    stops = set(config.eos_token_id or [])
-    answers = [_through_end(row, stops) for row in output[:, prompts["input_ids"].shape[1] :].tolist()]
-    heads = [ids[mask.bool()].tolist() for ids, mask in zip(*_repeat(prompts, sampling.group_size), strict=True)]
+    device = prompts["input_ids"].device
+    with seeded(seed, device):
+        groups = engine.sample(prompts, sampling.generation())
+    answers = [answer for group in groups for answer in group]
+    ids = [list(answer.token_ids) for answer in answers]
+    heads = [row[mask.bool()].tolist() for row, mask in zip(*_repeat(prompts, sampling.group_size), strict=True)]
     return Rollouts(
-        batch=_batch(heads, answers, config.pad_token_id, prompts["input_ids"].device),
-        texts=[text.strip() for text in tokenizer.batch_decode(answers, skip_special_tokens=True)],
-        ended=sum(answer[-1] in stops for answer in answers) / len(answers),
+        batch=_batch(heads, ids, cast(int, engine.tokenizer.pad_token_id), device),
+        texts=[answer.text for answer in answers],
+        completion_ids=ids,
+        ended=sum(answer.finish == "stop" for answer in answers) / len(answers),
     )
 
 
@@ -97,12 +91,6 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 def _repeat(prompts: Mapping[str, Tensor], times: int) -> tuple[Tensor, Tensor]:
     ids, mask = (prompts[name].repeat_interleave(times, 0) for name in ("input_ids", "attention_mask"))
     return ids, mask
-
-
-def _through_end(new_ids: list[int], stops: set[int]) -> list[int]:
-    """Up to and including the first token that ends an answer: what follows is padding."""
-    end = next((position for position, index in enumerate(new_ids) if index in stops), len(new_ids) - 1)
-    return new_ids[: end + 1]
 
 
 def _batch(heads: list[list[int]], answers: list[list[int]], pad_id: int, device: torch.device) -> dict[str, Tensor]:

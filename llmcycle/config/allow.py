@@ -17,6 +17,8 @@ from .paths import shipped_targets
 
 # Packages that may be imported at all in search of a target; anything else is refused unimported.
 ROOTS = {"llmcycle", "torch", "torchao", "transformers", "peft", "pytorch_lightning", "datasets", "tokenizers", "hydra"}
+# Parts of packages that may be searched, where the rest may not; of `trl.rewards` its reward functions are allowed.
+BRANCHES = ("trl.rewards",)
 # Whole families: every class that derives from one of these, in its own library.
 FAMILIES = (
     "torch.optim.Optimizer",
@@ -109,7 +111,7 @@ def resolve(name: str, key: str) -> Any:
         ConfigError: the package may not be searched, or there is nothing of this name (the nearest is suggested).
     """
     root = name.partition(".")[0]
-    if root not in ROOTS and not permitted(name, extra()):
+    if root not in ROOTS and not permitted(name, {*BRANCHES, *extra()}):
         raise refusal(name, key)
     parts = name.split(".")
     found = imported(root, name, key)
@@ -187,6 +189,12 @@ def is_family(target: Any) -> bool:
     return known and target.__module__.partition(".")[0] in ROOTS
 
 
+def is_reward(target: Any) -> bool:
+    """Whether `target` is a function that `trl.rewards` offers as its own: it scores texts, or makes what does."""
+    offered = inspect.isfunction(target) and target.__module__.startswith("trl.rewards.")
+    return offered and getattr(importlib.import_module("trl.rewards"), target.__name__, None) is target
+
+
 def is_extra(name: str, target: Any) -> bool:
     """Whether the user allowed it, by the name written or by where it is defined."""
     return permitted(qualified(target), extra()) or (permitted(name, extra()) and callable(target))
@@ -199,7 +207,8 @@ def check_target(name: str, key: str) -> Callable[..., Any]:
         ConfigError: it may not be called, does not exist or is not callable.
     """
     target = resolve(name, key)
-    if target in lookups() or is_ours(name, target) or is_single(target) or is_family(target) or is_extra(name, target):
+    judged = (is_ours(name, target), is_single(target), is_family(target), is_reward(target), is_extra(name, target))
+    if target in lookups() or any(judged):
         return target  # type: ignore[no-any-return]
     raise refusal(name, key, qualified(target))
 

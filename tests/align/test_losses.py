@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from llmcycle.align.losses import DPO, GRPO, IPO, Answers, BradleyTerry, group_advantages, k3
+from llmcycle.align.advantages import GroupRelative
+from llmcycle.align.losses import DPO, GRPO, IPO, Answers, BradleyTerry, k3
 
 REWARDS = torch.tensor([1.0, 0.2, -0.5, 0.6], dtype=torch.float64)
 REFERENCE = log_softmax(torch.tensor([0.3, 1.0, -0.4, 0.0], dtype=torch.float64), 0)
@@ -163,8 +164,8 @@ def test_k3_is_the_kl_in_expectation() -> None:
 
 def test_group_advantages_by_hand() -> None:
     rewards = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.5, 0.5, 0.5, 0.5])
-    plain = group_advantages(rewards, 4, normalise=False)
+    plain = GroupRelative(deviation=False)(rewards, 4)
     assert plain.tolist() == pytest.approx([0.5, -0.5, -0.5, 0.5, 0, 0, 0, 0])
-    scaled = group_advantages(rewards, 4)
+    scaled = GroupRelative()(rewards, 4)
     assert torch.allclose(scaled[:4], plain[:4] / math.sqrt(1 / 3), rtol=1e-3)
     assert scaled[4:].abs().max() == 0

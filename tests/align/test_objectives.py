@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
 from llmcycle.align import Policy, Preference, RewardModel
+from llmcycle.align.advantages import GroupRelative
 from llmcycle.align.losses import DPO, GRPO, BradleyTerry
 from llmcycle.align.rollouts import Sampling
 from llmcycle.data.batches import Batches
@@ -63,14 +64,15 @@ def test_reward_model_learns_the_pairs(tokenizer: PreTrainedTokenizerFast) -> No
 
 
 def is_word(prompts: list[str], completions: list[str], **columns: list[object]) -> list[float]:
-    assert set(columns) == {"kind"}
+    assert set(columns) == {"kind", "completion_ids"}
     return [float(text.isascii() and text.isalnum()) for text in completions]
 
 
 def policy(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, sampling: Sampling, **options: object
 ) -> Learner:
-    module = learner(model, Policy(GRPO(beta=0.5), is_word, sampling, **options))
+    advantage = GroupRelative(deviation=options.pop("deviation", True))
+    module = learner(model, Policy(GRPO(beta=0.5), is_word, sampling, advantage, **options))
     rows = [{"prompt": "It ", "kind": "x"}]
     batches = Batches(Rows(rows, rows), Prompts(max_length=64), tokenizer, 1, 1, seed=0, allow=["shared"])
     module.objective.begin(module.models, batches)
@@ -95,10 +97,10 @@ def test_policy_reaches_the_closed_form(tokenizer: PreTrainedTokenizerFast) -> N
     """Answers of one token can be enumerated: training by sampling must approach pi_ref exp(r / beta) / Z."""
     model, batch = random_llama(len(tokenizer), num_hidden_layers=1), prompts(tokenizer)
     texts = [tokenizer.decode([i], skip_special_tokens=True) for i in range(len(tokenizer))]
-    rewards = torch.tensor(is_word([], texts, kind=[]))
+    rewards = torch.tensor(is_word([], texts, kind=[], completion_ids=[]))
     start = next_logprobs(model, batch)
     target = (start + rewards / 0.5).log_softmax(-1)
-    module = policy(model, tokenizer, Sampling(group_size=256, max_new_tokens=1), normalise=False)
+    module = policy(model, tokenizer, Sampling(group_size=256, max_new_tokens=1), deviation=False)
     train(module, batch, steps=40, lr=1e-2)
     end = next_logprobs(model, batch)
     assert kl(end, target) < 0.2 * kl(start, target)

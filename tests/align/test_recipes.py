@@ -15,6 +15,9 @@ SWAPS = [
     "rlvr loss=dapo",
     "rlvr reward=gsm8k",
     "rlvr reward=match",
+    "rlvr reward=think_format advantage=group_mean",
+    "rlvr reward=think_format reward.function.path=trl.rewards.accuracy_reward",
+    "rlvr ~reward +reward@reward.a=storefront +reward@reward.b=repetition +objective.weights.b=0.5",
     "reinforce inputs.reward=model",
     "reinforce inputs.reward=model loss=dapo",
 ]
@@ -24,6 +27,13 @@ SWAPS = [
 def test_swaps_compose(swap: str, here: Path) -> None:
     (here / "model").mkdir()
     assert command("check", *swap.split(), "inputs.model=model") == 0
+
+
+def test_a_weight_of_no_reward_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "model").mkdir()
+    swap = ("~reward", "+reward@reward.a=storefront", "+objective.weights.b=0.5", "inputs.model=model")
+    assert command("check", "rlvr", *swap) != 0
+    assert "objective.weights.b: there is no reward of this name; choose one of a" in capsys.readouterr().err
 
 
 def test_the_verifier_reads_no_reward_model(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

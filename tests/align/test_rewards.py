@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
-from trl.rewards import get_soft_overlong_punishment
+from trl.rewards import get_soft_overlong_punishment, think_format_reward
 
 from llmcycle.align import scorer
-from llmcycle.align.rewards import Learned, Match, Verifier
+from llmcycle.align.rewards import Learned, Match, TrlReward, Verifier
+from llmcycle.align.scoring import WeightedRewards
 from llmcycle.data.chat import encode_prompt_completion
 from llmcycle.data.storefront import World
 from llmcycle.evaluate.text_match import TextMatch
@@ -68,6 +69,41 @@ def test_learned_refuses_what_is_no_reward_model(reward_model: Path) -> None:
         Learned(str(reward_model.parent / "policy"))
 
 
-def test_a_function_of_trl_has_the_same_signature() -> None:
-    punish = get_soft_overlong_punishment(max_completion_len=4, soft_punish_cache=2)
+def test_functions_of_trl_are_rewards() -> None:
+    """One reads tokens, one the text of messages."""
+    punish = TrlReward(get_soft_overlong_punishment(max_completion_len=4, soft_punish_cache=2))
     assert punish(prompts=["", ""], completions=["", ""], completion_ids=[[1], [1] * 5]) == [0.0, -1]
+    completions = ["<think>\n2 + 2\n</think>\n4", "4"]
+    assert TrlReward(think_format_reward)(prompts=["", ""], completions=completions, kind=["x"] * 2) == [1.0, 0.0]
+
+
+def length(prompts: list[str], completions: list[str], **columns: list[object]) -> list[float | None]:
+    return [float(len(text)) or None for text in completions]
+
+
+def test_several_rewards_are_weighted_and_told_apart() -> None:
+    """None is no reward at all, as in TRL."""
+    both = WeightedRewards({"match": Match(), "length": length}, {"length": -0.5})
+    scored = both(prompts=["", "", ""], completions=["blue", "red", ""], answer=["blue"] * 3)
+    assert scored == {"match": [1.0, 0.0, 0.0], "length": [-2.0, -1.5, 0.0]}
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([1.0], r"reward\.bad: it gave 1 rewards for 2 answers"),
+        ([0.0, float("nan")], r"reward\.bad: it gave nan for the answer 'b'"),
+        ([float("inf"), 0.0], r"reward\.bad: it gave inf for the answer 'a'"),
+    ],
+)
+def test_what_can_be_no_reward_is_refused_by_name(values: list[float], reason: str) -> None:
+    rewards = WeightedRewards({"good": length, "bad": lambda **_: values})
+    with pytest.raises(ValueError, match=reason):
+        rewards(prompts=["", ""], completions=["a", "b"])
+
+
+def test_a_weight_without_a_reward_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"objective\.weights\.c: there is no reward of this name; choose one of a"):
+        WeightedRewards({"a": length}, {"c": 1.0})
+    with pytest.raises(ValueError, match=r"objective\.weights\.a: .*one reward alone has no name; leave it out"):
+        WeightedRewards(length, {"a": 1.0})

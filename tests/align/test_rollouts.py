@@ -9,6 +9,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llmcycle.align.rollouts import Rollouts, Sampling, roll_out
 from llmcycle.data.encode import Prompts
+from llmcycle.engine import TransformersEngine
 from llmcycle.engine.generation import stop_token_ids
 
 ROWS = [{"prompt": "What is this? "}, {"prompt": "And? "}]
@@ -23,7 +24,8 @@ def prompts(tokenizer: PreTrainedTokenizerFast) -> dict[str, Tensor]:
 def draw(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: dict[str, Tensor], seed: int
 ) -> Rollouts:
-    return roll_out(model, tokenizer, prompts, Sampling(group_size=16, max_new_tokens=12), seed)
+    engine = TransformersEngine(model, tokenizer)
+    return roll_out(engine, prompts, Sampling(group_size=16, max_new_tokens=12), seed)
 
 
 def stopping(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, bias: float = 3.0) -> LlamaForCausalLM:
@@ -47,6 +49,7 @@ def test_answers_end_with_the_first_end_token(
         assert rollouts.batch["attention_mask"][row].sum() == len(head) + len(answer)
         assert stops.isdisjoint(answer[:-1])
         assert len(answer) == 12 or answer[-1] in stops
+        assert rollouts.completion_ids[row] == answer
         assert rollouts.texts[row] == tokenizer.decode(answer, skip_special_tokens=True).strip()
         ended += answer[-1] in stops
     assert 0 < ended < 32
@@ -70,7 +73,7 @@ def test_draws_follow_the_models_own_probabilities(
     """4,000 first tokens, at a temperature, against the softmax: no filter of the library is at work."""
     sampling = Sampling(group_size=4000, max_new_tokens=1, temperature=1.5)
     one = {name: tensor[:1] for name, tensor in prompts.items()}
-    labels = roll_out(model, tokenizer, one, sampling, seed=0).batch["labels"]
+    labels = roll_out(TransformersEngine(model, tokenizer), one, sampling, seed=0).batch["labels"]
     counts = torch.bincount(labels[labels != -100], minlength=len(tokenizer)) / 4000
     logits = model(input_ids=one["input_ids"], attention_mask=one["attention_mask"]).logits[0, -1]
     probabilities = (logits / 1.5).softmax(-1)

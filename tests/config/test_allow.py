@@ -49,8 +49,14 @@ DANGEROUS = [
     "llmcycle.config.allow.importlib.import_module",
     "llmcycle.artifact.store.shutil.rmtree",
     "llmcycle.run.build",
+    "trl.SFTTrainer",
+    "trl.rewards.sys.exit",
+    "trl.rewards.accuracy_rewards.is_math_verify_available",
+    "trl.rewards.accuracy_rewards.threading.Thread",
 ]
 PERMITTED = [
+    "trl.rewards.think_format_reward",
+    "trl.rewards.get_soft_overlong_punishment",
     "torch.optim.AdamW",
     "torch.optim.lr_scheduler.CosineAnnealingLR",
     "transformers.AutoModelForCausalLM.from_pretrained",

@@ -14,6 +14,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer
 
 from llmcycle.align import Policy
+from llmcycle.align.advantages import GroupRelative
 from llmcycle.align.losses import GRPO
 from llmcycle.align.rollouts import Sampling
 from llmcycle.data.batches import Batches
@@ -39,7 +40,7 @@ def perturb(model: torch.nn.Module, seed: int) -> None:
 def ours(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, loss: GRPO) -> tuple[Learner, Tensor]:
     """A policy one update away from the one that sampled, which is away from the reference; and its second loss."""
     sampling = Sampling(group_size=GROUP, max_new_tokens=NEW_TOKENS)
-    module = learner(model, Policy(loss, length_reward, sampling, updates=2))
+    module = learner(model, Policy(loss, length_reward, sampling, GroupRelative(), updates=2))
     batches = Batches(Rows(ROWS, []), Prompts(max_length=64), tokenizer, len(ROWS), len(ROWS), seed=0)
     module.objective.begin(module.models, batches)
     batch = batches.collate(batches.train)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from llmcycle.align.losses import PolicyLoss, group_advantages, k3
+from llmcycle.align.advantages import Advantage
+from llmcycle.align.losses import PolicyLoss, k3
 from llmcycle.align.rewards import Reward
 from llmcycle.align.rollouts import Rollouts, Sampling, roll_out
+from llmcycle.align.scoring import WeightedRewards, refuse_weights
 from llmcycle.data.batches import Batches
+from llmcycle.engine import TransformersEngine
 from llmcycle.quantities import Count
 from llmcycle.train import Models, Objective
 from llmcycle.train.logprobs import completion_mask, token_logprobs
@@ -23,7 +28,8 @@ class Experience:
     """Scored rollouts: B answers of up to T tokens.
 
     Args:
-        rewards, advantages: [B].
+        rewards, advantages: [B]; the sum of all rewards.
+        parts: the mean of each reward by name, weighted, where there are several.
         ref_logprobs: [B, T - 1] under the reference.
         old_logprobs: [B, T - 1] under the policy that sampled: that of the first update.
     """
@@ -33,6 +39,7 @@ class Experience:
     advantages: Tensor
     ref_logprobs: Tensor
     old_logprobs: Tensor | None = None
+    parts: dict[str, float] = field(default_factory=dict)
 
 
 class Policy(Objective):
@@ -40,11 +47,12 @@ class Policy(Objective):
 
     Args:
         loss: of answers with their log-probabilities and advantages, e.g. GRPO.
-        reward: scores answers; sees the row's prompt and other columns.
+        reward: scores answers, one or several by name; sees the row's prompt and other columns.
         sampling: how answers are drawn.
+        advantage: what an answer's reward is worth beside those of its group.
         updates: optimizer steps on the same answers; past the first, the prompts of the batch go unused and the ratio
             clip has work to do.
-        normalise: divide a group's advantages by their standard deviation.
+        weights: of several rewards, by name; 1 where there is none.
         seed: of the answers drawn.
 
     Attributes:
@@ -59,16 +67,23 @@ class Policy(Objective):
     def __init__(
         self,
         loss: PolicyLoss,
-        reward: Reward,
+        reward: Reward | Mapping[str, Reward],
         sampling: Sampling,
+        advantage: Advantage,
         updates: Count = 1,
-        normalise: bool = True,
+        weights: Mapping[str, float] | None = None,
         seed: int = 0,
     ) -> None:
-        self.policy_loss, self.reward, self.sampling = loss, reward, sampling
-        self.updates, self.normalise, self.seed = updates, normalise, seed
+        self.policy_loss, self.sampling, self.advantage = loss, sampling, advantage
+        self.reward = WeightedRewards(reward, weights)
+        self.updates, self.seed = updates, seed
         self.experience: Experience | None = None
         self.steps = 0
+
+    @staticmethod
+    def preflight(reward: Mapping[str, Any], weights: Mapping[str, float] | None = None, **_: Any) -> None:
+        """Refuse, before anything is built, weights of rewards that are not there."""
+        refuse_weights(weights or {}, {} if "_target_" in reward else reward)
 
     def begin(self, models: Models, batches: Batches) -> None:  # noqa: ARG002
         """Take the rows, whose columns the reward sees, and the tokenizer."""
@@ -99,6 +114,7 @@ class Policy(Objective):
         kl = k3(logprobs.detach(), experience.ref_logprobs)
         return loss, {
             "reward": experience.rewards.mean(),
+            **{f"reward_{name}": torch.tensor(mean) for name, mean in experience.parts.items()},
             "kl": (kl * mask).sum() / mask.sum(),
             "length": mask.sum(1).float().mean(),
             "ended": torch.tensor(experience.rollouts.ended),
@@ -116,18 +132,21 @@ class Policy(Objective):
     def sample(self, models: Models, batch: Batch, seed: int) -> Experience:
         """Sample, score and compare."""
         assert models.reference is not None
-        rollouts = roll_out(models.policy, self.tokenizer, batch, self.sampling, seed)
+        rollouts = roll_out(TransformersEngine(models.policy, self.tokenizer), batch, self.sampling, seed)
         rows = self.rows.train if models.training else self.rows.validation
-        rewards = self.rewards(rollouts, [rows[i] for i in batch["index"].tolist()]).to(batch["index"].device)
+        scored = self.scores(rollouts, [rows[i] for i in batch["index"].tolist()])
+        sums = [sum(values) for values in zip(*scored.values(), strict=True)]
+        rewards = torch.tensor(sums, dtype=torch.float32, device=batch["index"].device)
         return Experience(
             rollouts=rollouts,
             rewards=rewards,
-            advantages=group_advantages(rewards, self.sampling.group_size, self.normalise),
+            advantages=self.advantage(rewards, self.sampling.group_size),
             ref_logprobs=models.reference.token_logprobs(rollouts.batch, self.sampling.temperature),
+            parts={name: fmean(values) for name, values in scored.items()} if len(scored) > 1 else {},
         )
 
-    def rewards(self, rollouts: Rollouts, rows: list[dict[str, Any]]) -> Tensor:
-        """[B] rewards of the answers to the prompts of `rows`."""
+    def scores(self, rollouts: Rollouts, rows: list[dict[str, Any]]) -> dict[str, list[float]]:
+        """Of each reward by name, one value for each of the B answers to the prompts of `rows`."""
         columns = {name: [row[name] for row in rows for _ in range(self.sampling.group_size)] for name in rows[0]}
-        scores = self.reward(prompts=columns.pop("prompt"), completions=rollouts.texts, **columns)
-        return torch.tensor(scores, dtype=torch.float32)
+        prompts, ids = columns.pop("prompt"), rollouts.completion_ids
+        return self.reward(prompts=prompts, completions=rollouts.texts, completion_ids=ids, **columns)
