@@ -21,6 +21,7 @@ from omegaconf import open_dict
 from llmcycle.artifact import Artifact, Draft, digest_path, environment, git_state
 from llmcycle.config import identity, recipe
 from llmcycle.config.allow import allowed
+from llmcycle.config.facts import taken_off
 from llmcycle.config.stages import Stage, plain
 from llmcycle.evaluate.metric import Metric, Metrics
 from llmcycle.peak_memory import peak_memory, reset_peak_memory
@@ -208,7 +209,7 @@ def build_part(stage: Stage, part: str, **options: Any) -> Any:
     with open_dict(node):
         node.inputs = {key: str(a.folder) if (a := store.find(value)) else value for key, value in values.items()}
     try:
-        return instantiate(node[part], _convert_="all", **options)
+        return instantiate(taken_off(plain(node[part])), _convert_="all", **options)
     except InstantiationException as error:
         # A part's own complaint says more than where Hydra was when it heard it.
         raise (error.__cause__ if isinstance(error.__cause__, ValueError) else error) from None

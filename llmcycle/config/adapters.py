@@ -1,33 +1,18 @@
-"""Adapters that stay beside their base, and the stages that need whole weights: known by name, so that peft and torch
-need not be imported to refuse the one in the hands of the other."""
+"""Adapters that stay beside their base, and the stages that need whole weights: known by the method's facts, so that
+neither peft nor torch need be imported to refuse them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import identity
 from .errors import ConfigError
+from .facts import facts
 from .stages import Stage, sibling
 
-# Methods of peft 0.21 by their config class: virtual tokens are no weights, and what depends on the input or on the
-# task is no constant that could be added to them. All others merge.
-UNMERGEABLE = {
-    "AdaptionPromptConfig": "ADAPTION_PROMPT",
-    "CartridgeConfig": "CARTRIDGE",
-    "CPTConfig": "CPT",
-    "LilyConfig": "LILY",
-    "MultitaskPromptTuningConfig": "MULTITASK_PROMPT_TUNING",
-    "PolyConfig": "POLY",
-    "PrefixTuningConfig": "PREFIX_TUNING",
-    "PromptEncoderConfig": "P_TUNING",
-    "PromptTuningConfig": "PROMPT_TUNING",
-    "ShadowConfig": "SHADOW",
-    "XLoraConfig": "XLORA",
-}
-ACTIVATED = "alora_invocation_tokens"  # makes LoRA an adapter that works from a certain token on (arXiv:2504.12397)
 WRITTEN_OUT = "load_in_4bit"  # weights that are made plain before a merge (llmcycle/model/quantised.py); no others are
 # Stages that read an input as plain weights, by their targets; those that train refuse an adapter too (`module`).
 PLAIN_WEIGHTS = {
@@ -37,7 +22,7 @@ PLAIN_WEIGHTS = {
 
 
 class Adapter(NamedTuple):
-    """What a stage is given beside a base model: the type by peft's name, and what to type to be given none."""
+    """What a stage is given beside a base model: the method's name, and what to type to be given none."""
 
     kind: str
     remedy: str
@@ -72,21 +57,22 @@ def given(stage: Stage, key: str) -> Adapter | None:
 def handed_on(stage: Stage) -> Adapter | None:
     """The adapter that a stage will leave; one that trains nothing passes on what it is given."""
     if stage.raw.get("module"):
-        kind = planned(stage.raw.get("peft") or {}, stage.raw.get("model") or {})
-        return Adapter(kind, f"{stage.swap('peft')}=lora, which merges") if kind else None
+        peft, model = stage.raw.get("peft") or {}, stage.raw.get("model") or {}
+        return Adapter(method(stage, peft), f"{stage.swap('peft')}=lora, which merges") if stays(peft, model) else None
     adapters = (given(stage, key) for key in stage.inputs if not need(stage, key))
     return next((adapter for adapter in adapters if adapter), None)
 
 
-def planned(peft: dict[str, Any], model: dict[str, Any]) -> str:
-    """The type of the adapter that a trained stage will hand on unmerged; "" where it merges, or trains it all."""
-    config = str(peft.get("_target_", "")).rpartition(".")[2]
-    if config in UNMERGEABLE:
-        return UNMERGEABLE[config]
+def method(stage: Stage, peft: Mapping[str, Any]) -> str:
+    """What the stage's PEFT method is called: its option, or the class where the recipe names no option."""
+    choices = stage.root.hydra.runtime.choices if "hydra" in stage.root else {}
+    return str(choices.get(stage.swap("peft")) or peft["_target_"].rpartition(".")[2].removesuffix("Config"))
+
+
+def stays(peft: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
+    """Whether a stage that trains will hand its adapter on unmerged; not where it merges, or where it trains it all."""
     rounded = model.get("quantization_config") or {}
-    if config and (peft.get(ACTIVATED) or (rounded and not rounded.get(WRITTEN_OUT))):
-        return config.removesuffix("Config").upper()
-    return ""
+    return "_target_" in peft and (not facts(peft).merges or bool(rounded and not rounded.get(WRITTEN_OUT)))
 
 
 def in_folder(folder: Path) -> Adapter | None:

@@ -23,7 +23,7 @@ from .options import Swaps
 from .schema import SETTINGS
 from .signature import UNKNOWN, bind
 from .stages import Stage, sibling
-from .structure import check_given, check_reads, check_resume, check_structure
+from .structure import check_facts, check_given, check_reads, check_resume, check_structure
 from .training import check_training
 from .values import check_values
 
@@ -41,6 +41,7 @@ def check(root: DictConfig) -> None:
     refuse(check_hydra(root) if "hydra" in root else [])
     refuse(check_structure(root))
     stages_here = stages.of(root)
+    refuse(each(stages_here, check_facts))
     refuse(each(stages_here, check_given))
     refuse(each(stages_here, check_resume))
     refuse(each(stages_here, check_targets))

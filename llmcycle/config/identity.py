@@ -14,6 +14,7 @@ from llmcycle.artifact import SOMETIMES, Store, digest_path, environment, identi
 from . import hub, stages
 from .allow import permitted
 from .errors import ConfigError, choose
+from .facts import taken_off
 from .stages import Stage, sibling
 
 ID_LENGTH = 12  # hex digits, as in the store
@@ -132,7 +133,7 @@ def stage_id(stage: Stage) -> str:
         ConfigError: an input asks for the artifact of a stage that the recipe does not have.
     """
     marks = {key: MARK for key in NEUTRAL if stages.at(stage.written, tuple(key.split("."))) is not None}
-    config = without_marks(stage.resolved(input_tokens(stage), {**content_tokens(stage), **marks}))
+    config = taken_off(without_marks(stage.resolved(input_tokens(stage), {**content_tokens(stage), **marks})))
     seed = config.pop("seed")
     if "resume" in stage.raw:
         config["from_checkpoint"] = digest_path(Path(str(stage.node.resume)) / CHECKPOINT)

@@ -12,6 +12,7 @@ from typing import Any
 from . import models
 from .allow import qualified
 from .errors import ConfigError
+from .facts import facts
 from .models import PRETRAINED
 from .parts import Part, learned, model, other, part, stated
 from .stages import Stage
@@ -137,10 +138,6 @@ def check_vocabulary(stage: Stage) -> Iterator[ConfigError]:
             yield ConfigError(key, f"the tokenizer has {count} tokens, and the model room for {room}", f"{key}={count}")
 
 
-DATA_DRIVEN = ("eva", "corda", "lora_ga")  # start from batches: llmcycle/model/calibrate.py
-MOVES_BASE = ("pissa", "olora", "corda", "lora_ga")  # take their start out of the weights: llmcycle/model/adapters.py
-
-
 def check_peft(stage: Stage) -> Iterator[ConfigError]:
     """A rounded base is trained by an adapter, and an adapter's start suits the objective."""
     objective, trained, adapter = learned(stage), model(stage), part(stage, "stage.module.peft")
@@ -151,10 +148,10 @@ def check_peft(stage: Stage) -> Iterator[ConfigError]:
         yield ConfigError(stage.dot("peft"), reason, f"{stage.swap('peft')}=lora")
     if adapter is None:
         return
-    start, plain = str(adapter.node.get("init_lora_weights", "")), f"{stage.swap('peft')}=lora"
-    if start.startswith(DATA_DRIVEN) and not stated(objective.node, "calibrates"):
+    known, plain = facts(stage.raw.get(adapter.place)), f"{stage.swap('peft')}=lora"
+    if known.needs_data and not stated(objective.node, "calibrates"):
         reason = f"it starts from labelled batches, and {objective.name} has none to give"
         yield ConfigError(stage.dot(adapter.place), reason, plain)
-    elif (start.startswith(MOVES_BASE) or adapter.node.get("kasa_config")) and "reference" in objective.target.roles:
+    elif known.moves_base and "reference" in objective.target.roles:
         reason = f"it takes a part out of the weights below it, and {objective.name} needs them whole as its reference"
         yield ConfigError(stage.dot(adapter.place), reason, plain)

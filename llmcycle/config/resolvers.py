@@ -15,8 +15,8 @@ def register() -> None:
     """Register all of them; repeating it is harmless."""
     from omegaconf import OmegaConf
 
+    from .facts import rate
     from .identity import artifact_folder
-    from .rates import rate
 
     OmegaConf.register_new_resolver("artifact", artifact_folder, replace=True)
     OmegaConf.register_new_resolver("hardware", hardware, replace=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from . import identity, stages
+from . import facts, identity, stages
 from .errors import ConfigError, choose, nearest
 from .hints import by_ending, dotted, elsewhere, overrides, swaps
 from .options import Swaps
@@ -30,6 +30,13 @@ def check_structure(root: DictConfig) -> list[ConfigError]:
         return [ConfigError("seed", f"a whole number is needed, found {root.seed!r}", "seed=0")]
     errors = list(check_names(root)) or [*check_texts(root), *check_unread(root)]
     return errors or [error for stage in stages.of(root) for error in check_settings(stage)]
+
+
+def check_facts(stage: Stage) -> Iterator[ConfigError]:
+    """The reserved key of a part holds facts of a method and nothing else."""
+    for part, value in stage.raw.items():
+        if isinstance(value, dict) and facts.KEY in value:
+            yield from facts.faults(value, stage.dot(part))
 
 
 def check_names(root: DictConfig) -> Iterator[ConfigError]:

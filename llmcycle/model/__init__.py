@@ -7,19 +7,20 @@ from .adapters import (
     may_be_padded,
     mergeable,
     moves_base,
-    needs_data,
     regularisation,
     restore_allocation,
 )
+from .calibrate import needs_data
 from .combine import combine
 from .digest import digest
 from .forward import token_logits
 from .freeze import freeze
 from .load import load, scratch
 from .memory import Memory, expected, measure
-from .methods import LoraFAConfig, LoraPlusConfig, lr_ratios
+from .methods import ActivatedLoraConfig, LoraFAConfig, LoraPlusConfig, lr_ratios
 
 __all__ = [
+    "ActivatedLoraConfig",
     "LoraFAConfig",
     "LoraPlusConfig",
     "Memory",

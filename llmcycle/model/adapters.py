@@ -6,19 +6,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from peft import PeftConfig, PeftModel, PeftType, TaskType, get_peft_model
-from peft.tuners.adalora import AdaLoraModel
-from peft.tuners.lora import LoraModel
+from peft import PeftConfig, PeftModel, TaskType, get_peft_model
 from peft.tuners.tuners_utils import BaseTuner
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from .calibrate import DATA_DRIVEN, calibrated
+from .calibrate import calibrated, needs_data
 from .methods import complete_inputs, freeze_method, refuse_unfit
 from .quantised import is_quantised, mergeable_base
 
 Batches = Callable[[], Iterable[Mapping[str, Tensor]]]
 PROBE = 4  # tokens of the trial that a fresh adapter is given
+SAMPLE = 64  # values of each weight by which a change of it is seen
 
 
 def adapt(
@@ -43,18 +42,13 @@ def adapt(
         if is_quantised(model):
             raise ValueError("peft=none: rounded weights cannot be trained; choose an adapter, such as peft=lora")
         return model.requires_grad_(True)
-    if not model.can_generate() and peft.task_type == TaskType.CAUSAL_LM:
-        peft.task_type = TaskType.SEQ_CLS  # a reward model's head is new, so it is trained and saved as well
+    if peft.task_type in (None, TaskType.CAUSAL_LM):
+        peft.task_type = _task(model)
     layers = sorted({name.rpartition(".")[2] for name, m in model.named_modules() if hasattr(m, "weight")})
     try:
         return _fitted(model, peft, batches)
     except (ValueError, TypeError, RuntimeError, AttributeError, KeyError, AssertionError, IndexError) as error:
         raise _refusal(model, peft, layers, error) from error
-
-
-def needs_data(peft: PeftConfig | None) -> bool:
-    """Whether the method starts from what training batches do to the model: EVA, CorDA, LoRA-GA."""
-    return peft is not None and getattr(peft, "init_lora_weights", None) in DATA_DRIVEN
 
 
 def base_parameters(model: nn.Module) -> list[nn.Parameter]:
@@ -70,16 +64,10 @@ def may_be_padded(model: nn.Module) -> bool:
 
     Not where peft puts virtual tokens before the padding: it drops the position ids, so text and prompt move apart.
     """
-    config = model.active_peft_config if isinstance(model, PeftModel) else None
-    return (
-        config is None
-        or not config.is_prompt_learning
-        or config.peft_type
-        in (
-            PeftType.PREFIX_TUNING,
-            PeftType.CARTRIDGE,
-        )
-    )
+    if not isinstance(model, PeftModel) or not model.active_peft_config.is_prompt_learning:
+        return True
+    with torch.no_grad():  # embeddings go before the row; keys and values do not move it
+        return not isinstance(model.get_prompt(batch_size=1), Tensor)
 
 
 def mergeable(model: nn.Module) -> bool:
@@ -90,32 +78,25 @@ def mergeable(model: nn.Module) -> bool:
 
 
 def moves_base(model: nn.Module) -> bool:
-    """Whether the method has taken its start out of the weights below it: without the adapter they are another model.
-
-    So do, of all methods of peft 0.21 (measured), PiSSA, OLoRA, CorDA, LoRA-GA and KaSA.
-    """
-    config = model.active_peft_config if isinstance(model, PeftModel) else None
-    start = str(getattr(config, "init_lora_weights", ""))
-    return start.startswith(("pissa", "olora", "corda", "lora_ga")) or getattr(config, "kasa_config", None) is not None
+    """Whether the method took its start out of the weights below it, which are another model since."""
+    return isinstance(model, PeftModel) and bool(getattr(model, "moved_base", False))
 
 
 def regularisation(model: nn.Module) -> Tensor | float:
     """What the method adds to the loss beside what peft adds itself: KaSA's penalties (arXiv:2412.06071, eq. 9-12)."""
-    tuner = getattr(model, "base_model", None)
-    return tuner._get_kasa_loss() if isinstance(tuner, LoraModel) and not isinstance(tuner, AdaLoraModel) else 0.0
+    config = model.active_peft_config if isinstance(model, PeftModel) else None
+    return model.base_model._get_kasa_loss() if getattr(config, "kasa_config", None) is not None else 0.0
 
 
 def allocate(model: nn.Module, step: int) -> None:
     """After a step, while its gradients are still there: AdaLoRA moves ranks to where they say (arXiv:2303.10512)."""
-    tuner = getattr(model, "base_model", None)
-    if isinstance(tuner, AdaLoraModel):
+    if (tuner := _allocating(model)) is not None:
         tuner.update_and_allocate(step)
 
 
 def allocation(model: nn.Module) -> dict[str, Any]:
     """What AdaLoRA has gathered over the steps, for a checkpoint; empty for all other methods."""
-    tuner = getattr(model, "base_model", None)
-    if not isinstance(tuner, AdaLoraModel):
+    if (tuner := _allocating(model)) is None:
         return {}
     allocator = tuner.rankallocator
     gathered = {name: dict(getattr(allocator, name)) for name in ("ipt", "exp_avg_ipt", "exp_avg_unc")}
@@ -124,15 +105,30 @@ def allocation(model: nn.Module) -> dict[str, Any]:
 
 def restore_allocation(model: nn.Module, saved: Mapping[str, Any]) -> None:
     """Takes what `allocation` gave."""
-    tuner = getattr(model, "base_model", None)
-    if isinstance(tuner, AdaLoraModel) and saved:
+    if (tuner := _allocating(model)) is not None and saved:
         for name in ("ipt", "exp_avg_ipt", "exp_avg_unc"):
             setattr(tuner.rankallocator, name, dict(saved[name]))
         tuner.peft_config[tuner.trainable_adapter_name].rank_pattern = saved["rank_pattern"]
 
 
+def _allocating(model: nn.Module) -> Any:
+    """The tuner of a method that moves ranks between layers; None for all others."""
+    tuner = model.base_model if isinstance(model, PeftModel) else None
+    return tuner if hasattr(tuner, "update_and_allocate") else None
+
+
+def _task(model: PreTrainedModel) -> TaskType | None:
+    """What the model is for, in peft's terms; it has none for an encoder that restores hidden tokens."""
+    if model.can_generate():
+        return TaskType.CAUSAL_LM
+    # A reward model's head is new, so it is trained and saved as well.
+    return TaskType.SEQ_CLS if model.get_output_embeddings() is None else None
+
+
 def _fitted(model: PreTrainedModel, peft: PeftConfig, batches: Batches | None) -> PeftModel:
+    before = {p: _sample(p) for p in model.parameters() if p.is_floating_point() and type(p.data) is Tensor}
     adapted = calibrated(model, peft, batches) if needs_data(peft) else get_peft_model(model, peft)
+    adapted.moved_base = any(not torch.equal(_sample(p), values) for p, values in before.items())
     refuse_unfit(adapted)
     complete_inputs(adapted)
     freeze_method(adapted)
@@ -140,6 +136,10 @@ def _fitted(model: PreTrainedModel, peft: PeftConfig, batches: Batches | None) -
         raise ValueError("it would train nothing")
     _try(adapted)
     return adapted
+
+
+def _sample(parameter: nn.Parameter) -> Tensor:
+    return parameter.detach().flatten()[:SAMPLE].clone()
 
 
 def _try(model: PeftModel) -> None:

@@ -1,57 +1,13 @@
-"""An adapter that can't be merged is refused where a stage can't take it; peft itself is asked what merges."""
+"""An adapter that can't be merged is refused where a stage can't take it."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import random_llama
-from peft import get_peft_model
-from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
-from peft.tuners.tuners_utils import BaseTuner
 
 from llmcycle.config import RecipeErrors, check, compose, locate
-from llmcycle.config.adapters import UNMERGEABLE
-
-METHODS = {
-    kind.value: (config, PEFT_TYPE_TO_TUNER_MAPPING[kind]) for kind, config in PEFT_TYPE_TO_CONFIG_MAPPING.items()
-}
-MERGING = sorted(name for name, (_, tuner) in METHODS.items() if issubclass(tuner, BaseTuner))
-# What can't be built here: it needs scikit-learn, or trained LoRA adapters to mix.
-UNTRIED = {"ADAMSS", "XLORA"}
-# Settings that fit a model of width 32, where the defaults don't.
-SETTINGS: dict[str, dict[str, Any]] = {
-    "ADALORA": {"total_step": 10},
-    "C3A": {"block_size": 8},
-    "IA3": {"feedforward_modules": ["down_proj"]},
-    "LN_TUNING": {"target_modules": None},
-    "MISS": {"r": 8},
-    "ROAD": {"group_size": 8},
-    "SHIRA": {"r": 2},
-    "TRAINABLE_TOKENS": {"target_modules": ["embed_tokens"], "token_indices": [1]},
-    "VBLORA": {"num_vectors": 8, "vector_length": 4},
-    "WAVEFT": {"n_frequency": 8},
-}
-
-
-def test_the_tables_names_are_those_of_peft() -> None:
-    assert {METHODS[kind][0].__name__: kind for kind in UNMERGEABLE.values()} == UNMERGEABLE
-    assert set(METHODS) - set(MERGING) <= set(UNMERGEABLE.values()), "no tuner of weights, so nothing to merge"
-
-
-@pytest.mark.parametrize("kind", [kind for kind in MERGING if kind not in UNTRIED])
-def test_the_table_says_what_peft_says_when_asked_to_merge(kind: str) -> None:
-    config = METHODS[kind][0]
-    settings = {"target_modules": ["q_proj", "down_proj"]} | SETTINGS.get(kind, {})
-    known = {name: value for name, value in settings.items() if name in config.__dataclass_fields__}
-    model = get_peft_model(random_llama(64, attention_bias=True, mlp_bias=True), config(task_type="CAUSAL_LM", **known))
-    if kind in UNMERGEABLE.values():
-        with pytest.raises(NotImplementedError):
-            model.merge_and_unload(safe_merge=True)
-    else:
-        assert "lora" not in type(model.merge_and_unload(safe_merge=True)).__name__.lower()
 
 
 def refusals(recipe: str, *overrides: str) -> dict[str, tuple[str, str]]:
@@ -67,7 +23,7 @@ def test_a_siblings_planned_adapter_is_refused_where_it_would_be_trained(here: P
     found = refusals("lifecycle", f"peft@finetune.peft={peft}")
     assert set(found) == {"reward.inputs.model", "align.inputs.model"}
     reason, remedy = found["align.inputs.model"]
-    assert peft.upper() in reason
+    assert peft in reason
     assert remedy.startswith("peft@finetune.peft=lora")
 
 
@@ -89,11 +45,22 @@ def test_what_merges_passes(here: Path, override: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "override",
-    ["+finetune.peft.alora_invocation_tokens=[1,2]", "+finetune.model.quantization_config={load_in_8bit: true}"],
+    ("override", "name"),
+    [("peft@finetune.peft=alora", "alora"), ("+finetune.model.quantization_config={load_in_8bit: true}", "lora")],
 )
-def test_lora_that_stays_beside_its_base_is_refused(here: Path, override: str) -> None:
-    assert "LORA" in refusals("lifecycle", override)["align.inputs.model"][0]
+def test_lora_that_stays_beside_its_base_is_refused(here: Path, override: str, name: str) -> None:
+    assert f"a {name} adapter" in refusals("lifecycle", override)["align.inputs.model"][0]
+
+
+def test_a_users_method_is_known_by_its_own_file(here: Path) -> None:
+    Path("conf/peft").mkdir(parents=True)
+    Path("conf/peft/mine.yaml").write_text("_target_: peft.LoraConfig\ntarget_modules: all-linear\n")
+    Path("conf/peft/beside.yaml").write_text("defaults: [mine]\n_method_: {merges: false, learning_rate: 2}\n")
+    assert refusals("lifecycle", "peft@finetune.peft=mine") == {}
+    assert "a beside adapter" in refusals("lifecycle", "peft@finetune.peft=beside")["align.inputs.model"][0]
+    for option, factor in (("mine", 1), ("beside", 2)):
+        root = compose(locate("finetune"), [f"peft={option}", "inputs.model=x"])
+        assert root.optim.lr == 3.0e-3 * factor
 
 
 @pytest.mark.parametrize("recipe", ["finetune", "align", "reward", "rlvr", "compress"])

@@ -10,13 +10,12 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from conftest import byte_tokenizer, random_llama
-from hydra.utils import instantiate
 from learners import learner
-from options import OPTIONS, STEPS, option
+from options import OPTIONS, STEPS, build, option
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
-from llmcycle.config.adapters import planned
+from llmcycle.config.adapters import stays as stays_beside
 from llmcycle.data.batches import Batches
 from llmcycle.data.chat import set_chat_template
 from llmcycle.data.encode import Completion
@@ -32,8 +31,8 @@ ROWS = [{"prompt": f"What is {n}?", "completion": f"It is {n + 1}."} for n in ra
 def train(base: Path, tokenizer: PreTrainedTokenizerBase, name: str, out: Path) -> Metrics:
     rows = SimpleNamespace(train=ROWS[:4], validation=[])  # one batch, so that its loss can only fall by learning
     batches = Batches(rows, Completion(64), set_chat_template(tokenizer), batch_size=4, eval_batch_size=4, seed=0)
-    config, rate = option(name)
-    peft = instantiate(config, _convert_="all")
+    _, rate = option(name)
+    peft = build(name, set_chat_template(tokenizer))
     module = learner(load(base), Supervised(), peft, partial(torch.optim.AdamW, lr=rate))
     trainer = pl.Trainer(
         max_steps=STEPS,
@@ -60,7 +59,7 @@ def test_option_is_trained_and_handed_on(
     name: str, bases: dict[bool, Path], tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    base, stays = bases[name in NEED_BIASES], bool(planned(option(name)[0], {}))
+    base, stays = bases[name in NEED_BIASES], stays_beside(option(name)[0], {})
     metrics = train(base, tokenizer, name, tmp_path / "out")
     handed_on = load(tmp_path / "out")
     assert metrics["optimizer_steps"].value == STEPS

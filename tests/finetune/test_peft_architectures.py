@@ -1,4 +1,5 @@
-"""Every option of `peft` on four more architectures: trained and merged into the same model, or refused."""
+"""Every option of `peft` on four more architectures: trained and merged into the same model, or refused; and whether
+what its file says of it is so."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from hydra.utils import instantiate
-from options import OPTIONS, option
+from conftest import byte_tokenizer
+from options import OPTIONS, build, option
 from transformers import (
     AutoModelForCausalLM,
     Gemma3TextConfig,
@@ -20,8 +21,9 @@ from transformers import (
     Qwen3Config,
 )
 
-from llmcycle.config.adapters import planned
-from llmcycle.model import adapt, mergeable, token_logits
+from llmcycle.config.facts import facts
+from llmcycle.data.chat import set_chat_template
+from llmcycle.model import adapt, mergeable, moves_base, needs_data, token_logits
 
 VOCABULARY = 64
 SIZE = {
@@ -85,22 +87,33 @@ def logits(model: Any) -> torch.Tensor:
         return token_logits(model.eval(), BATCH["input_ids"], BATCH["attention_mask"])
 
 
+def same_without_adapter(adapted: Any, architecture: str) -> bool:
+    with adapted.disable_adapter():
+        return torch.allclose(logits(adapted), logits(base(architecture)), atol=1e-4)
+
+
 @pytest.mark.parametrize("name", [name for name in OPTIONS if name != "none"])
 @pytest.mark.parametrize("architecture", CONFIGS)
 def test_option_is_trained_and_merged_or_refused(architecture: str, name: str) -> None:
-    peft = instantiate(option(name)[0], _convert_="all")
+    peft = build(name, set_chat_template(byte_tokenizer()))
     model = copy.deepcopy(base(architecture))
     if name in REFUSED[architecture]:
         with pytest.raises(ValueError, match=rf"peft: \w+ does not work on this {model.config.model_type} model: ."):
             adapt(model, peft, lambda: [BATCH])
         return
     adapted = adapt(model, peft, lambda: [BATCH])
+    stated = facts(option(name)[0])
+    assert stated.moves_base == moves_base(adapted) == (not same_without_adapter(adapted, architecture))
+    assert stated.needs_data == needs_data(peft)
     optimizer = torch.optim.AdamW([p for p in adapted.parameters() if p.requires_grad], lr=1e-2)
     adapted(**BATCH).loss.backward()
     optimizer.step()
     trained = logits(adapted)
     assert not torch.allclose(trained, logits(base(architecture)), atol=1e-5)
-    assert mergeable(adapted) or planned(option(name)[0], {})
-    if not planned(option(name)[0], {}):
+    if stated.merges:
+        assert mergeable(adapted)
         merged = logits(adapted.merge_and_unload(safe_merge=True))
         assert (merged - trained).abs().max() <= 2e-5 * trained.abs().max()
+    else:
+        with pytest.raises((NotImplementedError, AttributeError)):
+            adapted.merge_and_unload(safe_merge=True)

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra.utils import instantiate
 from pytorch_lightning import seed_everything
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
 
 from llmcycle.config import compose, locate
+from llmcycle.config.stages import Stage
 from llmcycle.evaluate import Metrics
+from llmcycle.run import build
 
 BERT = ["model.config.hidden_size=32", "model.config.intermediate_size=64", "model.config.num_hidden_layers=2"]
 MODERN = ["model=modernbert", "encode=masked_modernbert", *BERT]
@@ -21,7 +22,7 @@ DATA = ["data.count=400", "data.held_out=40", "batches.batch_size=8"]
 def stage(out: Path, *overrides: str) -> Metrics:
     root = compose(locate("pretrain_mlm"), [*DATA, *overrides])
     seed_everything(root.seed, verbose=False)
-    built: Any = instantiate(root.stage, _convert_="all", _partial_=True)
+    built: Any = build(Stage(root))
     metrics: Metrics = built(out=out, logger=None)
     return metrics
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from hydra.utils import instantiate
 from pytorch_lightning import seed_everything
 from transformers import AutoModelForCausalLM
 
 from llmcycle.config import compose, locate
+from llmcycle.config.stages import Stage
 from llmcycle.evaluate import Metrics
+from llmcycle.run import build
 
 LLAMA = ["model.config.hidden_size=32", "model.config.intermediate_size=64", "model.config.num_hidden_layers=1"]
 GPT2 = ["model=gpt2", "model.config.n_embd=32", "model.config.n_layer=1"]
@@ -23,7 +24,7 @@ def stage(out: Path, *overrides: str) -> Metrics:
     size = [] if "model=gpt2" in overrides else LLAMA
     root = compose(locate("pretrain"), ["trainer.max_steps=20", "batches.batch_size=4", *size, *overrides])
     seed_everything(root.seed, verbose=False)
-    built: Any = instantiate(root.stage, _convert_="all", _partial_=True)
+    built: Any = build(Stage(root))
     metrics: Metrics = built(out=out, logger=None)
     return metrics
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from conftest import byte_tokenizer, random_llama
-from hydra.utils import instantiate
 from pytorch_lightning import seed_everything
 
 from llmcycle.config import compose, locate
+from llmcycle.config.stages import Stage
 from llmcycle.data.chat import MARKER_TEMPLATE
 from llmcycle.evaluate import read_scores
+from llmcycle.run import build
 
 OVERRIDES = [
     *(
@@ -37,7 +38,7 @@ def test_a_judged_fine_tuning(here: Path) -> None:
     root = compose(locate("finetune"), OVERRIDES)
     root.samples = None
     seed_everything(root.seed, verbose=False)
-    stage = instantiate(root.stage, _convert_="all", _partial_=True)
+    stage = build(Stage(root))
     metrics = stage(out=here / "out", logger=None, checkpoints=here / "kept")
     assert metrics["optimizer_steps"].value == 3, "a model that never answers right stops after the first look and two"
     assert metrics["best_step"].value == 1

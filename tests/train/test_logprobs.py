@@ -8,6 +8,7 @@ from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llmcycle.data.encode import Completion
+from llmcycle.model import adapt
 from llmcycle.train.logprobs import Reference, completion_mask, token_logprobs
 
 ROWS = [{"prompt": "The lamp is ", "completion": "red"}, {"prompt": "And its price? ", "completion": "25 or so"}]
@@ -73,6 +74,6 @@ def test_a_row_is_scored_once_whatever_its_padding(
 
 
 def test_a_method_under_which_the_model_before_training_is_gone_is_refused(model: LlamaForCausalLM) -> None:
-    adapted = get_peft_model(model, LoraConfig(target_modules="all-linear", init_lora_weights="pissa"))
+    adapted = adapt(model, LoraConfig(target_modules="all-linear", init_lora_weights="pissa"))
     with pytest.raises(ValueError, match="is gone; choose peft=lora"):
         Reference(adapted)

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from conftest import byte_tokenizer, random_llama
-from hydra.utils import instantiate
 from pytorch_lightning import seed_everything
 from tiny_run import StopAfter, Stopped, disturb, same
 
 from llmcycle.align import scorer
 from llmcycle.config import compose, locate
+from llmcycle.config.stages import Stage
 from llmcycle.data.chat import MARKER_TEMPLATE
+from llmcycle.run import build
 from llmcycle.train import Learner
 from llmcycle.train.fit import prepare, train
 
@@ -51,7 +52,8 @@ def run(recipe: str, folder: Path, stop: int | None = None) -> Learner:
     options = [f"trainer.max_steps={STEPS}", "callbacks.checkpoint.every_n_steps=2", "batches.batch_size=4"]
     root = compose(locate(name), [*options, *SMALL[recipe], *swaps])
     seed_everything(root.seed, verbose=False)
-    parts: dict[str, Any] = instantiate(root.stage, _convert_="all", _partial_=True).keywords
+    stage: Any = build(Stage(root))
+    parts: dict[str, Any] = stage.keywords
     parts["trainer"].callbacks += [] if stop is None else [StopAfter(stop)]
     found = prepare(parts["trainer"], folder, "auto")
     if found:
