@@ -13,7 +13,7 @@ from hydra import compose as hydra_compose
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig
 
-from . import schema, stages
+from . import facts, schema, stages
 from .errors import ConfigError, choose, nearest
 from .paths import extended, groups, options
 from .stages import Stage
@@ -163,10 +163,10 @@ def option_with(key: str, config: DictConfig) -> str:
 
 
 def dotted(value: Any, path: str = "") -> Iterator[str]:
-    """Dotted keys of a plain mapping, at every depth, without Hydra's own and what is left out."""
+    """Dotted keys of a plain mapping, at every depth, without Hydra's own, facts of methods and what is left out."""
     for key, item in value.items() if isinstance(value, dict) else ():
         here = f"{path}.{key}" if path else str(key)
-        if here != "hydra" and not (item is None and key in schema.parts()):
+        if here != "hydra" and key != facts.KEY and not (item is None and key in schema.parts()):
             yield here
             yield from dotted(item, here)
 
