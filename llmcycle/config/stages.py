@@ -12,6 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from .errors import ConfigError
+from .facts import taken_off
 from .paths import groups
 from .schema import SETTINGS
 
@@ -88,14 +89,14 @@ class Stage:
 
     @cached_property
     def settled(self) -> dict[str, Any]:
-        """Everything resolved; in the place of a sibling's artifact stands its name, which costs no hashing.
+        """Everything that is built, resolved; in the place of a sibling's artifact stands its name, which costs no hashing.
 
         Raises:
             ConfigError: an interpolation leads nowhere.
         """
         siblings = {key: sibling(value) for key, value in self.inputs.items()}
         try:
-            return self.resolved({key: f"artifact-{other}" for key, other in siblings.items() if other})
+            return taken_off(self.resolved({key: f"artifact-{other}" for key, other in siblings.items() if other}))
         except InterpolationResolutionError as error:
             raise unresolved(self, error) from None
         except OmegaConfBaseException as error:

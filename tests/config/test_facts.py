@@ -71,6 +71,10 @@ def test_what_is_no_fact_is_refused(here: Path, override: str, key: str, reason:
 @pytest.mark.parametrize(
     ("recipe", "overrides", "key"),
     [
+        ("align", ["peft=pissa"], "peft"),
+        ("rlvr", ["peft=kasa"], "peft"),
+        ("align", ["peft=eva"], "peft"),
+        ("reward", ["peft=lora_ga"], "peft"),
         ("finetune", ["peft=prefix_tuning", "batches.pack=true"], "batches.pack"),
         ("finetune", ["peft=none", "model=nf4"], "peft"),
     ],
