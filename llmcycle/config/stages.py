@@ -89,7 +89,7 @@ class Stage:
 
     @cached_property
     def settled(self) -> dict[str, Any]:
-        """Everything that is built, resolved; in the place of a sibling's artifact stands its name, which costs no hashing.
+        """What is built, resolved; in the place of a sibling's artifact stands its name, which costs no hashing.
 
         Raises:
             ConfigError: an interpolation leads nowhere.
