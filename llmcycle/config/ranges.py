@@ -66,7 +66,6 @@ DROPOUTS = (
 )
 PEFT = {
     **dict.fromkeys(("r", "init_r", "target_r", "num_virtual_tokens"), Count),
-    "init_lora_weights": bool | str,  # of peft 0.21's own starts its annotation lacks lora_ga
     **dict.fromkeys(("lora_dropout", "rank_dropout", "module_dropout", "boft_dropout", "vera_dropout"), Share),
 }
 LOADING = {
