@@ -96,11 +96,12 @@ class Stage:
         """
         siblings = {key: sibling(value) for key, value in self.inputs.items()}
         try:
-            return taken_off(self.resolved({key: f"artifact-{other}" for key, other in siblings.items() if other}))
+            everything = self.resolved({key: f"artifact-{other}" for key, other in siblings.items() if other})
         except InterpolationResolutionError as error:
             raise unresolved(self, error) from None
         except OmegaConfBaseException as error:
             raise ConfigError(str(error.full_key or self.name), str(error).splitlines()[0]) from None
+        return {key: taken_off(part) for key, part in everything.items()}
 
     def dot(self, *keys: str) -> str:
         """A key of the stage as a user types it, `finetune.peft.r` of (peft, r) in a lifecycle; empty ones left out."""

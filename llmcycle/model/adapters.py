@@ -85,7 +85,8 @@ def moves_base(model: nn.Module) -> bool:
 def regularisation(model: nn.Module) -> Tensor | float:
     """What the method adds to the loss beside what peft adds itself: KaSA's penalties (arXiv:2412.06071, eq. 9-12)."""
     config = model.active_peft_config if isinstance(model, PeftModel) else None
-    return model.base_model._get_kasa_loss() if getattr(config, "kasa_config", None) is not None else 0.0
+    tuner: Any = getattr(model, "base_model", None)
+    return tuner._get_kasa_loss() if getattr(config, "kasa_config", None) is not None else 0.0
 
 
 def allocate(model: nn.Module, step: int) -> None:
