@@ -123,5 +123,5 @@ def run(
 
 def same(a: Learner, b: Learner) -> bool:
     """Every loss, and every bit of the weights."""
-    pairs = zip(a.model.state_dict().values(), b.model.state_dict().values(), strict=True)
+    pairs = zip(a.models.state_dict().values(), b.models.state_dict().values(), strict=True)
     return a.losses == b.losses and all(torch.equal(x, y) for x, y in pairs)
