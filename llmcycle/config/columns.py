@@ -105,8 +105,8 @@ def check_world(stage: Stage) -> Iterator[ConfigError]:
     for reward in parts(stage, *REWARDS):
         if rows is None or "world" not in reward.node or rows.node.get("world") == reward.node["world"]:
             continue
-        if stated(rows.node, "rows_have") is None and "sources" in rows.node:
-            continue  # a mixture, of which nothing is known
+        if "sources" in rows.node:
+            continue  # of a mixture nothing is known
         remedy = other(stage, (rows.place, asks), (reward.place, lambda node: "world" not in node))
         reason = f"{reward.name} judges answers to questions of its own world, and {rows.name} asks others"
         yield ConfigError(stage.dot(reward.place), reason, remedy)

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from . import identity, stages
-from .allow import qualified
-from .parts import Part, learned, model
+from .allow import qualified, resolve
+from .nested import is_node
+from .parts import Part, model
 from .stages import Stage, sibling
+from .values import at, origin, steps
 
 CAUSAL, MASKED, CLASSIFIER = "causal", "masked", "classifier"
 OFFERS = {  # as llmcycle.engine.transformers.abilities has it
@@ -53,11 +55,12 @@ def kind_of(stage: Stage, part: Part) -> str | None:
 def source_kind(stage: Stage, value: str) -> str | None:
     """The kind of the model that an input of the stage leads to, given its value once it is settled."""
     if (before := from_sibling(stage, value)) is not None:
-        objective = learned(before)
-        if objective is not None:
-            return getattr(objective.target, "model_kind", None)
-        inputs = [each for key, each in before.settled["inputs"].items() if key == "model"]
-        return source_kind(before, str(inputs[0])) if inputs else None
+        objective = at(before.raw, steps(origin(before.raw, "stage.module.objective")))  # to resolve it all costs more
+        if is_node(objective):
+            return getattr(resolve(objective["_target_"], ""), "model_kind", None)
+        source = str(before.inputs.get("model", ""))
+        other = sibling(source)
+        return source_kind(before, f"artifact-{other}" if other else source) if source else None
     return folder_kind(folder(stage, value))
 
 

@@ -166,10 +166,15 @@ def need(annotation: Any) -> str:
         return f"something to call{f' that makes a {name}' if name else ''} (with `_partial_: true` for a class)"
     if is_protocol(wanted) and "__call__" in methods(wanted):
         names = [p.name for p in arguments_of(wanted) if p.kind is not p.VAR_KEYWORD]
-        return f"a {wanted.__name__}, which is called with {', '.join(names)}"
+        return f"{article(wanted)}, which is called with {', '.join(names)}"
     if is_protocol(wanted):
-        return f"a {wanted.__name__}, which has {', '.join(methods(wanted))}"
-    return f"a {wanted.__name__}"
+        return f"{article(wanted)}, which has {', '.join(methods(wanted))}"
+    return article(wanted)
+
+
+def article(cls: type) -> str:
+    """A class's name after "a" or "an"."""
+    return f"{'an' if cls.__name__[0] in 'AEIO' else 'a'} {cls.__name__}"
 
 
 def what(value: Any) -> str:

@@ -120,14 +120,14 @@ def unread(root: DictConfig, stage: Stage | None, key: str) -> ConfigError:
 
 def reader(stage: Stage, part: str) -> str:
     """What to type for an option that reads a part, where one that the user has chosen does not; "" without any."""
-    own = Swaps(stage)
+    own, there = Swaps(stage), {key for key in stage.written if stage.written[key] and key in groups()}
 
-    def reads(place: str, option: dict[str, Any]) -> bool:
+    def reads(wanted: set[str], place: str, option: dict[str, Any]) -> bool:
         found = stages.reached({**stage.written, place: option}, [("stage",), ("logger",)])
-        return part in {path[0] for path in found}
+        return wanted <= {place, "stage", "logger", *(path[0] for path in found)}
 
     typed = [place for place in own.groups if own.was_typed(place) and place != part]
-    remedies = (own.remedy(place, partial(reads, place)) for place in typed)
+    remedies = (own.remedy(place, partial(reads, wanted, place)) for wanted in (there, {part}) for place in typed)
     return next((remedy for remedy in remedies if remedy), "")
 
 
