@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from . import models
@@ -22,6 +23,7 @@ def check_asking(stage: Stage) -> Iterator[ConfigError]:
     if offers is not None and not wrong:
         yield from check_needs(stage, kind, offers)
     yield from check_several(stage)
+    yield from check_settings(stage)
     yield from check_baseline(stage)
     yield from check_samples(stage)
 
@@ -62,7 +64,8 @@ def unable(stage: Stage, asker: Part, ability: str, kind: str | None, offers: fr
         (asker.place, lambda node: needs(node) <= offers),
         ("engine", lambda node: ability in (stated(node, "offers") or ())),
     )
-    who = WORDS[kind] if kind else "the engine"
+    able = kind is not None and ability in OFFERS[kind]  # then it is the engine that is not
+    who = WORDS[kind] if kind and not able else "this engine"
     return ConfigError(stage.dot(asker.place), f"{asker.name} asks for `{ability}`, which {who} can't do", remedy)
 
 
@@ -93,6 +96,29 @@ def check_several(stage: Stage) -> Iterator[ConfigError]:
         if isinstance(count, int) and count > 1:
             key = stage.dot(generation.place, "num_return_sequences")
             yield ConfigError(key, f"one answer a prompt is read here, and this asks for {count}", f"{key}=1")
+
+
+def check_settings(stage: Stage) -> Iterator[ConfigError]:
+    """The engine has a field for every setting of generation."""
+    engine = part(stage, "stage.engine")
+    if engine is None:
+        return
+    for generation in parts(stage, *ASKERS, "stage.generate"):
+        settings = {key: value for key, value in generation.node.items() if not key.startswith("_")}
+        if generation.name == "GenerationConfig" and (names := refused(engine.node, settings)):
+            reason = f"{engine.name} has no field for {names[0]}={settings[names[0]]}"
+            remedy = other(stage, ("engine", partial(takes, settings=settings)))
+            yield ConfigError(stage.dot(generation.place, names[0]), reason, remedy)
+
+
+def takes(engine: dict[str, Any], settings: dict[str, Any]) -> bool:
+    """Whether an engine can honour all of them."""
+    return not refused(engine, settings)
+
+
+def refused(engine: dict[str, Any], settings: dict[str, Any]) -> list[str]:
+    """The settings of generation that an engine can't honour."""
+    return list(stated(engine, "refuses", settings=settings) or ())
 
 
 def check_baseline(stage: Stage) -> Iterator[ConfigError]:

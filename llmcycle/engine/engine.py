@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, NoReturn, Protocol
+from typing import Any, Literal, NamedTuple, NoReturn, Protocol
 
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedTokenizerBase
@@ -133,9 +133,17 @@ class Engine(Protocol):
         """How well a model that reads both ways restores each row's hidden tokens."""
         self._refuse("masked")
 
+    @staticmethod
+    def refuses(settings: Mapping[str, Any], **_: Any) -> list[str]:
+        """Which settings of a GenerationConfig this engine can't honour; `check` asks this too."""
+        return []
+
     def check_generation(self, generation: GenerationConfig) -> None:
         """ValueError where `generation` has a setting that this engine can't honour."""
-        return
+        settings = generation.to_diff_dict()
+        for name in self.refuses(settings):
+            reason = f"generate.{name}={settings[name]}: {type(self).__name__} has no field for it"
+            raise ValueError(f"{reason}; leave it out, or set engine=transformers")
 
     def open(self) -> None:
         """Load what will be asked; an engine that is not open yet opens at the first question."""

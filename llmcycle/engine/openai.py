@@ -18,11 +18,13 @@ from transformers import GenerationConfig
 from llmcycle.data.chat import Prompt, as_messages
 from llmcycle.engine.engine import Answer, Engine, Piece
 from llmcycle.engine.generation import MAX_NEW_TOKENS, stop_strings
+from llmcycle.quantities import Count, CountOrZero, Positive
 
 T = TypeVar("T")
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 # Settings of a GenerationConfig that a request has a field for, and values by which another one changes nothing.
 TAKES = {"do_sample", "temperature", "top_p", "max_new_tokens", "num_return_sequences", "stop_strings"}
+VERSION = "transformers_version"  # which every GenerationConfig carries
 NEUTRAL = {"num_beams": 1, "top_k": 0, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "use_cache": True}
 
 
@@ -53,9 +55,9 @@ class OpenAIEngine(Engine):
         base_url: str,
         variable: str = "OPENAI_API_KEY",
         chat: bool = True,
-        concurrency: int = 4,
-        timeout: float = 60.0,
-        retries: int = 4,
+        concurrency: Count = 4,
+        timeout: Positive = 60.0,
+        retries: CountOrZero = 4,
     ) -> None:
         self.preflight(variable)
         self.name = Path(model).name if Path(model).is_dir() else model
@@ -94,11 +96,11 @@ class OpenAIEngine(Engine):
         if "client" in self.__dict__:
             self.client.close()
 
-    def check_generation(self, generation: GenerationConfig) -> None:
-        for name, value in generation.to_diff_dict().items():
-            if name not in TAKES and name != "transformers_version" and value not in (None, NEUTRAL.get(name)):
-                remedy = "leave it out, or set engine=transformers"
-                raise ValueError(f"generate.{name}={value}: an endpoint has no field for it; {remedy}")
+    @staticmethod
+    def refuses(settings: Mapping[str, Any], **_: Any) -> list[str]:
+        """Settings that no field of a request stands for, unless they change nothing."""
+        others = {name: value for name, value in settings.items() if name not in TAKES and name != VERSION}
+        return [name for name, value in others.items() if value not in (None, NEUTRAL.get(name))]
 
     def answer(
         self, prompts: Sequence[Prompt], generation: GenerationConfig | None = None, logprobs: bool = False

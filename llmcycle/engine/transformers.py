@@ -101,7 +101,7 @@ class LocalEngine(TransformersEngine):
         ValueError: when it is opened; see `llmcycle.model.load`.
     """
 
-    def __init__(self, source: str, batch_size: int = 64, name: str | None = None) -> None:
+    def __init__(self, source: str, batch_size: Count = 64, name: str | None = None) -> None:
         self.source, self.batch_size, self.name = source, batch_size, name or Path(source).resolve().name
 
     def __getattr__(self, name: str) -> Any:

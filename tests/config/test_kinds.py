@@ -41,6 +41,10 @@ def errors(command: str) -> list[ConfigError]:
 
 M = "inputs.model=model"
 WRONG = [
+    (f"evaluate {M} engine=openai evaluate=held_out_loss", "evaluate.held_out_loss", "one of: evaluate=exact_match"),
+    (f"evaluate {M} engine=openai +generate=beam", "generate.num_beams", "engine=transformers"),
+    (f"prompt {M} engine=openai generate@generate.greedy=beam", "generate.greedy.num_beams", "engine=transformers"),
+    ("evaluate inputs.model=scorer", "evaluate.exact_match", "evaluate=preference_accuracy"),
     (f"align {M} encode=completion", "encode", "encode=preference"),
     (f"align {M} loss=grpo", "loss", "one of: loss=dpo, loss=ipo"),
     (f"align {M} data=storefront_documents", "data", "data=storefront_preferences"),
@@ -91,6 +95,12 @@ WRONG = [
     ("compress inputs.model=scorer", "inputs.model", "inputs.model=FOLDER"),
 ]
 RIGHT = [
+    f"evaluate {M} evaluate=[hhh,forgetting]",
+    f"evaluate {M} engine=openai evaluate=[hhh,exact_match] +generate=nucleus",
+    "evaluate inputs.model=gpt-9 engine=openai",
+    f"prompt {M} engine=openai",
+    "evaluate inputs.model=scorer evaluate=preference_accuracy data=storefront_preferences",
+    "lifecycle engine@prompt.engine=openai",
     f"finetune {M} peft=dora",
     f"align {M} loss=ipo data=hh_rlhf",
     f"compress {M} quant=int4",

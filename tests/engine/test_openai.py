@@ -96,7 +96,7 @@ def test_a_full_queue_without_retries_is_told(url: str) -> None:
 @pytest.mark.parametrize("generation", [{"num_beams": 4}, {"do_sample": True, "top_k": 5}, {"repetition_penalty": 1.3}])
 def test_settings_without_a_field_are_refused(generation: dict[str, Any]) -> None:
     name = list(generation)[-1]
-    with pytest.raises(ValueError, match=rf"generate\.{name}=.*an endpoint has no field"):
+    with pytest.raises(ValueError, match=rf"generate\.{name}=.*OpenAIEngine has no field"):
         endpoint("http://127.0.0.1:1/v1").answer(["x"], GenerationConfig(**generation))
 
 

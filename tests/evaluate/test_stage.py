@@ -47,6 +47,9 @@ def test_all_that_a_language_model_can_be_asked(folder: Path) -> None:
     assert {"held_out_loss", "bits_per_byte", "bad", "seconds"} < set(metrics)
     assert set(read_scores(out)) == set(metrics) - {"seconds"}
     assert len((out / "samples.jsonl").read_text().splitlines()) == 8
+    answers = [json.loads(line) for line in (out / "answers.jsonl").read_text().splitlines()]
+    assert len(answers) == 8
+    assert all(row["prompt"] and row["expected"] for row in answers)
     facts = json.loads((out / "engine.json").read_text())
     assert facts["path"] == str(folder / "base")
     assert len(facts["digest"]) == 64
