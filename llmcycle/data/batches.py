@@ -112,12 +112,11 @@ class Batches(pl.LightningDataModule):
         return TrainingLoader(self.train, self.collate_train, order, self.position, *parts, self.workers)
 
     def state_dict(self) -> dict[str, Any]:
-        """Lightning's hook: batches that training has used up."""
+        """Batches that training has used up."""
         progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress if self.trainer else None
         return {"position": progress.total.processed} if progress else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Lightning's hook."""
         self.position = state_dict["position"]
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:

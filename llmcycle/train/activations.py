@@ -41,7 +41,6 @@ class Activations(pl.Callback):
         self._counting = ExitStack()
 
     def on_train_batch_start(self, _: pl.Trainer, module: pl.LightningModule, batch: Any, *__: Any) -> None:
-        """Lightning's hook."""
         assert isinstance(module, Learner)
         tokens = batch["input_ids"].numel()
         if tokens <= self._tokens or module.models.compiled or module.models.sharded:
@@ -51,15 +50,13 @@ class Activations(pl.Callback):
         self._counting.callback(self._keep, counter, batch)
 
     def on_after_backward(self, *_: Any) -> None:
-        """Lightning's hook."""
         self._counting.close()
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Lightning's hook: a step that was left out has no backward pass."""
+        """A step that was left out has no backward pass."""
         self._counting.close()
 
     def on_exception(self, *_: Any) -> None:
-        """Lightning's hook."""
         self._counting.close()
 
     def _keep(self, counter: Live, batch: Batch) -> None:

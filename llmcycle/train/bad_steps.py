@@ -55,23 +55,21 @@ class BadSteps(pl.Callback):
         return self.in_a_row > 0 or self.tries > 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Lightning's hook."""
         counts = {name: getattr(self, name) for name in ("skipped", "restored", "in_a_row", "tries")}
         return {"losses": list(self.losses), "norms": list(self.norms), **counts}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Lightning's hook."""
         self.losses.extend(state_dict.pop("losses"))
         self.norms.extend(state_dict.pop("norms"))
         self.__dict__.update(state_dict)
 
     def on_before_backward(self, trainer: pl.Trainer, _module: pl.LightningModule, loss: torch.Tensor) -> None:
-        """Lightning's hook; `loss` is already divided by the batches of a step."""
+        """`loss` is already divided by the batches of a step."""
         value = abs(float(loss.detach())) * trainer.accumulate_grad_batches
         self._loss = value if math.isnan(value) else max(self._loss, value)
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, module: Any, _: Optimizer) -> None:
-        """Lightning's hook: gradients are whole and not yet clipped. Without gradients an optimizer changes nothing."""
+        """Gradients are whole and not yet clipped. Without gradients an optimizer changes nothing."""
         norm = float(module.gradient_norm())
         loss, self._loss = self._loss, 0.0
         if not agreed(int(self.is_bad(loss, norm)), trainer):
@@ -90,7 +88,6 @@ class BadSteps(pl.Callback):
         return self._far(loss, self.losses) or self._far(norm, self.norms)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
-        """Lightning's hook."""
         if self.in_a_row >= self.patience:
             self.go_back(trainer, module)
 

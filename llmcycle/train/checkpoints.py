@@ -48,24 +48,23 @@ class Checkpoints(pl.Callback):
         return self.last
 
     def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Lightning's hook; Lightning has put its own handlers in place by now."""
+        """Lightning has put its own handlers in place by now."""
         self.signals.listen()
         if self.last is not None:
             self._random = self._saved_random(self.last, trainer)
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """Lightning's hook. Only here has everything that draws on the way to the first step been done."""
+        """Only here has everything that draws on the way to the first step been done."""
         if self._random is not None:
             random_state.restore(self._random)
             self._random = None
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Lightning's hook. Where a validation follows, saving waits for its end: a resumed run would leave it out."""
+        """Where a validation follows, saving waits for its end: a resumed run would leave it out."""
         if between_steps(trainer) and not validation_follows(trainer):
             self.save_if_due(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Lightning's hook."""
         if not trainer.sanity_checking and between_steps(trainer):
             self.save_if_due(trainer)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, linear_cross_entropy
+from torch.nn.functional import cross_entropy, embedding, linear_cross_entropy
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from llmcycle.data.chat import IGNORE
@@ -39,7 +40,7 @@ def without_head(model: PreTrainedModel) -> Iterator[Any]:
 
 def head_cross_entropy(
     hidden_ND: Tensor,
-    head: nn.Linear,
+    head: nn.Module,
     labels_N: Tensor,
     chunk: int | None = None,
     z_loss: float = 0.0,
@@ -47,10 +48,12 @@ def head_cross_entropy(
 ) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy of `head(hidden)` in nats with z-loss, and without; over labels that are not -100.
 
-    With `chunk` only so many tokens' logits exist at once, by torch's own `linear_cross_entropy`.
+    With `chunk` only so many tokens' logits exist at once, by torch's own `linear_cross_entropy`. A layer with an
+    adapter on it is called itself, and its logits are computed again for the gradient.
 
     Args:
         hidden_ND, labels_N: the layer's inputs, and the token that each of them predicts.
+        head: the output layer.
         chunk: tokens; None for all.
         z_loss: weight of the mean squared log-partition (PaLM, arXiv:2204.02311, section 5).
         count: what sums are divided by, instead of the number of labels here (transformers' `num_items_in_batch`).
@@ -61,6 +64,16 @@ def head_cross_entropy(
     if not len(labels_N):
         nothing = hidden_ND.sum()  # 0, with a gradient for every process to reduce
         return nothing, nothing
+    if not isinstance(head, nn.Linear):  # its weight is not all of it
+        nats_N, log_partition_N = by_layer(hidden_ND, head, labels_N, chunk or len(labels_N))
+        nats = nats_N.sum() / whole
+        return nats + (z_loss * log_partition_N.square().sum() / whole if z_loss else 0.0), nats
+    return _by_weight(hidden_ND, head, labels_N, chunk, z_loss, whole)
+
+
+def _by_weight(
+    hidden_ND: Tensor, head: nn.Linear, labels_N: Tensor, chunk: int | None, z_loss: float, whole: Tensor | int
+) -> tuple[Tensor, Tensor]:
     with torch.autocast(hidden_ND.device.type, enabled=False):  # which the chunked operator does not know
         weight_VD = head.weight.to(hidden_ND.dtype)
         bias_V = None if head.bias is None else head.bias.to(hidden_ND.dtype)
@@ -74,6 +87,21 @@ def head_cross_entropy(
         log_partition_N = nats_N + chosen_N  # since a token's loss is its log-partition less the logit of its label
         nats = nats_N.sum() / whole
         return nats + z_loss * log_partition_N.square().sum() / whole, nats
+
+
+def by_layer(
+    hidden_ND: Tensor, head: nn.Module, labels_N: Tensor, chunk: int, temperature: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Nats and log-partition [N] in fp32; a chunk's logits are freed at once, and made again for its gradient."""
+
+    def part(hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        logits = head(hidden).float() / temperature
+        return cross_entropy(logits, labels, reduction="none"), logits.logsumexp(-1)
+
+    pieces = zip(torch.split(hidden_ND, chunk), torch.split(labels_N, chunk), strict=True)
+    parts = [checkpoint(part, *piece, use_reentrant=False) for piece in pieces]
+    nats, log_partitions = (torch.cat(column) for column in zip(*parts, strict=True))
+    return nats, log_partitions
 
 
 def _identity(hidden: Tensor) -> Tensor:

@@ -39,16 +39,14 @@ class EarlyStopping(pl.callbacks.EarlyStopping):
         return "" if self.stopping_reason is EarlyStoppingReason.NOT_STOPPED else f"{self.monitor} is no number"
 
     def state_dict(self) -> dict[str, Any]:
-        """Lightning's hook."""
         return {**super().state_dict(), "checked": self.checked}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Lightning's hook."""
         super().load_state_dict(state_dict)
         self.checked = state_dict["checked"]
 
     def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Lightning's hook.
+        """
 
         Raises:
             ValueError: nothing will ever measure what is monitored, or its better end is the other one.
@@ -74,13 +72,11 @@ class EarlyStopping(pl.callbacks.EarlyStopping):
             raise ValueError(f"callbacks.early_stopping.mode={self.mode}: {self.monitor} is better when {better}")
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Lightning's hook."""
         judge, step = judge_of(trainer), trainer.global_step
         if self.judged and judge is not None and judge.step == step and step > self.checked:
             self.check(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Lightning's hook."""
         if not self.judged and not trainer.sanity_checking:
             self.check(trainer)
 

@@ -66,11 +66,9 @@ class Judge(pl.Callback):
         return int(self.history[-1]["step"]) if self.history else -1
 
     def state_dict(self) -> dict[str, Any]:
-        """Lightning's hook."""
         return {"history": list(self.history), "best": dict(self.best)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Lightning's hook."""
         self.history, self.best = list(state_dict["history"]), dict(state_dict["best"])
 
     def open(self, root: Path, found: Path | None = None) -> None:
@@ -102,7 +100,6 @@ class Judge(pl.Callback):
         random_state.restore(drawn)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
-        """Lightning's hook."""
         step = trainer.global_step
         due = step % self.every_n_steps == 0 or step == trainer.max_steps
         if due and step > self.step and between_steps(trainer):

@@ -13,12 +13,11 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.utils.checkpoint import checkpoint
 
 from llmcycle.data.chat import IGNORE
 from llmcycle.engine import evaluation_mode
 from llmcycle.model import moves_base, token_logits
-from llmcycle.train.cross_entropy import without_head
+from llmcycle.train.cross_entropy import by_layer, without_head
 
 Batch = Mapping[str, Tensor]
 
@@ -48,26 +47,12 @@ def token_logprobs(
     if chunk is None:
         logits_BTV = token_logits(forward, batch["input_ids"], batch["attention_mask"])[:, :-1]
         # Only positions that predict a label go through the softmax: most of a batch is prompt and padding.
-        nats_N = _nats(logits_BTV[scored_BT], targets_N, temperature)
+        nats_N = cross_entropy(logits_BTV[scored_BT].float() / temperature, targets_N, reduction="none")
     else:
         with without_head(model) as head:
             hidden_BTD = token_logits(forward, batch["input_ids"], batch["attention_mask"])[:, :-1]
-        nats_N = _chunked(hidden_BTD[scored_BT], head, targets_N, temperature, chunk)
+        nats_N, _ = by_layer(hidden_BTD[scored_BT], head, targets_N, chunk, temperature)
     return torch.zeros(targets_BT.shape, device=nats_N.device).masked_scatter(scored_BT, -nats_N)
-
-
-def _nats(logits_NV: Tensor, targets_N: Tensor, temperature: float) -> Tensor:
-    return cross_entropy(logits_NV.float() / temperature, targets_N, reduction="none")
-
-
-def _chunked(hidden_ND: Tensor, head: nn.Module, targets_N: Tensor, temperature: float, chunk: int) -> Tensor:
-    """[N] nats; the logits of a chunk are freed at once, and made again when its gradient is due."""
-
-    def part(hidden: Tensor, targets: Tensor) -> Tensor:
-        return _nats(head(hidden), targets, temperature)
-
-    pieces = zip(torch.split(hidden_ND, chunk), torch.split(targets_N, chunk), strict=True)
-    return torch.cat([checkpoint(part, *piece, use_reentrant=False) for piece in pieces])
 
 
 def completion_mask(batch: Batch) -> Tensor:

@@ -32,31 +32,28 @@ class Progress(ProgressBar):
         self._first = self._printed = 0
 
     def disable(self) -> None:
-        """Lightning's hook: silent on every process but the first."""
+        """Silent on every process but the first."""
         self.enabled = False
 
     def enable(self) -> None:
-        """Lightning's hook."""
         self.enabled = True
 
     def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Lightning's hook; a resumed run starts at the step that it had reached."""
+        """A resumed run starts at the step that it had reached."""
         self._start = time.perf_counter()
         self._first = self._printed = trainer.global_step
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, *_: Any) -> None:
-        """Lightning's hook."""
         if self.enabled and self._due(trainer.global_step, int(trainer.estimated_stepping_batches)):
             self._write(self.line(trainer, module, outputs))
 
     def on_train_end(self, *_: Any) -> None:
-        """Lightning's hook: leaves the terminal's line empty for what comes next."""
+        """Leaves the terminal's line empty for what comes next."""
         if self.enabled and self.stream.isatty():
             self.stream.write("\r\x1b[K")
             self.stream.flush()
 
     def on_exception(self, *_: Any) -> None:
-        """Lightning's hook."""
         self.on_train_end()
 
     def line(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any) -> str:

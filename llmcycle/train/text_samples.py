@@ -28,7 +28,6 @@ class TextSamples(pl.Callback):
         self._last = -1
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
-        """Lightning's hook."""
         step = trainer.global_step
         if step % self.every_n_steps or step == self._last or not trainer.is_global_zero:
             return

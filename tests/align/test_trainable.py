@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -89,6 +90,17 @@ def test_the_step_is_the_plain_one(name: str, options: dict[str, Any], method: s
     assert others.keys() == gradients.keys()
     for key, gradient in gradients.items():
         assert (others[key] - gradient).abs().max() <= 1e-5 * max(1, gradient.abs().max()), key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["preference", "policy", "reward"])
+def test_a_compiled_step_is_the_plain_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The default backend gives the same, after a minute of compiling.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    plain, gradients = step(name)
+    loss, others = step(name, compile=True, **({} if name == "reward" else {"loss_chunk": 7}))
+    assert loss == pytest.approx(plain, abs=1e-5)
+    assert all((others[key] - g).abs().max() <= 1e-5 * max(1, g.abs().max()) for key, g in gradients.items())
 
 
 @pytest.mark.parametrize("name", ["preference", "policy", "reward"])

@@ -128,6 +128,21 @@ def test_a_loss_in_chunks_is_the_same(chunk: int, model: LlamaForCausalLM, token
     assert chunked.item() == pytest.approx(plain.item(), abs=1e-5)
 
 
+def test_an_adapter_on_the_output_layer_learns_in_chunks(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    batch = both(tokenizer)[2]
+    found = []
+    for size in (None, 5):
+        torch.manual_seed(0)
+        lora = LoraConfig(task_type="CAUSAL_LM", r=4, target_modules=["lm_head", "q_proj"], init_lora_weights=False)
+        module = learner(copy.deepcopy(model), Supervised(), lora, loss_chunk=size)
+        loss = module.loss(batch)[0]
+        found.append([loss.detach(), *gradients(module, loss)])
+    assert len(found[0]) > 4
+    assert all(torch.allclose(chunked, plain, atol=1e-5) for chunked, plain in zip(found[1], found[0], strict=True))
+
+
 def test_checkpointed_activations_give_the_same_gradients(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import peft
+import pytest
 import torch
 from learners import learner
 from torch import nn
@@ -15,6 +16,7 @@ from transformers import (
 )
 
 from llmcycle.pretrain import NextToken
+from llmcycle.train import Learner
 from llmcycle.train.groups import decay_groups
 from llmcycle.train.pace import count_tokens
 from llmcycle.train.schedules import build_schedule
@@ -87,3 +89,12 @@ def test_padding_is_not_counted() -> None:
     assert count_tokens({"input_ids": ids}) == 6
     assert count_tokens({"input_ids": ids, "labels": torch.tensor([[1, 2, -100], [1, -100, -100]])}) == 3
     assert count_tokens({"input_ids": ids, "attention_mask": torch.tensor([[1, 1, 1], [1, 0, 0]])}) == 4
+
+
+def test_compiling_without_a_compiler_is_refused_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    Learner.preflight(compile=False)
+    with pytest.raises(ValueError, match=r"module\.compile: .*no-such-compiler.*or set module\.compile=false"):
+        Learner.preflight(compile=True)
+    with pytest.raises(ValueError, match=r"module\.loss_chunk=0"):
+        Learner.preflight(loss_chunk=0)

@@ -219,7 +219,7 @@ class StreamedBatches(pl.LightningDataModule):
         }
 
     def on_before_batch_transfer(self, batch: dict[str, Any], *_: Any) -> dict[str, Any]:
-        """Lightning's hook, called with each batch right before its step: notes where the stream stands after it."""
+        """Called with each batch right before its step: notes where the stream stands after it."""
         self.consume(batch)
         return {name: value for name, value in batch.items() if name != "position"}
 
@@ -231,11 +231,11 @@ class StreamedBatches(pl.LightningDataModule):
         self.train.positions = positions
 
     def state_dict(self) -> dict[str, Any]:
-        """Lightning's hook, on every process: plain values, the same ones everywhere."""
+        """On every process: plain values, the same ones everywhere."""
         return {"positions": gathered(self.train.positions), "stream": self.train.fingerprint()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Lightning's hook. Raises as `TokenStream.load_state_dict` does."""
+        """Raises as `TokenStream.load_state_dict` does."""
         self.train.load_state_dict(state_dict)
 
     def _collate(self, examples: Sequence[Example]) -> dict[str, Any]:
