@@ -72,7 +72,7 @@ def prepare(root: DictConfig, context: Context) -> list[Planned]:
 
 def sources(stage: Stage) -> list[Artifact]:
     """The artifacts among a stage's inputs that are there already."""
-    artifacts = [identity.store(stage.root).find(str(stage.node.inputs[key])) for key in stage.inputs]
+    artifacts = [identity.store(stage.root).find(identity.location(stage, key)) for key in stage.inputs]
     return [artifact for artifact in artifacts if artifact is not None]
 
 

@@ -58,7 +58,7 @@ def refuse_unmade(stage: Stage, recipe: str) -> None:
     """An input that an earlier stage has yet to make can't be read."""
     for key, value in stage.inputs.items():
         other = sibling(value)
-        if other is not None and identity.store(stage.root).find(str(stage.node.inputs[key])) is None:
+        if other is not None and identity.store(stage.root).find(identity.location(stage, key)) is None:
             where = stage.dot("inputs", key)
             reason = f"its tokenizer is that of the artifact of `{other}`, which is not in the store yet"
             raise ConfigError(where, reason, f"llmcycle {recipe} first, or {where}=FOLDER")

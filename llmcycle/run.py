@@ -204,7 +204,7 @@ def build(stage: Stage) -> Callable[..., Metrics]:
 def build_part(stage: Stage, part: str, **options: Any) -> Any:
     """One part of a stage with all that it refers to. Inputs become folders here."""
     store = identity.store(stage.root)
-    values = {key: str(stage.node.inputs[key]) for key in stage.inputs}
+    values = {key: identity.location(stage, key) for key in stage.inputs}
     node = Stage(stage.root.copy(), stage.name).node
     with open_dict(node):
         node.inputs = {key: str(a.folder) if (a := store.find(value)) else value for key, value in values.items()}
@@ -270,7 +270,7 @@ def manifest(planned: Planned, context: Context, written: dict[str, Any], metric
 
 def origin(stage: Stage, key: str) -> dict[str, str]:
     """Where an input came from: an artifact's id, local content by digest, or a Hub name and its commit."""
-    value = str(stage.node.inputs[key])
+    value = identity.location(stage, key)
     kind, _, rest = identity.input_token(stage, key).partition(":")
     name, _, commit = rest.partition("@")
     if kind == "artifact":

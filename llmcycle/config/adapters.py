@@ -48,7 +48,7 @@ def need(stage: Stage, key: str) -> str:
 def given(stage: Stage, key: str) -> Adapter | None:
     """The adapter that comes with an input: from a sibling that will hand one on, or in a folder that holds one."""
     if (other := sibling(stage.inputs[key])) is not None:
-        return handed_on(Stage(stage.root, other))
+        return handed_on(stage.beside(other))
     value = str(stage.node.inputs[key])
     artifact = identity.store(stage.root).find(value)
     return in_folder(artifact.folder if artifact else Path(value).expanduser())

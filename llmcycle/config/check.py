@@ -140,14 +140,14 @@ def check_inputs(stage: Stage) -> Iterator[ConfigError]:
 def check_absent_sibling(stage: Stage, key: str, other: str) -> Iterator[ConfigError]:
     """A sibling that this run does not reach before the stage must have left its artifact earlier."""
     root, name = stage.root, stage.name
-    if identity.store(root).find(identity.artifact_folder(other, _root_=root)) is None:
+    if identity.store(root).find(identity.location(stage, key)) is None:
         reason = f"it asks for the artifact of `{other}`, which does not run before `{name}` and is not in the store"
         yield ConfigError(stage.dot("inputs", key), reason, f"add {other} to lifecycle, before {name}")
 
 
 def check_location(stage: Stage, key: str, other: str | None) -> Iterator[ConfigError]:
     """An artifact must be whole; a path must exist; what looks like a Hub name is left to the Hub."""
-    value = str(stage.node.inputs[key])
+    value = identity.location(stage, key)
     artifact = identity.store(stage.root).find(value)
     if artifact is not None:
         artifact.verify()

@@ -6,6 +6,7 @@ import glob
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -126,12 +127,22 @@ def _named(sources: Any, key: str) -> Iterator[tuple[str, Any]]:
             yield f"{key}.{name}", given
 
 
+IDS: WeakKeyDictionary[Stage, str] = WeakKeyDictionary()
+
+
 def stage_id(stage: Stage) -> str:
-    """The sha256 that names the stage's artifact.
+    """The sha256 that names the stage's artifact, computed once for a stage.
 
     Raises:
         ConfigError: an input asks for the artifact of a stage that the recipe does not have.
     """
+    if stage not in IDS:
+        IDS[stage] = compute_id(stage)
+    return IDS[stage]
+
+
+def compute_id(stage: Stage) -> str:
+    """The same, by resolving the stage and hashing what comes of it."""
     marks = {key: MARK for key in NEUTRAL if stages.at(stage.written, tuple(key.split("."))) is not None}
     config = taken_off(without_marks(stage.resolved(input_tokens(stage), {**content_tokens(stage), **marks})))
     seed = config.pop("seed")
@@ -163,7 +174,7 @@ def another(stage: Stage, name: str, key: str) -> Stage:
         ConfigError: there is none; the nearest is suggested.
     """
     if stages.is_stage(stage.root.get(name)):
-        return Stage(stage.root, name)
+        return stage.beside(name)
     here = stage.dot("inputs", key)
     others = [f"${{artifact:{other}}}" for other in stages.present(stage.root)]
     remedy = choose(f"${{artifact:{name}}}", others) if others else f"{here}=FOLDER"
@@ -176,5 +187,15 @@ def artifact_folder(name: str, *, _root_: DictConfig) -> str:
     Raises:
         ConfigError: the recipe has no such stage.
     """
-    stage = another(Stage(_root_), name, "")
-    return str(store(_root_).folder(stage.title, stage_id(stage)))
+    return f"artifact-{name}" if stages.NAMES_ONLY.get() else folder(another(Stage(_root_), name, ""))
+
+
+def folder(stage: Stage) -> str:
+    """Where a stage's artifact is or will be."""
+    return str(store(stage.root).folder(stage.title, stage_id(stage)))
+
+
+def location(stage: Stage, key: str) -> str:
+    """What an input leads to: the folder of another stage's artifact, or what the user gave."""
+    other = sibling(stage.inputs[key])
+    return str(stage.node.inputs[key]) if other is None else folder(another(stage, other, key))

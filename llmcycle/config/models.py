@@ -67,7 +67,7 @@ def source_kind(stage: Stage, value: str) -> str | None:
 def from_sibling(stage: Stage, value: str) -> Stage | None:
     """The stage of this recipe that an input comes from; None where it comes from elsewhere."""
     names = [other for written in stage.inputs.values() if (other := sibling(written)) and value == f"artifact-{other}"]
-    return Stage(stage.root, names[0]) if names and stages.is_stage(stage.root.get(names[0])) else None
+    return stage.beside(names[0]) if names and stages.is_stage(stage.root.get(names[0])) else None
 
 
 def folder(stage: Stage, value: str) -> Path:

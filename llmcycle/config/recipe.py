@@ -31,7 +31,7 @@ def settle(raw: Any, resolved: Any) -> Any:
 
 def inputs(stage: Stage) -> dict[str, str]:
     """Inputs as they are written down: `NAME-ID` of an artifact, else as the user gave them."""
-    values = {key: str(stage.node.inputs[key]) for key in stage.inputs}
+    values = {key: identity.location(stage, key) for key in stage.inputs}
     artifacts = {key: identity.store(stage.root).find(value) for key, value in values.items()}
     return {key: artifact.folder.name if artifact else values[key] for key, artifact in artifacts.items()}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +21,8 @@ RESUME = ("auto", "never")  # the values of `resume` that change no result; any 
 REFERENCE = re.compile(r"\$\{([^${}]+)\}")
 ARTIFACT = "${artifact:"
 Path = tuple[str, ...]  # of keys, from a stage or the root on
+# Whether `${artifact:NAME}` resolves to `artifact-NAME`, for a check that need not know the artifact's id.
+NAMES_ONLY = ContextVar("names_only", default=False)
 # The groups whose option says what a stage did, the most telling first: a method for the table.
 TELLING = ("quant", "loss", "reward", "peft", "prompt", "model", "stage")
 
@@ -31,10 +34,18 @@ class Stage:
     Args:
         root: the whole composition, which is not changed while this object lives.
         name: the stage's key in it; "" where the recipe is this one stage.
+        known: the stages of the same composition that were looked at before, by name.
     """
 
     root: DictConfig
     name: str = ""
+    known: dict[str, Stage] = field(default_factory=dict, repr=False)
+
+    def beside(self, name: str) -> Stage:
+        """Another stage of the same composition, which must have it."""
+        if name not in self.known:
+            self.known[name] = Stage(self.root, name, self.known)
+        return self.known[name]
 
     @cached_property
     def node(self) -> DictConfig:
@@ -94,13 +105,15 @@ class Stage:
         Raises:
             ConfigError: an interpolation leads nowhere.
         """
-        siblings = {key: sibling(value) for key, value in self.inputs.items()}
+        before = NAMES_ONLY.set(True)
         try:
-            everything = self.resolved({key: f"artifact-{other}" for key, other in siblings.items() if other})
+            everything = resolved_parts(self.node, self.raw)
         except InterpolationResolutionError as error:
             raise unresolved(self, error) from None
         except OmegaConfBaseException as error:
             raise ConfigError(str(error.full_key or self.name), str(error).splitlines()[0]) from None
+        finally:
+            NAMES_ONLY.reset(before)
         return {key: taken_off(part) for key, part in everything.items()}
 
     def dot(self, *keys: str) -> str:
@@ -128,13 +141,19 @@ class Stage:
             copy.inputs = {**self.inputs, **inputs}
             for key, digest in (digests or {}).items():
                 OmegaConf.update(copy, key, digest)
-        parts = ((key, copy[key]) for key in self.raw)
-        return {key: plain(part) if OmegaConf.is_config(part) else part for key, part in parts}
+        return resolved_parts(copy, self.raw)
+
+
+def resolved_parts(node: DictConfig, keys: Iterable[str]) -> dict[str, Any]:
+    """Some keys of a node as plain values."""
+    parts = ((key, node[key]) for key in keys)
+    return {key: plain(part) if OmegaConf.is_config(part) else part for key, part in parts}
 
 
 def of(root: DictConfig) -> list[Stage]:
     """Stages in the order in which they run; a recipe that is no lifecycle is a lifecycle of one."""
-    return [Stage(root, name) for name in names(root)]
+    known: dict[str, Stage] = {}
+    return [known.setdefault(name, Stage(root, name, known)) for name in names(root)]
 
 
 def names(root: DictConfig) -> list[str]:

@@ -28,7 +28,8 @@ def check_structure(root: DictConfig) -> list[ConfigError]:
         return [ConfigError("lifecycle", f"a list of stages is needed, found {lifecycle}", f"lifecycle=[{lifecycle}]")]
     if not is_whole(root.seed):
         return [ConfigError("seed", f"a whole number is needed, found {root.seed!r}", "seed=0")]
-    errors = list(check_names(root)) or [*check_texts(root), *check_unread(root)]
+    tree = stages.plain(root, resolve=False)
+    errors = list(check_names(root)) or [*check_texts(root, tree), *check_unread(root, tree)]
     return errors or [error for stage in stages.of(root) for error in check_settings(stage)]
 
 
@@ -48,9 +49,9 @@ def check_names(root: DictConfig) -> Iterator[ConfigError]:
             yield ConfigError("lifecycle", f"`{name}` is no stage of this recipe", remedy)
 
 
-def check_texts(root: DictConfig) -> Iterator[ConfigError]:
+def check_texts(root: DictConfig, tree: dict[str, Any]) -> Iterator[ConfigError]:
     """No option's name stands as a text where the option itself should: `finetune.peft=dora`."""
-    tree, places = stages.plain(root, resolve=False), {}
+    places: dict[str, str] = {}
     for swap in swaps(root):
         group, _, package = swap.partition("@")
         places[package or group] = swap
@@ -76,9 +77,8 @@ def stage_items(tree: dict[str, Any], stage: Stage) -> list[tuple[str, Any]]:
     return [(str(key), value) for key, value in items if key not in (*SETTINGS, "hydra")]
 
 
-def check_unread(root: DictConfig) -> Iterator[ConfigError]:
+def check_unread(root: DictConfig, tree: dict[str, Any]) -> Iterator[ConfigError]:
     """No key stands at the root or right under a stage that no reference leads to."""
-    tree = stages.plain(root, resolve=False)
     within = stages.present(root) if root.get("lifecycle") else []
     places: list[stages.Path] = [(name,) for name in within] if within else [()]
     starts = [(*place, part) for place in places for part in ("stage", "logger")]
