@@ -13,6 +13,14 @@ from llmcycle.config.paths import shipped
 ALONE = [name for name in recipes() if not name.endswith("lifecycle") and "/" not in name]
 OPTIONS = [(group, option) for group, options in groups().items() if group != "recipes" for option in options]
 
+# What has to be chosen with an option.
+TOGETHER = {
+    "batches/streamed": ["data=corpus"],
+    "callbacks/early_stopping": ["trainer=validated"],
+    "evaluate/multiple_choice": ["data=multiple_choice"],
+    "generate/likelihood": ["data=multiple_choice"],
+    "prompt/worked_answers": ["data=json"],
+}
 WAITING = ("smollm2/", "nanogpt")  # recipes that only lack a file of the user's
 
 
@@ -53,7 +61,9 @@ def test_options_pass_the_check_of_a_recipe_that_has_their_group(group: str, opt
         return
     found: list[ConfigError] = []
     for recipe, swap in swaps(group):
-        found = [error for error in problems(recipe, [*inputs(recipe), swap.format(option)]) if not is_open(error)]
+        more = [*TOGETHER.get(f"{group}/{option}", ()), *([f"stage.baseline={option}"] if group == "prompt" else ())]
+        errors = problems(recipe, [*inputs(recipe), swap.format(option), *more])
+        found = [error for error in errors if not is_open(error) and "not installed" not in error.reason]
         if not found:
             return
     raise AssertionError(f"no recipe takes it: {found}")

@@ -51,12 +51,17 @@ class Swaps:
         own = self.at(place) or place
         group, key = self.groups.get(own, (own, f"+{self.stage.swap(own)}"))
         key = self.typed.get(key, key)  # with the "+" that adds a group which the recipe does not have
-        return choice([f"{key}={name}" for name in groups().get(group, ()) if suits(option(group, name))])
+        return choice([f"{key}={name}" for name in ready(group) if suits(option(group, name))])
 
 
 def choice(typed: list[str]) -> str:
     """One thing to type, or a choice of a few."""
     return "".join(typed) if len(typed) < 2 else f"one of: {', '.join(typed[:FEW])}{', ...' * (len(typed) > FEW)}"
+
+
+def ready(group: str) -> list[str]:
+    """The options of a group, those that ask for a file of the user's last."""
+    return sorted(groups().get(group, ()), key=lambda name: "???" in option(group, name).values())
 
 
 @cache
