@@ -99,9 +99,9 @@ def places(rank: int, count: int, port: int) -> dict[str, str]:
 
 def free_port() -> int:
     """A port that nobody listens on now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def wait(children: list[subprocess.Popen[bytes]]) -> list[int]:

@@ -85,8 +85,8 @@ def take_outputs(overrides: Sequence[str]) -> tuple[list[str], str | None]:
 
     Hydra would take it for a group as soon as a folder of this name stands beside the recipe, as it does after a run.
     """
-    given = [one.partition("=")[2] for one in overrides if one.startswith(OUTPUTS)]
-    return [one for one in overrides if not one.startswith(OUTPUTS)], given[-1] if given else None
+    folders = [override.partition("=")[2] for override in overrides if override.startswith(OUTPUTS)]
+    return [override for override in overrides if not override.startswith(OUTPUTS)], folders[-1] if folders else None
 
 
 def composed(name: str, recipe: Path, overrides: Sequence[str]) -> DictConfig:
@@ -98,10 +98,10 @@ def composed(name: str, recipe: Path, overrides: Sequence[str]) -> DictConfig:
         where = f"{mark.name}:{mark.line + 1}" if mark else str(recipe)
         raise ConfigError(where, f"this is not YAML: {error.problem}", 'in {...}, quote "???" and "${...}"') from None
     except AttributeError as error:  # omegaconf's, when a mapping is merged into a part that is absent
-        found = re.search(r"full_key: (\S+)", str(error))
-        if found is None:
+        key = re.search(r"full_key: (\S+)", str(error))
+        if key is None:
             raise
-        raise absent(found.group(1), name, "OPTION") from None
+        raise absent(key[1], name, "OPTION") from None
     except ConfigError:
         raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:

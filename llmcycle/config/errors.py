@@ -38,8 +38,8 @@ def nearest(name: str, candidates: Iterable[str], cutoff: float = 60.0) -> str |
     from rapidfuzz import fuzz, process
 
     known = list(dict.fromkeys(candidates))
-    found = process.extractOne(name, known, scorer=fuzz.ratio, processor=str.lower, score_cutoff=cutoff)
-    return found[0] if found else None
+    match = process.extractOne(name, known, scorer=fuzz.ratio, processor=str.lower, score_cutoff=cutoff)
+    return match[0] if match else None
 
 
 def choose(name: str, candidates: Iterable[str]) -> str:
