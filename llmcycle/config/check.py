@@ -58,7 +58,7 @@ def check_shown(root: DictConfig) -> None:
     filled = root.copy()
     with open_dict(filled):
         for stage in stages.of(filled):
-            for key in [key for key, value in stage.inputs.items() if value in (None, "???")]:
+            for key in stage.unset:
                 stage.node.inputs[key] = SOMETHING
     check(filled)
 

@@ -27,12 +27,7 @@ def describe(root: DictConfig, recipe: Path, name: str) -> str:
 
 def needs(root: DictConfig) -> Iterator[str]:
     """Inputs that have no value yet."""
-    missing = [
-        stage.dot("inputs", key)
-        for stage in stages.of(root)
-        for key, value in stage.inputs.items()
-        if value in (None, "???")
-    ]
+    missing = [stage.dot("inputs", key) for stage in stages.of(root) for key in stage.unset]
     if missing:
         yield "needs (a folder, an artifact's id or a Hub name):"
         yield from (f"  {key}=..." for key in missing)

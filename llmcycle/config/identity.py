@@ -72,8 +72,8 @@ def commits(stage: Stage, key: str, name: str) -> list[str]:
 
 
 def input_tokens(stage: Stage) -> dict[str, str]:
-    """Tokens of all inputs that are given."""
-    return {key: input_token(stage, key) for key, value in stage.inputs.items() if value not in (None, "???")}
+    """Tokens of all inputs that have a value."""
+    return {key: input_token(stage, key) for key in stage.inputs}
 
 
 def content(data: Any) -> Iterator[tuple[str, Path]]:

@@ -18,6 +18,7 @@ from .paths import groups
 from .schema import SETTINGS
 
 RESUME = ("auto", "never")  # the values of `resume` that change no result; any other is a checkpoint's folder
+UNSET = (None, "???")
 REFERENCE = re.compile(r"\$\{([^${}]+)\}")
 ARTIFACT = "${artifact:"
 Path = tuple[str, ...]  # of keys, from a stage or the root on
@@ -84,10 +85,13 @@ class Stage:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """Its inputs as written."""
-        inputs = self.written["inputs"]
-        assert isinstance(inputs, dict)
-        return inputs
+        """Its inputs as written, those that have a value."""
+        return {key: value for key, value in self.written["inputs"].items() if value not in UNSET}
+
+    @property
+    def unset(self) -> list[str]:
+        """Its inputs without a value: missing where a part reads them, else waiting for a part that does."""
+        return [key for key, value in self.written["inputs"].items() if value in UNSET]
 
     @cached_property
     def reads(self) -> set[Path]:
@@ -138,10 +142,11 @@ class Stage:
         """The stage resolved after its inputs, and keys that name content, are replaced by what is given."""
         copy = Stage(self.root.copy(), self.name).node
         with open_dict(copy):
-            copy.inputs = {**self.inputs, **inputs}
+            copy.inputs = {**self.written["inputs"], **inputs}
             for key, digest in (digests or {}).items():
                 OmegaConf.update(copy, key, digest)
-        return resolved_parts(copy, self.raw)
+        parts = resolved_parts(copy, self.raw)
+        return {**parts, "inputs": {key: value for key, value in parts["inputs"].items() if value not in UNSET}}
 
 
 def resolved_parts(node: DictConfig, keys: Iterable[str]) -> dict[str, Any]:

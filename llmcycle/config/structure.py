@@ -166,13 +166,13 @@ def check_resume(stage: Stage) -> Iterator[ConfigError]:
 
 def check_given(stage: Stage) -> Iterator[ConfigError]:
     """Every input that is read has a value, and the stage that it asks for exists."""
-    for key, value in stage.inputs.items():
-        if ("inputs", key) not in stage.reads:
-            continue
-        here, other = stage.dot("inputs", key), sibling(value)
-        if value in (None, "???"):
+    for key in stage.unset:
+        if ("inputs", key) in stage.reads:
+            here = stage.dot("inputs", key)
             yield ConfigError(here, "it is missing", f"{here}=FOLDER, an artifact's id or a Hub name")
-        elif other is not None:
+    for key, value in stage.inputs.items():
+        other = sibling(value)
+        if ("inputs", key) in stage.reads and other is not None:
             try:
                 identity.another(stage, other, key)
             except ConfigError as error:
@@ -180,7 +180,7 @@ def check_given(stage: Stage) -> Iterator[ConfigError]:
 
 
 def check_reads(stage: Stage) -> Iterator[ConfigError]:
-    """No input is given that nothing reads, and nothing is missing."""
+    """No input is given that nothing reads, and nothing is missing. One without a value waits for a part to read it."""
     for key in stage.inputs:
         if ("inputs", key) not in stage.reads:
             used = sorted(path[1] for path in stage.reads if path[0] == "inputs" and len(path) > 1)
