@@ -19,22 +19,44 @@ PLAIN_WEIGHTS = {
     "llmcycle.compress.compress": "makes plain weights smaller",
     "llmcycle.finetune.combine": "adds plain weights up",
 }
+KEEPS = "llmcycle.handoff.Adapter"  # `handoff=adapter`
+MERGES = "llmcycle.finetune.merge"
 
 
 class Adapter(NamedTuple):
-    """What a stage is given beside a base model: the method's name, and what to type to be given none."""
+    """What a stage is given beside a base model: the method's name, what to type to be given none, if it merges."""
 
     kind: str
     remedy: str
+    merges: bool = True
 
 
 def check_adapters(stage: Stage) -> Iterator[ConfigError]:
-    """No stage is given an adapter that it can't take."""
+    """No stage is given an adapter that it can't take, or is to keep one that it does not have."""
+    yield from check_kept(stage)
     for key in stage.inputs:
         reason, adapter = need(stage, key), given(stage, key)
         if reason and adapter:
             what = f"it brings a {adapter.kind} adapter that is not part of the weights, and this stage {reason}"
             yield ConfigError(stage.dot("inputs", key), what, adapter.remedy)
+
+
+def check_kept(stage: Stage) -> Iterator[ConfigError]:
+    """`handoff=adapter` has an adapter to keep, on a base that is still the one that it is kept beside."""
+    peft = stage.raw.get("peft") or {}
+    if not keeps(stage) or stage.raw["stage"].get("_target_") == MERGES:
+        return
+    if "_target_" not in peft:
+        what = "it keeps an adapter beside its base, and this stage has none: its result is a whole model"
+        yield ConfigError(stage.dot("handoff"), what, f"{stage.swap('handoff')}=safetensors")
+    elif facts(peft).moves_base:
+        what = f"{method(stage, peft)} takes its start out of the base's weights, so nothing can be kept beside them"
+        yield ConfigError(stage.dot("handoff"), what, f"{stage.swap('handoff')}=safetensors")
+
+
+def keeps(stage: Stage) -> bool:
+    """Whether the stage writes an adapter as one."""
+    return (stage.raw.get("handoff") or {}).get("_target_") == KEEPS
 
 
 def need(stage: Stage, key: str) -> str:
@@ -55,10 +77,16 @@ def given(stage: Stage, key: str) -> Adapter | None:
 
 
 def handed_on(stage: Stage) -> Adapter | None:
-    """The adapter that a stage will leave; one that trains nothing passes on what it is given."""
+    """The adapter that a stage will leave; one that trains nothing passes on what it is given, or merges it."""
+    peft, model = stage.raw.get("peft") or {}, stage.raw.get("model") or {}
     if stage.raw.get("module"):
-        peft, model = stage.raw.get("peft") or {}, stage.raw.get("model") or {}
-        return Adapter(method(stage, peft), f"{stage.swap('peft')}=lora, which merges") if stays(peft, model) else None
+        if stays(peft, model):
+            return Adapter(method(stage, peft), f"{stage.swap('peft')}=lora, which merges", merges=False)
+        if keeps(stage) and "_target_" in peft:
+            return Adapter(method(stage, peft), f"{stage.swap('handoff')}=safetensors, which merges it")
+        return None
+    if stage.raw["stage"].get("_target_") == MERGES and not keeps(stage):
+        return next((adapter for key in stage.inputs if (adapter := given(stage, key)) and not adapter.merges), None)
     adapters = (given(stage, key) for key in stage.inputs if not need(stage, key))
     return next((adapter for adapter in adapters if adapter), None)
 
@@ -80,7 +108,7 @@ def in_folder(folder: Path) -> Adapter | None:
     path, pointer = folder / "adapter_config.json", folder / "base.json"
     if path.is_file():
         kind = str(json.loads(path.read_text("utf-8")).get("peft_type", "peft"))
-        return Adapter(kind, "a model whose adapter was merged (peft=lora merges), or the base below it")
+        return Adapter(kind, "what `llmcycle merge inputs.model=FOLDER` makes of it, or the base below it")
     if pointer.is_file() and not (folder / "config.json").exists():
         return in_folder(Path(json.loads(pointer.read_text("utf-8"))["path"]))
     return None

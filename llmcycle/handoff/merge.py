@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from llmcycle.model.adapters import mergeable
@@ -13,6 +14,9 @@ from llmcycle.model.quantised import compute_in_fp32
 
 from .observe import Model, below
 
+# Of `finfo.eps`: half a unit of the last place, and a little for the sum. What that does to logits is measured in
+# tests/handoff/test_rounding.py: no more than computing in the same dtype does.
+ROUNDING = 0.51
 ADAPTED = (".base_layer", ".original_module", ".modules_to_save.default")  # in names of tensors under an adapter
 
 
@@ -42,22 +46,32 @@ def widen(model: Model) -> None:
 
 
 @torch.no_grad()
-def round_to(model: Model, dtype: torch.dtype) -> None:
-    """Every parameter to a number that `dtype` has, still in its own dtype."""
-    for parameter in model.parameters():
-        parameter.copy_(parameter.to(dtype))
-
-
 def narrow(model: Model, tensors: Mapping[str, torch.dtype], own: torch.dtype, target: torch.dtype) -> None:
     """Each tensor to the dtype that it had, but to `target` those that were in the model's `own`.
 
     Buffers that hold no weights stay: transformers makes them anew, in fp32, when a model is loaded.
+
+    Raises:
+        ValueError: numbers of a tensor are too large or too small for its new dtype.
     """
     buffers = {name for name, _ in model.named_buffers() if not name.endswith("embed_scale")}
     for name, tensor in named_tensors(model):
         had = tensors.get(name, own)
         if tensor.is_floating_point():
-            tensor.data = tensor.data.to(target if had == own and name not in buffers else had)
+            tensor.data = _rounded(name, tensor.data, target if had == own and name not in buffers else had)
+
+
+def _rounded(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """In `dtype`: each number is off by half a unit of its last place at the most, unless it is beyond the range."""
+    rounded = tensor.to(dtype)
+    error = (rounded.float() - tensor.float()).norm()
+    if not error <= ROUNDING * torch.finfo(dtype).eps * tensor.float().norm():
+        short = str(dtype).removeprefix("torch.")
+        raise ValueError(
+            f"hand-off: {name} has numbers that {short} can't hold (rounded to it, it is off by {error:.2g}); set "
+            "handoff.dtype=float32, or handoff=adapter, which rounds nothing"
+        )
+    return rounded
 
 
 def _without_adapter(name: str) -> str:

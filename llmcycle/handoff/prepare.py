@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,16 +10,12 @@ from peft import PeftModel
 from llmcycle.model.adapters import mergeable
 from llmcycle.model.quantised import is_quantised, write_out
 
-from .compare import compare_outputs, difference
+from .compare import compare_outputs
 from .contents import Contents, contents
 from .formats import Format
 from .formats.format import TOLERANCE
-from .merge import dtypes, narrow, round_to, widen
+from .merge import dtypes, narrow, widen
 from .observe import Model, Observation, Probe, below, observe
-
-# Rounding weights to 16 bits may move logits so many times as far as computing with them in 16 bits does, which is the
-# price of such a model whatever is done: measured 0.3 to 1.0 times (tests/handoff/test_rounding.py).
-ROUNDING = 3.0
 
 
 @dataclass(frozen=True)
@@ -45,8 +40,7 @@ def prepare(model: Model, format: Format, probe: Probe) -> Ready:
     """Merge an adapter where the format wants that and the method can, and bring the weights into their dtype.
 
     Raises:
-        ValueError: logits are not finite, the merged model is not the one that was trained, or rounding moves it more
-            than it may.
+        ValueError: logits are not finite, the merged model is not the one that was trained, or its dtype can't hold it.
     """
     merged = _merged(model, format, probe) if format.merge is not None and mergeable(model) else None
     return merged or _unmerged(model, format, probe)
@@ -58,9 +52,8 @@ def _unmerged(model: Model, format: Format, probe: Probe) -> Ready:
     given = _finite(observe(model, probe, aligned=format.tolerance(target) == 0))
     if target == own or isinstance(model, PeftModel) or is_quantised(model):
         return Ready(model, given, given, contents(model))
-    tensors = dtypes(model)
-    widen(model)
-    return Ready(model, given, _rounded(model, given, probe, tensors, own, target), contents(model))
+    narrow(model, dtypes(model), own, target)
+    return Ready(model, given, _finite(observe(model, probe)), contents(model))
 
 
 def _merged(model: Model, format: Format, probe: Probe) -> Ready | None:
@@ -85,35 +78,9 @@ def _merged(model: Model, format: Format, probe: Probe) -> Ready | None:
         return None
     if target != torch.float32:
         compare_outputs(given, observe(whole, probe), TOLERANCE[torch.float32])
-        written = _rounded(whole, given, probe, tensors, own, target)
+        narrow(whole, tensors, own, target)
+        written = _finite(observe(whole, probe))
     return Ready(whole, given, written, contents(whole), before)
-
-
-def _rounded(
-    model: Model,
-    exact: Observation,
-    probe: Probe,
-    tensors: Mapping[str, torch.dtype],
-    own: torch.dtype,
-    target: torch.dtype,
-) -> Observation:
-    """Bring fp32 weights into `target`, and compare what their rounding and what computing in it does to logits.
-
-    Raises:
-        ValueError: rounding does more than ROUNDING times as much.
-    """
-    round_to(model, target)
-    precise = observe(model, probe)
-    narrow(model, tensors, own, target)
-    written = observe(model, probe)
-    by_weights, by_computing = difference(exact, precise).share, difference(precise, written).share
-    if by_weights > ROUNDING * max(by_computing, torch.finfo(target).eps):
-        name = str(target).removeprefix("torch.")
-        raise ValueError(
-            f"hand-off: weights rounded to {name} move logits by {by_weights:.2g} of the largest, computing in {name} "
-            f"only by {by_computing:.2g}; set handoff.dtype=float32, or handoff=adapter, which rounds nothing"
-        )
-    return written
 
 
 def _finite(seen: Observation) -> Observation:

@@ -73,3 +73,37 @@ def test_a_folder_that_holds_an_adapter_is_refused(here: Path, recipe: str) -> N
         assert "PREFIX_TUNING" in refusals(recipe, f"inputs.model={folder}")["inputs.model"][0]
     for taker in ("prompt", "deploy"):
         assert refusals(taker, "inputs.model=./tuned") == {}
+
+
+@pytest.mark.parametrize(("override", "reason"), [("peft=none", "has none"), ("peft=pissa", "pissa takes")])
+def test_an_adapter_is_kept_only_where_there_is_one_that_its_base_can_carry(
+    here: Path, override: str, reason: str
+) -> None:
+    found = refusals("finetune", "inputs.model=gpt2", "handoff=adapter", override)
+    assert reason in found["handoff"][0]
+    assert found["handoff"][1] == "handoff=safetensors"
+    assert refusals("finetune", "inputs.model=gpt2", "handoff=safetensors", override) == {}
+
+
+@pytest.mark.parametrize("recipe", ["combine", "pretrain"])
+def test_a_whole_model_is_not_kept_as_an_adapter(here: Path, recipe: str) -> None:
+    inputs = [f"inputs.{key}=gpt2" for key in ("base", "a", "b")] if recipe == "combine" else []
+    assert "whole model" in refusals(recipe, *inputs, "handoff=adapter")["handoff"][0]
+
+
+def test_an_adapter_that_is_kept_is_refused_where_it_would_be_trained_or_made_smaller(here: Path) -> None:
+    found = refusals("lifecycle", "handoff@finetune.handoff=adapter")
+    assert set(found) == {"reward.inputs.model", "align.inputs.model"}
+    assert found["align.inputs.model"][1].startswith("handoff@finetune.handoff=safetensors")
+    kept = ["lifecycle=[pretrain,finetune,prompt,compress]", "handoff@finetune.handoff=adapter"]
+    straight = [*kept, *(f"{stage}.inputs.model='${{artifact:finetune}}'" for stage in ("prompt", "compress"))]
+    assert set(refusals("lifecycle", *straight)) == {"compress.inputs.model"}
+
+
+def test_merged_by_a_stage_between_it_passes(here: Path) -> None:
+    stages = "lifecycle=[pretrain,finetune,merge,compress]"
+    merged = [stages, "+recipes@merge=merge", "handoff@finetune.handoff=adapter"]
+    inputs = ["merge.inputs.model='${artifact:finetune}'", "compress.inputs.model='${artifact:merge}'"]
+    assert refusals("lifecycle", *merged, *inputs) == {}
+    unmergeable = refusals("lifecycle", *merged, *inputs, "peft@finetune.peft=prompt_tuning")
+    assert set(unmergeable) == {"compress.inputs.model"}

@@ -2,7 +2,8 @@
 
 Measured on Llamas of 2 to 24 layers, widths 32 to 128, weights of standard deviation 0.02 to 0.3: rounding the weights
 moves logits by 0.2 to 8 % of the largest in bf16 and by 0.03 to 0.3 % in fp16, which is 0.3 to 1.0 times what computing
-with them in that dtype does. The last figure is what `ROUNDING` bounds, because only it is alike for all models.
+with them in that dtype does. Where experts are chosen (Mixtral) a rounded weight may choose another, and logits jump by
+whatever the experts differ; so it is weights, not logits, whose rounding is bounded.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from transformers import BitsAndBytesConfig, PreTrainedTokenizerBase
 from llmcycle.handoff import Adapter, Safetensors, hand_on
 from llmcycle.handoff.compare import difference
 from llmcycle.handoff.observe import observe
-from llmcycle.handoff.prepare import ROUNDING
 from llmcycle.model import adapt, load
 
 LORA = {"task_type": "CAUSAL_LM", "target_modules": "all-linear", "r": 4}
@@ -56,7 +56,7 @@ def test_rounding_the_merged_weights_costs_no_more_than_computing_does(
     precise = observe(load(tmp_path / "out", "float32"), probe)
     by_weights = difference(exact, precise).share
     by_computing = difference(precise, observe(load(tmp_path / "out", dtype), probe)).share
-    assert 0 < by_weights <= 1.5 * by_computing < ROUNDING * by_computing
+    assert 0 < by_weights <= 1.5 * by_computing
     assert handed.difference.share <= by_weights + by_computing
 
 
@@ -87,7 +87,7 @@ def test_weights_that_a_narrow_dtype_cannot_hold_are_refused(
     """fp16 ends below 6e-8: a head that small becomes nothing."""
     model = load(base)
     model.lm_head.weight.data *= 1e-7
-    with pytest.raises(ValueError, match=r"rounded to float16 move logits .*handoff\.dtype=float32"):
+    with pytest.raises(ValueError, match=r"lm_head.weight has numbers that float16 .*handoff\.dtype=float32"):
         hand_on(model, chat_tokenizer, tmp_path / "out", Safetensors(dtype="float16"), probe)
 
 
