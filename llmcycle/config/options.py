@@ -78,8 +78,9 @@ def option(group: str, name: str) -> dict[str, Any]:
     own = {key: value for key, value in written(group, name).items() if key != "defaults"}
     whole: dict[str, Any] = {}
     for base in written(group, name).get("defaults", ()):
-        if isinstance(base, str) and base != "_self_" and "/" not in base:
-            whole = merged(whole, option(group, base))
+        if isinstance(base, str) and base != "_self_" and "@" not in base:
+            other, _, file = base.lstrip("/").rpartition("/")
+            whole = merged(whole, option(other if base.startswith("/") else group, file))
     return merged(whole, own)
 
 
