@@ -94,6 +94,7 @@ class Learner(pl.LightningModule):
         self.strict_loading = False  # a checkpoint holds what is trained, not a frozen base
         self._norm: Tensor | None = None
         self.allocated = 0  # the step after which AdaLoRA moved ranks last
+        self.freed = 0  # the step whose gradients were freed last
 
     @staticmethod
     def preflight(compile: bool = False, loss_chunk: int | None = None, **_: Any) -> None:
@@ -226,6 +227,12 @@ class Learner(pl.LightningModule):
         # A checkpoint is read before the trainer has an optimizer; a fresh one has the same order, and no state yet.
         names = parameter_names(self, self.optim(role_groups(self.models.trained())))
         checkpoint["optimizer_states"] = [by_index(state, names) for state in checkpoint["optimizer_states"]]
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Free the gradients of the step before: Lightning would hold them until this batch's forward pass is over."""
+        if self.global_step != self.freed:  # not between the batches that one step gathers
+            self.freed = self.global_step
+            self.zero_grad()
 
     def on_train_batch_end(self, *_: Any) -> None:
         """A step's gradients are still there."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import peft
 import pytest
 import torch
 from learners import learner
+from tiny_run import Noisy, batches, module, run
 from torch import nn
 from transformers import (
     LlamaForCausalLM,
+    PreTrainedTokenizerFast,
     get_constant_schedule_with_warmup,
     get_cosine_schedule_with_warmup,
 )
 
 from llmcycle.pretrain import NextToken
-from llmcycle.train import Learner
+from llmcycle.train import Learner, Models
 from llmcycle.train.groups import decay_groups
 from llmcycle.train.pace import count_tokens
 from llmcycle.train.schedules import build_schedule
@@ -98,3 +101,24 @@ def test_compiling_without_a_compiler_is_refused_before_anything_is_built(monkey
         Learner.preflight(compile=True)
     with pytest.raises(ValueError, match=r"module\.loss_chunk=0"):
         Learner.preflight(loss_chunk=0)
+
+
+class Watching(Noisy):
+    """Notes before each forward pass whether the gradients of an earlier one are still held."""
+
+    def __init__(self) -> None:
+        self.held: list[bool] = []
+
+    def loss(self, models: Models, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        self.held.append(any(p.grad is not None for p in models.parameters()))
+        return super().loss(models, batch)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_gradients_are_held_for_no_longer_than_their_step(
+    accumulate: int, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    made = module()
+    made.objective = Watching()
+    run(tmp_path, batches(tokenizer, 0, packed=False), accumulate, trained=made, max_steps=3)
+    assert made.objective.held == [batch % accumulate > 0 for batch in range(3 * accumulate)]

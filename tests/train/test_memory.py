@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from learners import learner
@@ -60,8 +60,7 @@ def module(base: Path, method: str, checkpointing: bool = False) -> Learner:
     made = learner(
         load(base, "float32", **rounded), Supervised(), peft(method), ADAMW, gradient_checkpointing=checkpointing
     )
-    plugin = SimpleNamespace(forward_context=nullcontext)
-    made._trainer = SimpleNamespace(precision="32-true", precision_plugin=plugin)
+    made.trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
     made.model.train()
     return made
 
@@ -113,7 +112,7 @@ def test_activations_are_foretold(
 def trained(made: Learner, batch: dict[str, Tensor]) -> Activations:
     """As a trainer leaves it after one step."""
     watching = Activations()
-    watching.on_train_batch_start(made._trainer, made, batch)
+    watching.on_train_batch_start(made.trainer, made, batch)
     made.loss(batch)[0].backward()
     watching.on_after_backward()
     optimizer = ADAMW([p for p in made.parameters() if p.requires_grad])
@@ -195,7 +194,7 @@ def test_the_largest_batch_is_counted(bases: Path, batch: dict[str, Tensor]) -> 
     peaks = []
     for length in (8, 32, 16):
         cut = {name: tensor[:, -length:] for name, tensor in batch.items()}
-        watching.on_train_batch_start(made._trainer, made, cut)
+        watching.on_train_batch_start(made.trainer, made, cut)
         made.loss(cut)[0].backward()
         watching.on_after_backward()
         assert watching.largest is not None
