@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from llmcycle.guard import guard, say
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -39,6 +43,7 @@ llmcycle: one declarative framework for the whole life of a language model
   group=option        swap a part:                peft=dora
   group@stage.group=  the same in a lifecycle:    peft@finetune.peft=dora
   recipes@stage=      swap a whole stage:         recipes@align=reinforce
+  outputs=FOLDER      where runs and artifacts are kept, for recipes and verbs; or the variable LLMCYCLE_OUTPUTS
 
 flags, anywhere:  -m  --force (make stages again)  --allow MODULE (let recipes name your code)  --version
 tab completion:   eval "$(llmcycle -sc install=bash)"
@@ -84,6 +89,12 @@ def parse(arguments: list[str]) -> Command:
             command.force = True
         elif word == "--allow":
             command.allow.append(next(waiting, ""))
+        elif word.startswith("--allow="):
+            command.allow.append(word.partition("=")[2])
+        elif word == "--outputs":
+            command.overrides.append(f"outputs={next(waiting, '')}")
+        elif word.startswith("--outputs="):
+            command.overrides.append(word.removeprefix("--"))
         elif word in VALUE_FLAGS:
             command.flags += [word, next(waiting, "")]
         elif (command.flags and command.flags[-1] in ("--info", "-i") and word in INFO) or word.startswith("-"):
@@ -104,9 +115,22 @@ def main(arguments: list[str] | None = None) -> None:
         from llmcycle import __version__
 
         sys.exit(print(__version__))
-    if arguments[0] in VERBS:
-        sys.exit(guard(lambda: run_verb(*arguments)))
+    place = first_word(arguments)
+    if place is not None and arguments[place] in VERBS:
+        rest = [*arguments[:place], *arguments[place + 1 :]]
+        sys.exit(guard(lambda: run_verb(arguments[place], *rest)))
     sys.exit(guard(lambda: run(parse(arguments), arguments)))
+
+
+def first_word(arguments: list[str]) -> int | None:
+    """Where the recipe or the verb stands: flags, and the values that follow some of them, may come before it."""
+    takes = {"--allow", "--outputs", *VALUE_FLAGS}
+    words = (
+        place
+        for place, word in enumerate(arguments)
+        if not word.startswith("-") and "=" not in word and (place == 0 or arguments[place - 1] not in takes)
+    )
+    return next(words, None)
 
 
 def run_verb(verb: str, *arguments: str) -> int:
@@ -114,7 +138,8 @@ def run_verb(verb: str, *arguments: str) -> int:
     from llmcycle import verbs
 
     if verb in ("check", "data"):
-        refuse_dashed([word for word in arguments if not word.startswith(("--allow=", "--rows=", "--stage="))])
+        own = ("--allow=", "--outputs=", "--rows=", "--stage=")
+        refuse_dashed([word for word in arguments if not word.startswith(own)])
     return verbs.run(verb, list(arguments))
 
 
@@ -123,43 +148,6 @@ def shipped_recipes() -> str:
     here = Path(__file__).resolve().parent
     found = next((root / "recipes" for root in (here, here.parent) if (root / "recipes").is_dir()), here)
     return ", ".join(sorted(str(path.relative_to(found).with_suffix("")) for path in found.rglob("*.yaml")))
-
-
-def guard(action: object) -> int:
-    """Run an action; what a user did wrong becomes at most ten lines and exit code 2."""
-    from llmcycle.config.errors import render
-
-    assert callable(action)
-    try:
-        return int(action() or 0)
-    except KeyboardInterrupt:
-        print(
-            "\nllmcycle: interrupted; finished stages are kept, and the same command goes on from there",
-            file=sys.stderr,
-        )
-        return 130
-    except BrokenPipeError:  # of `| head`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except ValueError as error:
-        print(render(error), file=sys.stderr)
-        return 2
-    except Exception as error:  # what nobody foresaw: three lines, and the rest in a file
-        return unforeseen(error)
-
-
-def unforeseen(error: Exception) -> int:
-    """Say what went wrong and where its traceback is."""
-    import tempfile
-    import traceback
-
-    with tempfile.NamedTemporaryFile("w", prefix="llmcycle-", suffix=".log", delete=False) as log:
-        traceback.print_exception(error, file=log)
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
-    print(f"llmcycle: {type(error).__name__}: {first}", file=sys.stderr)
-    print(f"  this was not foreseen; its traceback is in {log.name}", file=sys.stderr)
-    print("  what was finished is kept, and the same command goes on from there", file=sys.stderr)
-    return 1
 
 
 def run(command: Command, arguments: list[str]) -> int:
@@ -183,18 +171,28 @@ def run(command: Command, arguments: list[str]) -> int:
         return 0
     judge = check_shown if command.inspects else check
     for overrides in arms(recipe, command.overrides) if command.multirun else [command.overrides]:
-        judge(compose(recipe, overrides))
-    if command.force:
-        os.environ["LLMCYCLE_FORCE"] = "1"
-    return hand_over(recipe, [*command.flags, *command.overrides], arguments)
+        judge(config := compose(recipe, overrides))
+        if not command.inspects:
+            refuse_unwritable(Path(str(config.outputs)))
+    with set_for({"LLMCYCLE_FORCE": "1"} if command.force else {}):
+        return hand_over(recipe, [*command.flags, *command.overrides], arguments)
 
 
 def refuse_dashed(words: list[str]) -> None:
     """`--peft=dora` is an override with dashes too many; Hydra would only show its usage."""
     for word in words:
         name = word.partition("=")[0]
-        if word.startswith("--") and "=" in word and name not in VALUE_FLAGS | INSPECT | {"--experimental-rerun"}:
+        known = VALUE_FLAGS | INSPECT | {"--experimental-rerun"}
+        if word.startswith("--") and "=" in word and name not in known:
             raise ValueError(f"{word}: an override has no dashes before it\n  try: {word.lstrip('-')}")
+
+
+def refuse_unwritable(outputs: Path) -> None:
+    """Refuse a store that nothing can be written to; before Hydra makes the run's folder there, and would say less."""
+    above = next(folder for folder in (outputs, *outputs.absolute().parents) if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        what = "can't be written" if above.is_dir() else "is a file, and runs and artifacts need a folder"
+        raise ValueError(f"outputs: {above} {what}\n  try: outputs=FOLDER, where you may write")
 
 
 def refuse_stray(command: Command) -> None:
@@ -217,18 +215,41 @@ def hand_over(recipe: Path, rest: list[str], arguments: list[str]) -> int:
     def task(config: DictConfig) -> None:
         from llmcycle.lifecycle import execute
 
-        outcomes.append(execute(config, arguments))
+        try:
+            outcomes.append(execute(config, arguments))
+        except Exception as error:  # Hydra would print its traceback
+            raise SystemExit(say(error)) from None
 
     overrides, outputs = take_outputs(rest)
-    sys.argv = [sys.argv[0], *overrides]
-    if outputs is not None:
-        os.environ["LLMCYCLE_OUTPUTS"] = outputs  # conf/base.yaml reads it; it reaches the processes of a launcher too
-    hydra.main(version_base=VERSION_BASE, config_path=str(folder), config_name=name)(task)()
+    with typed(overrides), set_for({} if outputs is None else {"LLMCYCLE_OUTPUTS": outputs}):  # conf/base.yaml reads it
+        hydra.main(version_base=VERSION_BASE, config_path=str(folder), config_name=name)(task)()
     if outcomes and outcomes[0].sweep:
         from llmcycle.report import print_sweep
 
         print_sweep(outcomes[0].sweep)
     return 0 if all(outcome.succeeded for outcome in outcomes) else 1
+
+
+@contextmanager
+def typed(overrides: list[str]) -> Iterator[None]:
+    """The command line as Hydra is to see it."""
+    before, sys.argv = sys.argv, [sys.argv[0], *overrides]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+@contextmanager
+def set_for(variables: dict[str, str]) -> Iterator[None]:
+    """Environment variables for a run, which reach the processes of a launcher too."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def complete(command: Command) -> int:

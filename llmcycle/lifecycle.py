@@ -19,7 +19,7 @@ from llmcycle.config import identity, render, stages
 from llmcycle.config.stages import Stage
 from llmcycle.report import RunFacts, StageRecord, print_plan, print_table, write_report
 from llmcycle.report.numbers import duration, number
-from llmcycle.run import Context, Planned, plan, run_stage
+from llmcycle.stage_run import Context, Planned, plan, run_stage
 
 log = logging.getLogger(__name__)
 FORCE = "LLMCYCLE_FORCE"  # set by --force; an environment variable reaches the processes of a launcher too

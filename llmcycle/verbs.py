@@ -6,8 +6,12 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llmcycle.config.errors import ConfigError, choose
+
+if TYPE_CHECKING:
+    from llmcycle.artifact import Store
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -15,7 +19,8 @@ def run(verb: str, arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"llmcycle {verb}", description=ACTIONS[verb].__doc__)
     ARGUMENTS[verb](parser)
     action = ACTIONS[verb]
-    return action(parser.parse_intermixed_args(arguments)) or 0
+    words = [f"--{word}" if word.startswith("outputs=") else word for word in arguments]
+    return action(parser.parse_intermixed_args(words)) or 0
 
 
 def ls(options: argparse.Namespace) -> int | None:
@@ -71,7 +76,7 @@ def check(options: argparse.Namespace) -> int | None:
     hush()
     for name in options.allow:
         allow(name)
-    check_root(compose(locate(options.recipe), options.overrides))
+    check_root(compose(locate(options.recipe), typed(options)))
     print(f"{options.recipe}: nothing wrong")
     return None
 
@@ -86,7 +91,12 @@ def data(options: argparse.Namespace) -> int | None:
 
     for name in options.allow:
         allow(name)
-    return preview(options.recipe, options.overrides, options.rows, options.stage)
+    return preview(options.recipe, typed(options), options.rows, options.stage)
+
+
+def typed(options: argparse.Namespace) -> list[str]:
+    """A recipe's overrides, that of `outputs` among them."""
+    return [*options.overrides, *([] if options.outputs is None else [f"outputs={options.outputs}"])]
 
 
 def artifact_folder(reference: str, outputs: str) -> Path:
@@ -94,22 +104,29 @@ def artifact_folder(reference: str, outputs: str) -> Path:
     from llmcycle.artifact import Store
 
     store = Store(Path(outputs) / "artifacts")
-    found = store.find(reference)
-    if found is None and not Path(reference).is_dir():
-        names = [artifact.folder.name for artifact in store.artifacts()]
-        remedy = choose(reference, names) if names else "llmcycle lifecycle"
-        raise ConfigError(reference, f"there is no such folder, and no such artifact in {store.root}", remedy)
-    if found is not None:
-        found.verify()
-    return found.folder if found else Path(reference)
+    artifact = store.find(reference)
+    if artifact is None and not Path(reference).is_dir():
+        reason = f"there is no such folder, and no such artifact in {store.root}"
+        raise ConfigError(reference, reason, there(reference, store))
+    if artifact is not None:
+        artifact.verify()
+    return artifact.folder if artifact else Path(reference)
+
+
+def there(reference: str, store: Store) -> str:
+    """The artifact with the nearest name, or all of them; where there is none, what makes some."""
+    names = [artifact.folder.name for artifact in store.artifacts()]
+    return choose(reference, names) if names else "llmcycle lifecycle, or outputs=FOLDER of another store"
 
 
 def lineage(options: argparse.Namespace) -> int | None:
     """Print the tree from an artifact back to the data."""
-    from llmcycle.artifact import Artifact, Store, tree
+    from llmcycle.artifact import MANIFEST, Artifact, Store, tree
 
-    folder = artifact_folder(options.artifact, options.outputs)
-    print(tree(Store(Path(options.outputs) / "artifacts"), Artifact(folder)))
+    store, folder = Store(Path(options.outputs) / "artifacts"), artifact_folder(options.artifact, options.outputs)
+    if not (folder / MANIFEST).is_file():
+        raise ConfigError(str(folder), f"it is no artifact: it holds no {MANIFEST}", there(options.artifact, store))
+    print(tree(store, Artifact(folder)))
     return None
 
 
@@ -172,8 +189,10 @@ def with_artifact(parser: argparse.ArgumentParser) -> None:
 
 
 def with_outputs(parser: argparse.ArgumentParser) -> None:
-    """Where the store is."""
-    parser.add_argument("--outputs", default="outputs", help="the folder that holds artifacts (default: outputs)")
+    """Where the store is, as a recipe's `outputs` says it."""
+    default = os.environ.get("LLMCYCLE_OUTPUTS") or "outputs"
+    words = f"the folder that holds artifacts, also typed outputs=FOLDER (default: {default})"
+    parser.add_argument("--outputs", default=default, help=words)
 
 
 def with_server(parser: argparse.ArgumentParser) -> None:
@@ -190,6 +209,7 @@ def with_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe")
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value")
     parser.add_argument("--allow", action="append", default=[], metavar="MODULE")
+    parser.add_argument("--outputs", help="the folder that holds artifacts, also typed outputs=FOLDER")
 
 
 def with_rows(parser: argparse.ArgumentParser) -> None:

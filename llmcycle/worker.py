@@ -17,7 +17,7 @@ from llmcycle.evaluate.metric import Metric, Metrics
 from llmcycle.peak_memory import peak_memory, reset_peak_memory
 from llmcycle.processes import Job
 from llmcycle.quiet import hush
-from llmcycle.run import build, call
+from llmcycle.stage_run import build, call
 from llmcycle.tracking import close_logger, open_logger
 
 

@@ -129,3 +129,41 @@ def test_outputs_may_be_moved_though_a_folder_of_that_name_is_there(toys: Path) 
     assert command("./mine.yaml", "data.train=rows.txt", "outputs=elsewhere") == 0
     assert len(artifacts(toys / "elsewhere" / "artifacts")) == 1
     assert not list((toys / "outputs").iterdir())
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    capsys.readouterr()
+    assert command(*arguments) == 2
+    return capsys.readouterr().err
+
+
+def test_a_flag_may_stand_before_a_verb(toys: Path) -> None:
+    assert command("--allow", "somewhere", "check", "recipes/toy.yaml") == 0
+
+
+def test_one_store_for_recipes_and_verbs_however_it_is_named(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert command("recipes/toy.yaml", "--outputs", "elsewhere") == 0
+    name = artifacts(Path("elsewhere/artifacts"))[0]
+    assert command("lineage", name) == 2
+    for words in (["outputs=elsewhere"], ["--outputs", "elsewhere"], ["--outputs=elsewhere"]):
+        assert command("lineage", name, *words) == 0
+        assert command("check", "recipes/second.yaml", f"inputs.model={name}", *words) == 0
+    monkeypatch.setenv("LLMCYCLE_OUTPUTS", "elsewhere")
+    assert command("lineage", name) == 0
+    assert command("gc", "--dry-run") == 0
+
+
+def test_a_folder_that_is_no_artifact_is_named_and_nobody_is_told_to_delete_it(
+    toys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("recipes/toy.yaml") == 0
+    said = refusal(capsys, "lineage", "outputs")
+    assert "artifact.json" in said
+    assert "delete" not in said.lower()
+
+
+def test_a_store_that_cannot_be_written_is_named(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("outputs").write_text("a file where the folder should be")
+    said = refusal(capsys, "recipes/toy.yaml")
+    assert "outputs" in said
+    assert "Traceback" not in said

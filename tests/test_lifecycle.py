@@ -19,7 +19,7 @@ from toy import artifacts, command
 import llmcycle
 from llmcycle.artifact import Artifact, Draft
 from llmcycle.report import StageRecord
-from llmcycle.run import run_stage
+from llmcycle.stage_run import run_stage
 
 
 def reports(pattern: str = "toy/*") -> list[dict]:
@@ -180,3 +180,43 @@ def test_a_failed_arm_does_not_stop_the_others_but_the_exit_code_tells(
     monkeypatch.setenv("TOY_FAIL", "bad")
     assert command("recipes/toy.yaml", "-m", "third.stage.text=bad,good") == 1
     assert [list(states(report).values())[-1] for report in reports("toy/*/*")] == ["failed", "done"]
+
+
+def test_an_artifact_in_the_folder_of_another_is_neither_taken_for_it_nor_removed(
+    toys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("recipes/toy.yaml", "lifecycle=[first]") == 0
+    (name,) = artifacts()
+    assert command("recipes/toy.yaml", "lifecycle=[first]", "first.stage.text=other") == 0
+    (other,) = set(artifacts()) - {name}
+    place = Path("outputs/artifacts")
+    shutil.rmtree(place / name)
+    (place / other).rename(place / name)
+    for flags in ([], ["--force"]):
+        capsys.readouterr()
+        assert command("recipes/toy.yaml", "lifecycle=[first]", *flags) == 2
+        said = capsys.readouterr().err
+        assert f"mv {place / name} {place / other}" in said
+        assert artifacts() == [name]
+    (place / name).rename(place / other)
+    assert command("recipes/toy.yaml", "lifecycle=[first]") == 0
+
+
+def test_a_broken_artifact_is_made_again_by_force(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("recipes/toy.yaml", "lifecycle=[first]") == 0
+    (name,) = artifacts()
+    (Path("outputs/artifacts") / name / "model.txt").write_text("changed")
+    capsys.readouterr()
+    assert command("recipes/toy.yaml", "lifecycle=[first]") == 1
+    assert "--force" in capsys.readouterr().err
+    assert command("recipes/toy.yaml", "lifecycle=[first]", "--force") == 0
+    assert command("recipes/toy.yaml", "lifecycle=[first]") == 0
+
+
+def test_the_recipe_of_an_input_in_another_store_runs_again(toys: Path) -> None:
+    assert command("recipes/toy.yaml", "lifecycle=[first]", "outputs=far") == 0
+    (first,) = artifacts(Path("far/artifacts"))
+    assert command("recipes/second.yaml", f"inputs.model=far/artifacts/{first}") == 0
+    (second,) = artifacts()
+    assert command(f"outputs/artifacts/{second}/recipe.yaml") == 0
+    assert artifacts() == [second]

@@ -72,7 +72,7 @@ class Artifact:
             raise self._corrupt(reason)
 
     def _corrupt(self, reason: str) -> CorruptArtifact:
-        remedy = f"Delete {self.folder} and run its stage again, or fetch the folder again if it was copied here."
+        remedy = "Type the command of its stage again with --force, or fetch the folder again if it was copied here."
         return CorruptArtifact(f"{self.folder}: {reason}. {remedy}")
 
 

@@ -66,9 +66,10 @@ SINGLES = (
 )
 # Our own rooms that a recipe builds nothing of: they run, write and remove things.
 INTERNAL = (
-    *("llmcycle.config", "llmcycle.cli", "llmcycle.verbs", "llmcycle.run", "llmcycle.lifecycle", "llmcycle.artifact"),
-    *("llmcycle.worker", "llmcycle.processes", "llmcycle.files", "llmcycle.preview", "llmcycle.report"),
-    *("llmcycle.comparison", "llmcycle.deploy.serving", "llmcycle.deploy.terminal", "llmcycle.train.checkpoint"),
+    *("llmcycle.config", "llmcycle.cli", "llmcycle.guard", "llmcycle.verbs", "llmcycle.run", "llmcycle.stage_run"),
+    *("llmcycle.lifecycle", "llmcycle.artifact", "llmcycle.log", "llmcycle.worker", "llmcycle.processes"),
+    *("llmcycle.files", "llmcycle.preview", "llmcycle.report", "llmcycle.comparison"),
+    *("llmcycle.deploy.serving", "llmcycle.deploy.terminal", "llmcycle.train.checkpoint"),
 )
 # Functions that look a further name up: that name is judged like a target.
 LOOKUPS = ("hydra.utils.get_object", "hydra.utils.get_method", "hydra.utils.get_class")

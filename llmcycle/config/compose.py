@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -28,6 +29,7 @@ from .paths import shipped
 
 VERSION_BASE = "1.3"
 OUTPUTS = "outputs="
+COPY = "llmcycle cp finetune my_finetune.yaml, for a recipe to begin with"
 
 
 class ShippedSearchPath(SearchPathPlugin):
@@ -91,6 +93,7 @@ def take_outputs(overrides: Sequence[str]) -> tuple[list[str], str | None]:
 
 def composed(name: str, recipe: Path, overrides: Sequence[str]) -> DictConfig:
     """Compose inside a session."""
+    readable(recipe)
     try:
         config = hydra_compose(name, overrides=list(overrides), return_hydra_config=True)
     except MarkedYAMLError as error:
@@ -108,6 +111,19 @@ def composed(name: str, recipe: Path, overrides: Sequence[str]) -> DictConfig:
         raise translate(error, name, recipe, overrides) from None
     HydraConfig.instance().set_config(config)
     return config
+
+
+def readable(recipe: Path) -> None:
+    """Refuse a file that is no mapping: empty, a text alone, a list, or bytes that are no YAML at all."""
+    try:
+        content = yaml.safe_load(recipe.read_text("utf-8"))
+    except MarkedYAMLError:
+        return  # Hydra says it, and knows the file of the group that it comes from
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(str(recipe), f"this is not YAML: {first_line(error)}", COPY) from None
+    if not isinstance(content, dict):
+        what = "it is empty" if content is None else f"it holds a {type(content).__name__}"
+        raise ConfigError(str(recipe), f"{what}, and a recipe is a mapping of keys", COPY)
 
 
 def arms(recipe: Path, overrides: Sequence[str]) -> list[list[str]]:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import compose as hydra_compose
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig
 
 from . import facts, schema, stages
 from .errors import ConfigError, choose, nearest
-from .paths import extended, groups, options
+from .options import option
+from .paths import extended, groups
 from .stages import Stage
 
 FEW = 4  # remedies in one line
@@ -68,7 +68,7 @@ def bad_override(complaint: Complaint) -> ConfigError:
     if "@" in key or "No match in the defaults list" in complaint.text or key in groups():
         return bad_group(key, value, complaint.name, config)
     known = list(dotted(stages.plain(config, resolve=False)))
-    swap = option_with(key, config)
+    swap = option_with(key, value, config)
     near = by_parent(key, known) or ([] if swap else by_ending(key, known) or elsewhere(key, known))
     remedy = one_of(near, value) if near else f"{swap} {key}={value}" if swap else see(complaint.name)
     return ConfigError(key, "this recipe has no such key", remedy)
@@ -89,6 +89,8 @@ def bad_group(key: str, value: str, name: str, config: DictConfig) -> ConfigErro
     known = swaps(config)
     group, _, package = key.partition("@")
     same = [swap for swap in known if swap.partition("@")[0] == group]
+    if not package and (stage := f"recipes@{group}") in known:
+        return ConfigError(key, "it is a whole stage, which is swapped for another recipe", f"{stage}={value}")
     near = nearest(key, [*same, *known] if package else known)
     if same and not package:
         return ConfigError(key, "several stages have one: say which is meant", one_of(same, value))
@@ -125,7 +127,8 @@ def by_parent(key: str, known: Sequence[str]) -> list[str]:
     """The nearest key beside the one that was meant, where everything but its last part is right."""
     parent, _, last = key.rpartition(".")
     beside = [one.rpartition(".")[2] for one in known if one.rpartition(".")[0] == parent]
-    near = nearest(last, beside)
+    longer = [one for one in beside if last and one.startswith(f"{last}_")]  # `every` of `every_n_steps`
+    near = longer[0] if len(longer) == 1 else nearest(last, beside)
     return [f"{parent}.{near}" if parent else near] if near else []
 
 
@@ -150,15 +153,23 @@ def elsewhere(key: str, known: Sequence[str]) -> list[str]:
     return [near] if near else []
 
 
-def option_with(key: str, config: DictConfig) -> str:
-    """The swap that brings a key: `data=json` for `data.train` where the recipe has other data; "" if none does."""
+FORMATS = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".txt": "text", ".md": "text"}  # all others: json
+
+
+def option_with(key: str, value: str, config: DictConfig) -> str:
+    """The swap that brings a key: `data=json` for `data.train` where the recipe has other data; "" if none does.
+
+    Where `value` is a file it is the option that reads its format.
+    """
     place, _, last = key.rpartition(".")
     stage, _, group = place.rpartition(".")
     swap = f"{group}@{place}" if stage else group
     if not group or swap not in config.hydra.runtime.choices:
         return ""
-    having = [path.stem for path in options(group) if last in (yaml.safe_load(path.read_text("utf-8")) or {})]
-    usual = "json" if "json" in having else next(iter(having), "")
+    having = [name for name in groups()[group] if last in option(group, name)]
+    endings = Path(value.strip("'\"")).suffixes
+    named = next((FORMATS[ending] for ending in reversed(endings) if ending in FORMATS), "json")
+    usual = next((one for one in (named, "json") if one in having), next(iter(having), ""))
     return f"{swap}={usual}" if usual else ""
 
 
@@ -213,6 +224,16 @@ def no_option(complaint: Complaint) -> ConfigError:
     return ConfigError(typed, f"`{group}` has no option `{option}`", remedy)
 
 
+def ambiguous(complaint: Complaint) -> ConfigError:
+    """Several values with commas between them, where one is meant or a sweep."""
+    key, value = complaint.key, complaint.subject.partition("=")[2]
+    every = f"llmcycle {complaint.name} -m {' '.join(complaint.overrides)}"
+    if key.lstrip("+").partition("@")[0] in groups():
+        return ConfigError(complaint.subject, "several options, and one is needed; -m runs each of them", every)
+    whole = f"'{key}=\"{value}\"' for one text with commas, '{key}=[{value}]' for a list, or -m to run each of them"
+    return ConfigError(complaint.subject, "with its commas it may mean several things", whole)
+
+
 def no_name(complaint: Complaint) -> ConfigError:
     """A group swapped for something that is no name: `peft=null`."""
     empty = [typed for typed in complaint.overrides if typed.partition("=")[2].strip() in ("", "null")]
@@ -230,6 +251,7 @@ def syntax(complaint: Complaint) -> ConfigError:
 
 
 RULES = (
+    (r"Ambiguous value for argument '([^']+)'", ambiguous),
     (r"Key '([^']+)' not in '\w+'", hydras_key),
     (r"Could not override '([^']+)'", bad_override),
     (r"Error merging override (\S+)", bad_merge),

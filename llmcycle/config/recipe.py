@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from llmcycle.artifact import Artifact, Store
+
 from . import identity
 from .stages import REFERENCE, Stage
 
@@ -30,10 +32,17 @@ def settle(raw: Any, resolved: Any) -> Any:
 
 
 def inputs(stage: Stage) -> dict[str, str]:
-    """Inputs as they are written down: `NAME-ID` of an artifact, else as the user gave them."""
-    values = {key: identity.location(stage, key) for key in stage.inputs}
-    artifacts = {key: identity.store(stage.root).find(value) for key, value in values.items()}
-    return {key: artifact.folder.name if artifact else values[key] for key, artifact in artifacts.items()}
+    """Inputs as they are written down: `NAME-ID` of an artifact of this store, the whole path of another, else as the
+    user gave them."""
+    store, values = identity.store(stage.root), {key: identity.location(stage, key) for key in stage.inputs}
+    artifacts = {key: store.find(value) for key, value in values.items()}
+    return {key: place(artifact, store) if artifact else values[key] for key, artifact in artifacts.items()}
+
+
+def place(artifact: Artifact, store: Store) -> str:
+    """By what an artifact is found again, wherever the recipe is run from."""
+    folder = artifact.folder.resolve()
+    return folder.name if folder.parent == store.root.resolve() else str(folder)
 
 
 def written(stage: Stage) -> dict[str, Any]:

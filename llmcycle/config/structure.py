@@ -3,6 +3,7 @@ every part is a mapping."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,8 @@ from .paths import extended, groups
 from .schema import SETTINGS
 from .stages import Stage, sibling
 
+MOST = 100  # characters of a name
+FILE_NAME = re.compile(rf"\w[\w.+-]{{0,{MOST - 1}}}")
 RUN_WIDE = ("seed", "outputs", "lifecycle")
 
 
@@ -44,7 +47,10 @@ def check_names(root: DictConfig) -> Iterator[ConfigError]:
     """Every entry of the lifecycle is a stage."""
     present = stages.present(root)
     for name in stages.names(root):
-        if name and name not in present:
+        if name and isinstance(root.get(name), str):
+            reason = f"it is a whole stage, and `{root[name]}` cannot stand for it: stages are swapped by group"
+            yield ConfigError(name, reason, f"recipes@{name}={root[name]}")
+        elif name and name not in present:
             remedy = nearest(name, present) or f"lifecycle=[{','.join(n for n in root.lifecycle if n in present)}]"
             yield ConfigError("lifecycle", f"`{name}` is no stage of this recipe", remedy)
 
@@ -147,6 +153,14 @@ def check_settings(stage: Stage) -> Iterator[ConfigError]:
         yield ConfigError(key, f"inputs are given by their names, found {inputs!r}", f"{key}.model={inputs}")
     if name in (None, "???"):
         yield ConfigError(stage.dot("name"), "the recipe gives its stage no name", f"{stage.dot('name')}=NAME")
+    elif not FILE_NAME.fullmatch(stage.title):
+        reason = f"{stage.title!r} can't be the name of a folder: letters, digits and . _ + - are possible, 100 of them"
+        yield ConfigError(stage.dot("name"), reason, f"{stage.dot('name')}={plain_name(stage.title)}")
+
+
+def plain_name(text: str) -> str:
+    """A text with all that no name of a folder may have made into dashes."""
+    return re.sub(r"[^\w.+-]+", "-", text)[:MOST].strip("-.") or "NAME"
 
 
 def is_whole(value: Any) -> bool:

@@ -10,11 +10,11 @@ from random import Random
 import pytest
 
 from llmcycle import verbs
-from llmcycle.cli import guard
 from llmcycle.comparison import collect
 from llmcycle.comparison.points import mean_of
 from llmcycle.comparison.table import caveats, rank
 from llmcycle.evaluate import Metric, Scores, pair, write_scores
+from llmcycle.guard import guard
 
 ROWS = [f"{i:016x}" for i in range(40)]
 

@@ -219,3 +219,47 @@ def test_a_recipe_that_is_like_none_is_answered_with_where_to_look() -> None:
     with pytest.raises(ConfigError) as caught:
         locate("xyzzy")
     assert caught.value.remedy.startswith("llmcycle ls recipes")
+
+
+@pytest.mark.parametrize("content", ["", "text\n", "- a\n- list\n", "name: a\0b\n"])
+def test_a_file_that_is_no_recipe_is_refused_with_where_to_begin(here: Path, content: str) -> None:
+    Path("mine.yaml").write_text(content)
+    with pytest.raises(ConfigError, match=r"mine\.yaml") as caught:
+        compose(locate("mine.yaml"))
+    assert "llmcycle cp" in caught.value.remedy
+
+
+@pytest.mark.parametrize(("name", "remedy"), [("a/b", "a-b"), ("../up", "up"), (".hidden", "hidden"), ("a b", "a-b")])
+def test_a_name_that_can_be_no_folder_is_refused_with_one_that_can(toys: Path, name: str, remedy: str) -> None:
+    error = refusal("toy", f"first.name='{name}'")
+    assert (error.key, error.remedy) == ("first.name", f"first.name={remedy}")
+    check(compose(locate("recipes/toy.yaml"), [error.remedy]))
+
+
+def test_names_of_any_alphabet_pass(toys: Path) -> None:
+    check(compose(locate("recipes/toy.yaml"), ["first.name='наука_1.2+a'"]))
+
+
+def test_several_options_without_m_are_refused_with_m(toys: Path) -> None:
+    error = refusal("second", "inputs.model=rows.txt", "peft=lora,dora")
+    assert "-m inputs.model=rows.txt peft=lora,dora" in error.remedy
+
+
+def test_a_stage_is_swapped_for_another_recipe(toys: Path) -> None:
+    assert refusal("toy", "second=third").remedy == "recipes@second=third"
+
+
+@pytest.mark.parametrize(
+    ("override", "remedy"),
+    [
+        ("callbacks.checkpoint.every=50", "callbacks.checkpoint.every_n_steps=50"),
+        ("data.train=rows.csv", "data=csv data.train=rows.csv"),
+        ("data.train=rows.tsv", "data=csv data.train=rows.tsv"),
+        ("data.train=rows.parquet", "data=parquet data.train=rows.parquet"),
+        ("data.train=rows.jsonl", "data=json data.train=rows.jsonl"),
+    ],
+)
+def test_the_remedy_is_what_was_meant(here: Path, override: str, remedy: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose(locate("finetune"), [override])
+    assert caught.value.remedy == remedy

@@ -13,7 +13,7 @@ from llmcycle.config.identity import stage_id
 from llmcycle.config.stages import Stage
 from llmcycle.data.chat import set_chat_template
 from llmcycle.model import ActivatedLoraConfig
-from llmcycle.run import build_part
+from llmcycle.stage_run import build_part
 
 FINETUNE = ("finetune", "inputs.model=owner/name")
 

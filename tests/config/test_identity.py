@@ -9,7 +9,7 @@ import pytest
 from llmcycle.config import compose, hub, locate
 from llmcycle.config.identity import stage_id, versions
 from llmcycle.config.stages import Stage
-from llmcycle.run import origin
+from llmcycle.stage_run import origin
 
 NAMES = ("first", "second", "third")
 

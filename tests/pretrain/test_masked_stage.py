@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
 from llmcycle.config import compose, locate
 from llmcycle.config.stages import Stage
 from llmcycle.evaluate import Metrics
-from llmcycle.run import build
+from llmcycle.stage_run import build
 
 BERT = ["model.config.hidden_size=32", "model.config.intermediate_size=64", "model.config.num_hidden_layers=2"]
 MODERN = ["model=modernbert", "encode=masked_modernbert", *BERT]

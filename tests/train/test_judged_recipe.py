@@ -13,7 +13,7 @@ from llmcycle.config import compose, locate
 from llmcycle.config.stages import Stage
 from llmcycle.data.chat import MARKER_TEMPLATE
 from llmcycle.evaluate import read_scores
-from llmcycle.run import build
+from llmcycle.stage_run import build
 
 OVERRIDES = [
     *(

@@ -15,7 +15,7 @@ from llmcycle.align import scorer
 from llmcycle.config import compose, locate
 from llmcycle.config.stages import Stage
 from llmcycle.data.chat import MARKER_TEMPLATE
-from llmcycle.run import build
+from llmcycle.stage_run import build
 from llmcycle.train import Learner
 from llmcycle.train.fit import prepare, train
 

@@ -18,8 +18,8 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import open_dict
 
-from llmcycle.artifact import Artifact, Draft, digest_path, environment, git_state
-from llmcycle.config import identity, recipe
+from llmcycle.artifact import Artifact, CorruptArtifact, Draft, digest_path, environment, git_state
+from llmcycle.config import ConfigError, identity, recipe
 from llmcycle.config.allow import allowed
 from llmcycle.config.facts import taken_off
 from llmcycle.config.stages import Stage, plain
@@ -77,8 +77,23 @@ def plan(stage: Stage, context: Context) -> Planned:
     """What the stage's artifact will be called, and whether it is there already."""
     full = identity.stage_id(stage)
     store = identity.store(stage.root)
-    existing = None if context.force else store.find(store.folder(stage.title, full))
-    return Planned(stage, stage.method(context.choices), full, existing)
+    existing = store.find(store.folder(stage.title, full))
+    try:
+        if existing is not None:
+            refuse_another(existing, full)
+    except CorruptArtifact:
+        if not context.force:
+            raise
+    return Planned(stage, stage.method(context.choices), full, None if context.force else existing)
+
+
+def refuse_another(artifact: Artifact, identity: str) -> None:
+    """ValueError for an artifact that lies in the folder of another: it would be taken for it, or be replaced by it."""
+    own = artifact.manifest["identity"]
+    if own != identity:
+        place = artifact.folder.with_name(f"{artifact.name}-{artifact.id}")
+        reason = f"the artifact in it has the id {artifact.id}, so it was renamed"
+        raise ConfigError(str(artifact.folder), reason, f"mv {artifact.folder} {place}")
 
 
 def run_stage(planned: Planned, context: Context, on_wait: Callable[[], None]) -> StageRecord:
