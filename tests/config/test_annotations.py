@@ -53,7 +53,7 @@ FITS = [
     (DTYPE, str | torch.dtype),
     (ADAMW, Callable[..., Optimizer]),
     ("anything", Any),
-    ([object()], "Unresolved"),
+    ([...], "Unresolved"),
     (1, Annotated[int, Ge(1)]),
     (1, Share),
     (0.1, PositiveShare),

@@ -18,7 +18,7 @@ from torchao.quantization import (
 )
 from transformers import PreTrainedTokenizerFast
 
-from llmcycle.compress import quantise
+from llmcycle.compress import compress
 from llmcycle.model import load
 
 
@@ -43,7 +43,7 @@ def test_logits_equal_those_of_quantize(
     model.save_pretrained(tmp_path / "source")
     tokenizer.save_pretrained(tmp_path / "source")
     (tmp_path / "out").mkdir()
-    quantise(str(tmp_path / "source"), config, {}, Rows(), ["a"], max_new_tokens=2, out=tmp_path / "out", logger=None)
+    compress(str(tmp_path / "source"), config, {}, Rows(), ["a"], max_new_tokens=2, out=tmp_path / "out", logger=None)
     quantize_(model, config, filter_fn=lambda module, name: isinstance(module, torch.nn.Linear) and name != "lm_head")
     input_ids = torch.arange(5, 45).view(4, 10)
     with torch.no_grad():
