@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
-from llmcycle.config import ConfigError, compose, locate, recipes
+from llmcycle.config import ConfigError, compose, groups, locate, recipes
 from llmcycle.config.paths import shipped
 
 FILES = sorted(path for folder in ("conf", "recipes") for path in shipped(folder).rglob("*.yaml"))
@@ -18,9 +19,20 @@ def test_a_files_own_keys_count_last_as_hydra_has_it_without_being_told(path: Pa
     assert "_self_" not in path.read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", ["any_stage", "trained_stage"])
-def test_what_recipes_begin_with_is_no_recipe(name: str) -> None:
+def test_no_more_than_a_tenth_of_the_lines_stands_in_five_files_or_more() -> None:
+    places: dict[str, list[Path]] = {}
+    for path in FILES:
+        for line in path.read_text("utf-8").splitlines():
+            if words := re.sub(r"(^|\s+)#.*$", "", line.strip()):
+                places.setdefault(words, []).append(path)
+    repeated = sum(len(paths) for paths in places.values() if len(set(paths)) >= 5)
+    assert repeated < 0.1 * sum(map(len, places.values()))
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in shipped("conf").glob("*.yaml")))
+def test_what_others_begin_with_is_no_recipe_and_no_option(name: str) -> None:
     assert name not in recipes()
+    assert not any(name in options for options in groups().values())
     with pytest.raises(ConfigError, match="no recipe has this name"):
         locate(name)
 

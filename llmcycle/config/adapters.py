@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from . import identity
 from .errors import ConfigError
 from .facts import facts
+from .parts import stated
 from .stages import Stage, sibling
 
 WRITTEN_OUT = "load_in_4bit"  # weights that are made plain before a merge (llmcycle/model/quantised.py); no others are
@@ -19,12 +20,17 @@ PLAIN_WEIGHTS = {
     "llmcycle.compress.compress": "makes plain weights smaller",
     "llmcycle.finetune.combine": "adds plain weights up",
 }
-KEEPS = "llmcycle.handoff.Adapter"  # `handoff=adapter`
-MERGES = "llmcycle.finetune.merge"
+NOTHING = "it keeps an adapter beside its base, and this stage has none: its result is a whole model"
 
 
 class Adapter(NamedTuple):
-    """What a stage is given beside a base model: the method's name, what to type to be given none, if it merges."""
+    """What a stage is given beside a base model.
+
+    Args:
+        kind: the method's name.
+        remedy: what to type to be given none.
+        merges: whether a stage that writes whole weights makes it part of them.
+    """
 
     kind: str
     remedy: str
@@ -32,31 +38,29 @@ class Adapter(NamedTuple):
 
 
 def check_adapters(stage: Stage) -> Iterator[ConfigError]:
-    """No stage is given an adapter that it can't take, or is to keep one that it does not have."""
-    yield from check_kept(stage)
+    """No stage is given an adapter that it can't take, or is to keep one where there is none."""
     for key in stage.inputs:
         reason, adapter = need(stage, key), given(stage, key)
         if reason and adapter:
             what = f"it brings a {adapter.kind} adapter that is not part of the weights, and this stage {reason}"
             yield ConfigError(stage.dot("inputs", key), what, adapter.remedy)
+    if keeps(stage) and (reason := nothing_to_keep(stage)):
+        yield ConfigError(stage.dot("handoff"), reason, f"{stage.swap('handoff')}=safetensors")
 
 
-def check_kept(stage: Stage) -> Iterator[ConfigError]:
-    """`handoff=adapter` has an adapter to keep, on a base that is still the one that it is kept beside."""
+def nothing_to_keep(stage: Stage) -> str:
+    """Why a stage has no adapter that could stand beside its base; "" where it has, or where that is not known."""
     peft = stage.raw.get("peft") or {}
-    if not keeps(stage) or stage.raw["stage"].get("_target_") == MERGES:
-        return
-    if "_target_" not in peft:
-        what = "it keeps an adapter beside its base, and this stage has none: its result is a whole model"
-        yield ConfigError(stage.dot("handoff"), what, f"{stage.swap('handoff')}=safetensors")
-    elif facts(peft).moves_base:
-        what = f"{method(stage, peft)} takes its start out of the base's weights, so nothing can be kept beside them"
-        yield ConfigError(stage.dot("handoff"), what, f"{stage.swap('handoff')}=safetensors")
-
-
-def keeps(stage: Stage) -> bool:
-    """Whether the stage writes an adapter as one."""
-    return (stage.raw.get("handoff") or {}).get("_target_") == KEEPS
+    if stage.raw.get("module"):
+        if "_target_" not in peft:
+            return NOTHING
+        moved = f"{method(stage, peft)} takes its start out of the base's weights, beside which it would mean nothing"
+        return moved if facts(peft).moves_base else ""
+    if str(stage.raw["stage"].get("_target_")) in PLAIN_WEIGHTS:
+        return NOTHING
+    known = [sibling(written) is not None or in_store(stage, key).is_dir() for key, written in stage.inputs.items()]
+    none = all(known) and not any(given(stage, key) for key in stage.inputs)
+    return "no input brings an adapter that could be kept" if none else ""
 
 
 def need(stage: Stage, key: str) -> str:
@@ -71,24 +75,43 @@ def given(stage: Stage, key: str) -> Adapter | None:
     """The adapter that comes with an input: from a sibling that will hand one on, or in a folder that holds one."""
     if (other := sibling(stage.inputs[key])) is not None:
         return handed_on(stage.beside(other))
+    return in_folder(in_store(stage, key))
+
+
+def in_store(stage: Stage, key: str) -> Path:
+    """Where an input that is no sibling's lies: the folder of an artifact, or the path as it is written."""
     value = str(stage.node.inputs[key])
     artifact = identity.store(stage.root).find(value)
-    return in_folder(artifact.folder if artifact else Path(value).expanduser())
+    return artifact.folder if artifact else Path(value).expanduser()
 
 
 def handed_on(stage: Stage) -> Adapter | None:
     """The adapter that a stage will leave; one that trains nothing passes on what it is given, or merges it."""
-    peft, model = stage.raw.get("peft") or {}, stage.raw.get("model") or {}
     if stage.raw.get("module"):
-        if stays(peft, model):
-            return Adapter(method(stage, peft), f"{stage.swap('peft')}=lora, which merges", merges=False)
-        if keeps(stage) and "_target_" in peft:
-            return Adapter(method(stage, peft), f"{stage.swap('handoff')}=safetensors, which merges it")
-        return None
-    if stage.raw["stage"].get("_target_") == MERGES and not keeps(stage):
-        return next((adapter for key in stage.inputs if (adapter := given(stage, key)) and not adapter.merges), None)
+        return trained(stage)
     adapters = (given(stage, key) for key in stage.inputs if not need(stage, key))
-    return next((adapter for adapter in adapters if adapter), None)
+    adapter = next((adapter for adapter in adapters if adapter), None)
+    merged = adapter is not None and adapter.merges and bool(stage.raw.get("handoff")) and not keeps(stage)
+    return None if merged else adapter
+
+
+def trained(stage: Stage) -> Adapter | None:
+    """The adapter that a stage which trains will leave beside its base: it can't be merged, or is to be kept."""
+    peft, model = stage.raw.get("peft") or {}, stage.raw.get("model") or {}
+    if "_target_" not in peft:
+        return None
+    remedies = {
+        f"{stage.swap('peft')}=lora": not facts(peft).merges,
+        f"{stage.swap('model')}=pretrained": rounded_for_good(model),
+        f"{stage.swap('handoff')}=safetensors": keeps(stage),
+    }
+    remedy = " ".join(words for words, needed in remedies.items() if needed)
+    return Adapter(method(stage, peft), f"{remedy}, so that it is merged", not stays(peft, model)) if remedy else None
+
+
+def keeps(stage: Stage) -> bool:
+    """Whether the stage's format writes an adapter as one, though it could be merged."""
+    return bool(stated(stage.raw.get("handoff"), "keeps_adapter"))
 
 
 def method(stage: Stage, peft: Mapping[str, Any]) -> str:
@@ -98,9 +121,14 @@ def method(stage: Stage, peft: Mapping[str, Any]) -> str:
 
 
 def stays(peft: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
-    """Whether a stage that trains will hand its adapter on unmerged; not where it merges, or where it trains it all."""
+    """Whether an adapter can't be merged; False where there is none."""
+    return "_target_" in peft and (not facts(peft).merges or rounded_for_good(model))
+
+
+def rounded_for_good(model: Mapping[str, Any]) -> bool:
+    """Whether a model's weights are rounded in a way that nothing is merged into."""
     rounded = model.get("quantization_config") or {}
-    return "_target_" in peft and (not facts(peft).merges or bool(rounded and not rounded.get(WRITTEN_OUT)))
+    return bool(rounded and not rounded.get(WRITTEN_OUT))
 
 
 def in_folder(folder: Path) -> Adapter | None:

@@ -17,13 +17,16 @@ from .forward import token_logits
 from .freeze import freeze
 from .load import load, scratch
 from .memory import Memory, expected, measure
-from .methods import ActivatedLoraConfig, LoraFAConfig, LoraPlusConfig, lr_ratios
+from .methods import LoraFAConfig, LoraPlusConfig, lr_ratios
+from .named_tokens import ActivatedLoraConfig, ContextPromptConfig, TokenTextsConfig
 
 __all__ = [
     "ActivatedLoraConfig",
+    "ContextPromptConfig",
     "LoraFAConfig",
     "LoraPlusConfig",
     "Memory",
+    "TokenTextsConfig",
     "adapt",
     "allocate",
     "allocation",

@@ -11,7 +11,6 @@ from peft.tuners.beft.layer import BeftLayer
 from peft.tuners.multitask_prompt_tuning import MultitaskPromptEmbedding
 from peft.tuners.poly.layer import PolyLayer
 from torch import nn
-from transformers import PreTrainedTokenizerBase
 
 from llmcycle.quantities import Positive
 
@@ -34,45 +33,6 @@ class LoraPlusConfig(LoraConfig):
 @dataclass
 class LoraFAConfig(LoraConfig):
     """LoRA-FA (arXiv:2308.03303): A stays at its random start, so that no activation is kept for it."""
-
-
-class ActivatedLoraConfig(LoraConfig):
-    """Activated LoRA (arXiv:2504.12397): a row is the base model's up to the last `invocation` in it.
-
-    Args:
-        invocation: the text from which on the adapter works; it stands before every answer.
-        tokenizer: the recipe's, which turns that text into tokens.
-        options: LoRA's own.
-
-    Raises:
-        ValueError: no prompt of this tokenizer's chat template holds the text, so that the adapter would never work.
-    """
-
-    def __init__(self, invocation: str, tokenizer: PreTrainedTokenizerBase, **options: Any) -> None:
-        super().__init__(**options, alora_invocation_tokens=invocation_tokens(tokenizer, invocation))
-
-
-def invocation_tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """The tokens of a text that the chat template puts before an answer.
-
-    Raises:
-        ValueError: it does not.
-    """
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    if tokenizer.chat_template is None:
-        reason, remedy = "this tokenizer has no chat template that would put it before an answer", "choose peft=lora"
-    else:
-        question = [{"role": "user", "content": "?"}]
-        bare, prompt = (
-            str(tokenizer.apply_chat_template(question, tokenize=False, add_generation_prompt=more))
-            for more in (False, True)
-        )
-        written: list[int] = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        if ids and any(written[start : start + len(ids)] == ids for start in range(len(written))):
-            return ids
-        reason = "this tokenizer's chat template puts no such text before an answer"
-        remedy = f"set peft.invocation={prompt[len(bare) :]!r}"
-    raise ValueError(f"peft.invocation: {text!r} would never be met: {reason}; {remedy}")
 
 
 def freeze_method(model: PeftModel) -> None:

@@ -63,6 +63,49 @@ def test_a_users_method_is_known_by_its_own_file(here: Path) -> None:
         assert root.optim.lr == 3.0e-3 * factor
 
 
+def cleared(recipe: str, overrides: list[str], key: str) -> set[str]:
+    """What is still refused after the remedy for a key was typed."""
+    remedy = refusals(recipe, *overrides)[key][1]
+    return set(refusals(recipe, *overrides, *remedy.partition(",")[0].split()))
+
+
+@pytest.mark.parametrize(
+    "more", [[], ["peft@finetune.peft=prompt_tuning"], ["model@finetune.model=int8"]], ids=["lora", "prompt", "int8"]
+)
+def test_an_adapter_that_is_kept_is_refused_where_plain_weights_are_needed(here: Path, more: list[str]) -> None:
+    overrides = ["handoff@finetune.handoff=adapter", *more]
+    assert set(refusals("lifecycle", *overrides)) == {"reward.inputs.model", "align.inputs.model"}
+    assert cleared("lifecycle", overrides, "align.inputs.model") == set()
+    straight = ["lifecycle=[pretrain,finetune,compress,deploy]", "compress.inputs.model='${artifact:finetune}'"]
+    assert set(refusals("lifecycle", *overrides, *straight)) == {"compress.inputs.model"}
+    assert cleared("lifecycle", [*overrides, *straight], "compress.inputs.model") == set()
+
+
+def test_a_kept_adapter_is_asked_served_and_merged_by_the_stage_for_that(here: Path) -> None:
+    stages = ["+recipes@merge=merge", "handoff@finetune.handoff=adapter", "merge.inputs.model='${artifact:finetune}'"]
+    names = "lifecycle=[pretrain,finetune,prompt,merge,align,deploy]"
+    asked = [f"{stage}.inputs.model='${{artifact:finetune}}'" for stage in ("prompt", "deploy")]
+    merged = [*stages, names, *asked, "align.inputs.model='${artifact:merge}'"]
+    assert refusals("lifecycle", *merged) == {}
+    assert set(refusals("lifecycle", *merged, "handoff@merge.handoff=adapter")) == {"align.inputs.model"}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "overrides"),
+    [
+        ("reward", []),
+        ("finetune", ["peft=pissa"]),
+        ("combine", ["inputs.base=./x", "inputs.a=./x", "inputs.b=./x"]),
+        ("merge", []),
+    ],
+)
+def test_where_there_is_no_adapter_to_keep_it_is_not_asked_for(here: Path, recipe: str, overrides: list[str]) -> None:
+    Path("x").mkdir()
+    given = [*([] if recipe == "combine" else ["inputs.model=./x"]), "handoff=adapter", *overrides]
+    assert "handoff" in refusals(recipe, *given)
+    assert "handoff" not in cleared(recipe, given, "handoff")
+
+
 @pytest.mark.parametrize("recipe", ["finetune", "align", "reward", "rlvr", "compress"])
 def test_a_folder_that_holds_an_adapter_is_refused(here: Path, recipe: str) -> None:
     Path("tuned").mkdir()
@@ -89,15 +132,6 @@ def test_an_adapter_is_kept_only_where_there_is_one_that_its_base_can_carry(
 def test_a_whole_model_is_not_kept_as_an_adapter(here: Path, recipe: str) -> None:
     inputs = [f"inputs.{key}=gpt2" for key in ("base", "a", "b")] if recipe == "combine" else []
     assert "whole model" in refusals(recipe, *inputs, "handoff=adapter")["handoff"][0]
-
-
-def test_an_adapter_that_is_kept_is_refused_where_it_would_be_trained_or_made_smaller(here: Path) -> None:
-    found = refusals("lifecycle", "handoff@finetune.handoff=adapter")
-    assert set(found) == {"reward.inputs.model", "align.inputs.model"}
-    assert found["align.inputs.model"][1].startswith("handoff@finetune.handoff=safetensors")
-    kept = ["lifecycle=[pretrain,finetune,prompt,compress]", "handoff@finetune.handoff=adapter"]
-    straight = [*kept, *(f"{stage}.inputs.model='${{artifact:finetune}}'" for stage in ("prompt", "compress"))]
-    assert set(refusals("lifecycle", *straight)) == {"compress.inputs.model"}
 
 
 def test_merged_by_a_stage_between_it_passes(here: Path) -> None:

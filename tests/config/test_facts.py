@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import byte_tokenizer
 
 from llmcycle.config import RecipeErrors, check, compose, locate
 from llmcycle.config.facts import Facts, facts, taken_off
 from llmcycle.config.identity import stage_id
 from llmcycle.config.stages import Stage
-from llmcycle.data.chat import set_chat_template
-from llmcycle.model import ActivatedLoraConfig
 from llmcycle.stage_run import build_part
 
 FINETUNE = ("finetune", "inputs.model=owner/name")
@@ -84,17 +81,3 @@ def test_what_a_fact_rules_out_is_refused_with_a_remedy_that_works(
 ) -> None:
     remedy = refusals(recipe, "inputs.model=owner/name", *overrides)[key][1]
     assert refusals(recipe, "inputs.model=owner/name", *overrides, remedy.partition(",")[0]) == {}
-
-
-def test_the_invocation_of_activated_lora_is_a_text_of_the_chat_template() -> None:
-    tokenizer = set_chat_template(byte_tokenizer())
-    config = ActivatedLoraConfig("<|assistant|>", tokenizer, r=4)
-    assert tokenizer.convert_ids_to_tokens(config.alora_invocation_tokens) == ["<|assistant|>"]
-    assert config.r == 4
-    with pytest.raises(ValueError, match=r"'<start>' would .*; set peft.invocation='<\|assistant\|>Answer:'"):
-        ActivatedLoraConfig("<start>", tokenizer)
-    remedy = ActivatedLoraConfig("<|assistant|>Answer:", tokenizer)
-    assert len(remedy.alora_invocation_tokens) > 1
-    tokenizer.chat_template = None
-    with pytest.raises(ValueError, match="has no chat template"):
-        ActivatedLoraConfig("<|assistant|>", tokenizer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from peft import PeftModel
@@ -19,6 +20,8 @@ from llmcycle.model.quantised import rounding
 @dataclass(frozen=True)
 class Adapter(Format):
     """Any method of peft's that leaves its base as it is; the base keeps its dtype, the adapter that of training."""
+
+    keeps_adapter: ClassVar[bool] = True
 
     def refuse(self, model: Model) -> None:
         if not isinstance(model, PeftModel):

@@ -25,9 +25,11 @@ class Format(Protocol):
 
     Attributes:
         new: whether the folder is a new model's, whose generation is to stop at the end of an answer; not for a copy.
+        keeps_adapter: whether an adapter is written as one, though it could be merged; `check` reads it.
     """
 
     new: ClassVar[bool] = True
+    keeps_adapter: ClassVar[bool] = False
 
     @property
     def merge(self) -> Callable[[Model], Model] | None:

@@ -1,0 +1,110 @@
+"""Methods that are given tokens: named by their text, which the recipe's tokenizer turns into numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from peft import CPTConfig, LoraConfig, TaskType, TrainableTokensConfig
+from transformers import PreTrainedTokenizerBase
+
+
+class ActivatedLoraConfig(LoraConfig):
+    """Activated LoRA (arXiv:2504.12397): a row is the base model's up to the last `invocation` in it.
+
+    Args:
+        invocation: the text from which on the adapter works; it stands before every answer.
+        tokenizer: the recipe's, which turns that text into tokens.
+        options: LoRA's own.
+
+    Raises:
+        ValueError: no prompt of this tokenizer's chat template holds the text, so that the adapter would never work.
+    """
+
+    def __init__(self, invocation: str, tokenizer: PreTrainedTokenizerBase, **options: Any) -> None:
+        ids = invocation_tokens(tokenizer, invocation)
+        super().__init__(**{"task_type": TaskType.CAUSAL_LM, **options}, alora_invocation_tokens=ids)
+
+
+class TokenTextsConfig(TrainableTokensConfig):
+    """Trainable tokens: only the embeddings of some tokens are trained.
+
+    Args:
+        tokenizer: the recipe's.
+        tokens: their texts; None for the tokenizer's special tokens.
+        options: the method's own.
+
+    Raises:
+        ValueError: a text is not one token, or there is none.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str] | None = None, **options: Any) -> None:
+        super().__init__(**options, token_indices=single_tokens(tokenizer, tokens))
+
+
+class ContextPromptConfig(CPTConfig):
+    """Context-aware prompt tuning (arXiv:2410.17222): the tokens of a text, whose embeddings are trained a little.
+
+    Args:
+        tokenizer: the recipe's.
+        context: the text that stands before every row.
+        options: the method's own.
+
+    Raises:
+        ValueError: the text is empty.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, context: str, **options: Any) -> None:
+        ids: list[int] = tokenizer(context, add_special_tokens=False)["input_ids"]
+        if not ids:
+            raise ValueError("peft.context: there must be a text to start from; set peft.context='Answer briefly.'")
+        super().__init__(**{"task_type": TaskType.CAUSAL_LM, **options}, cpt_token_ids=ids)
+
+
+def single_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str] | None) -> list[int]:
+    """The numbers of texts that are one token each, in ascending order; of all special tokens for None.
+
+    Raises:
+        ValueError: a text is none or several, or there is nothing to name.
+    """
+    if texts is None:
+        ids = set(tokenizer.all_special_ids)
+    else:
+        vocabulary = tokenizer.get_vocab()
+        ids = {vocabulary[text] if text in vocabulary else _single(tokenizer, text) for text in texts}
+    if not ids:
+        few = [tokenizer.convert_ids_to_tokens(0)]
+        raise ValueError(f"peft.tokens: no token is named; set peft.tokens={few}, or others of this tokenizer")
+    return sorted(ids)
+
+
+def _single(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if len(ids) == 1:
+        return ids[0]
+    parts = tokenizer.convert_ids_to_tokens(ids)
+    reason = f"{text!r} is {len(ids)} tokens of this tokenizer" + (f": {parts}" if parts else "")
+    raise ValueError(f"peft.tokens: {reason}; set peft.tokens=null for its special tokens, or name single ones")
+
+
+def invocation_tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """The tokens of a text that the chat template puts before an answer.
+
+    Raises:
+        ValueError: it does not.
+    """
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if tokenizer.chat_template is None:
+        reason, remedy = "this tokenizer has no chat template that would put it before an answer", "choose peft=lora"
+    else:
+        question = [{"role": "user", "content": "?"}]
+        bare, prompt = (
+            str(tokenizer.apply_chat_template(question, tokenize=False, add_generation_prompt=more))
+            for more in (False, True)
+        )
+        written: list[int] = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        if ids and any(written[start : start + len(ids)] == ids for start in range(len(written))):
+            return ids
+        reason = "this tokenizer's chat template puts no such text before an answer"
+        remedy = f"set peft.invocation={prompt[len(bare) :]!r}"
+    raise ValueError(f"peft.invocation: {text!r} would never be met: {reason}; {remedy}")

@@ -1,0 +1,65 @@
+"""A method's tokens are named by text, and are those of whichever tokenizer the recipe has."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+from conftest import byte_tokenizer
+
+from llmcycle.data.chat import set_chat_template
+from llmcycle.model import ActivatedLoraConfig, ContextPromptConfig, TokenTextsConfig
+from llmcycle.pretrain import ByteLevelBPE
+
+TEXTS = ["a red kettle, a blue kettle"] * 9
+TOKENIZERS = {"bytes": byte_tokenizer, "bpe": lambda: ByteLevelBPE(vocab_size=300).train(TEXTS)}
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_trainable_tokens_are_the_special_ones_unless_others_are_named(kind: str) -> None:
+    tokenizer = TOKENIZERS[kind]()
+    special = TokenTextsConfig(tokenizer).token_indices
+    assert special == [0, 1, 2, 3, 4]
+    named = TokenTextsConfig(tokenizer, ["<|end|>", "<|user|>"], init_weights=True)
+    assert named.token_indices == sorted(tokenizer.convert_tokens_to_ids(["<|user|>", "<|end|>"]))
+    assert named.to_dict()["token_indices"] == named.token_indices
+
+
+def test_a_text_that_is_not_one_token_is_refused_with_a_remedy_that_works() -> None:
+    tokenizer = byte_tokenizer()
+    with pytest.raises(ValueError, match=r"peft.tokens: 'ab' is 2 tokens .*; set peft.tokens=null"):
+        TokenTextsConfig(tokenizer, ["ab"])
+    with pytest.raises(ValueError, match=r"set peft.tokens=\['<\|pad\|>'\]"):
+        TokenTextsConfig(tokenizer, [])
+    assert TokenTextsConfig(tokenizer, ["<|pad|>"]).token_indices == [0]
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_the_context_of_cpt_is_a_text(kind: str) -> None:
+    tokenizer = TOKENIZERS[kind]()
+    config = ContextPromptConfig(tokenizer, "a red kettle")
+    assert tokenizer.decode(config.cpt_token_ids).strip() == "a red kettle"
+    assert config.num_virtual_tokens == len(config.cpt_token_ids) > 0
+    with pytest.raises(ValueError, match=r"set peft.context='Answer briefly\.'"):
+        ContextPromptConfig(tokenizer, "")
+
+
+def test_what_peft_warns_of_without_a_task_is_not_warned_of() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ActivatedLoraConfig("<|assistant|>", set_chat_template(byte_tokenizer()))
+        ContextPromptConfig(byte_tokenizer(), "a")
+
+
+def test_the_invocation_of_activated_lora_is_a_text_of_the_chat_template() -> None:
+    tokenizer = set_chat_template(byte_tokenizer())
+    config = ActivatedLoraConfig("<|assistant|>", tokenizer, r=4)
+    assert tokenizer.convert_ids_to_tokens(config.alora_invocation_tokens) == ["<|assistant|>"]
+    assert config.r == 4
+    with pytest.raises(ValueError, match=r"'<start>' would .*; set peft.invocation='<\|assistant\|>Answer:'"):
+        ActivatedLoraConfig("<start>", tokenizer)
+    remedy = ActivatedLoraConfig("<|assistant|>Answer:", tokenizer)
+    assert len(remedy.alora_invocation_tokens) > 1
+    tokenizer.chat_template = None
+    with pytest.raises(ValueError, match="has no chat template"):
+        ActivatedLoraConfig("<|assistant|>", tokenizer)
