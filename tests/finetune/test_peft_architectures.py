@@ -25,7 +25,7 @@ from llmcycle.config.facts import facts
 from llmcycle.data.chat import set_chat_template
 from llmcycle.model import adapt, mergeable, moves_base, needs_data, token_logits
 
-VOCABULARY = 64
+VOCABULARY = len(byte_tokenizer())
 SIZE = {
     "vocab_size": VOCABULARY,
     "hidden_size": 32,
