@@ -159,6 +159,7 @@ def run(command: Command, arguments: list[str]) -> int:
         return complete(command)
     from llmcycle.config import arms, check, check_shown, compose, describe, locate
     from llmcycle.config.allow import allow
+    from llmcycle.config.compose import in_full
 
     for name in command.allow:
         allow(name)
@@ -175,7 +176,7 @@ def run(command: Command, arguments: list[str]) -> int:
         if not command.inspects:
             refuse_unwritable(Path(str(config.outputs)))
     with set_for({"LLMCYCLE_FORCE": "1"} if command.force else {}):
-        return hand_over(recipe, [*command.flags, *command.overrides], arguments)
+        return hand_over(recipe, [*command.flags, *in_full(recipe, command.overrides)], arguments)
 
 
 def refuse_dashed(words: list[str]) -> None:

@@ -15,11 +15,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from llmcycle.artifact import Artifact, CorruptArtifact, environment, git_state, identify, tree
-from llmcycle.config import identity, render, stages
+from llmcycle.config import identity, recipe, render, stages
 from llmcycle.config.stages import Stage
+from llmcycle.estimate import foretell
+from llmcycle.log import FILE, clean, logged
 from llmcycle.report import RunFacts, StageRecord, print_plan, print_table, write_report
 from llmcycle.report.numbers import duration, number
 from llmcycle.stage_run import Context, Planned, plan, run_stage
+from llmcycle.tracking.secrets import hidden, without
 
 log = logging.getLogger(__name__)
 FORCE = "LLMCYCLE_FORCE"  # set by --force; an environment variable reaches the processes of a launcher too
@@ -35,7 +38,16 @@ class Outcome:
 
 def execute(root: DictConfig, arguments: list[str]) -> Outcome:
     """Run a composed recipe inside `hydra.main`. `arguments` is what was typed."""
-    context = here(arguments)
+    context = here(root, arguments)
+    with logged(context.folder, context.hidden):
+        outcome = in_order(root, context)
+    if context.sweep:
+        clean(context.sweep, context.hidden)
+    return outcome
+
+
+def in_order(root: DictConfig, context: Context) -> Outcome:
+    """Run the stages one after the other, up to the first that fails."""
     planned = prepare(root, context)
     print_plan(
         [(p.stage.label, p.method, p.existing is not None, p.identity[:12]) for p in planned],
@@ -77,15 +89,17 @@ def sources(stage: Stage) -> list[Artifact]:
 
 
 def estimate(root: DictConfig, planned: list[Planned]) -> str:
-    """Time and memory that the stages to run took when they were last made otherwise; "" where none of them was."""
+    """Time and memory of the stages to run, going by ones that were the same but for what changes neither; "" if none.
+
+    What is not known is left out: a wrong figure is worse than none.
+    """
     todo = [one for one in planned if one.existing is None]
-    earlier = manifests(root)
-    known = [last for one in todo if (last := latest(earlier, one)) is not None]
-    if not known:
+    earlier = manifests(root) if todo else []
+    costs = [cost for one in todo if (cost := foretell(earlier, recipe.written(one.stage)))]
+    if not costs:
         return ""
-    seconds = duration(sum(manifest["seconds"] for manifest in known))
-    peak = number(max(manifest["metrics"]["peak_memory"]["value"] for manifest in known), "bytes")
-    which = "" if len(known) == len(todo) else f" for {len(known)} of {len(todo)} stages"
+    seconds, peak = duration(sum(cost.seconds for cost in costs)), number(max(cost.peak for cost in costs), "bytes")
+    which = "" if len(costs) == len(todo) else f" for {len(costs)} of {len(todo)} stages"
     return f"about {seconds} and {peak} of memory{which}, going by earlier runs"
 
 
@@ -98,32 +112,34 @@ def manifests(root: DictConfig) -> list[dict[str, Any]]:
     return found
 
 
-def latest(earlier: list[dict[str, Any]], one: Planned) -> dict[str, Any] | None:
-    """The last artifact of a stage's name, of the same method if there is one."""
-    alike = [manifest for manifest in earlier if manifest["name"] == one.stage.title]
-    return max(alike, key=lambda manifest: (manifest["method"] == one.method, manifest["created"]), default=None)
-
-
-def here(arguments: list[str]) -> Context:
+def here(root: DictConfig, arguments: list[str]) -> Context:
     """The run's folder, group and label, as Hydra has set them."""
     hydra = HydraConfig.get()
+    typed = typed_overrides()
+    secrets = hidden(stages.plain(root, resolve=False), [*typed, *arguments])
     folder = Path(hydra.runtime.output_dir)
     sweep = Path(hydra.sweep.dir) if hydra.mode is not None and hydra.mode.name == "MULTIRUN" else None
     return Context(
         folder=Path(os.path.relpath(folder)),
         group=f"{hydra.job.config_name}/{(sweep or folder).name}",
-        label=label(sweep, list(hydra.overrides.task)) if sweep else "",
-        command=shlex.join(["llmcycle", *arguments]),
+        label=without(label(sweep, typed), secrets) if sweep else "",
+        command=without(shlex.join(["llmcycle", *arguments]), secrets),
         choices={str(key): str(value) for key, value in hydra.runtime.choices.items()},
         force=os.environ.get(FORCE) == "1",
         sweep=Path(os.path.relpath(sweep)) if sweep else None,
+        hidden=secrets,
     )
+
+
+def typed_overrides() -> list[str]:
+    """The overrides as they were typed: to read one out of Hydra's node resolves what it refers to."""
+    return [str(override) for override in stages.plain(HydraConfig.get().overrides.task, resolve=False)]
 
 
 def label(sweep: Path, overrides: list[str]) -> str:
     """The overrides of this arm that the sweep varies."""
     path = sweep / "multirun.yaml"
-    typed = set(OmegaConf.load(path).hydra.overrides.task) if path.exists() else set()
+    typed = set(stages.plain(OmegaConf.load(path).hydra.overrides.task, resolve=False)) if path.exists() else set()
     return " ".join(one for one in overrides if one not in typed)
 
 
@@ -136,10 +152,11 @@ def attempt(planned: Planned, context: Context) -> StageRecord:
         log.exception("%s failed", name)
         reason = str(error) or type(error).__name__
         reason = reason if isinstance(error, ValueError) else f"{type(error).__name__}: {reason}"
+        reason = without(reason, context.hidden)
         print(render(ValueError(f"{name}: {reason}")), file=sys.stderr)
         if not isinstance(error, ValueError):
-            print(f"  the traceback is in {context.folder}", file=sys.stderr)
-        return StageRecord(name, planned.method, error=reason)
+            print(f"  the traceback is in {context.folder / FILE}", file=sys.stderr)
+        return StageRecord(name, planned.method, error=reason, refused=isinstance(error, ValueError))
 
 
 def link(place: Path, artifact: Path) -> None:
@@ -170,5 +187,5 @@ def facts(root: DictConfig, records: list[StageRecord], context: Context) -> Run
         versions=environment(),
         git=git_state(),
         lineage=tree(identity.store(root), Artifact(Path(last))) if last else "",
-        overrides=tuple(hydra.overrides.task),
+        overrides=tuple(without(override, context.hidden) for override in typed_overrides()),
     )

@@ -28,6 +28,7 @@ from llmcycle.peak_memory import peak_memory, reset_peak_memory
 from llmcycle.processes import Job, processes, run_apart
 from llmcycle.report import StageRecord, read_metrics
 from llmcycle.tracking import close_logger, open_logger
+from llmcycle.tracking.secrets import cleaned, without
 
 RECIPE = "recipe.yaml"
 ASKED = ("engine.json", "endpoint.json")  # left by a stage that asked a model and wrote none
@@ -62,6 +63,7 @@ class Context:
         choices: the options that Hydra composed, by `group@package`.
         force: make stages again that are up to date.
         sweep: the folder of the sweep that it is an arm of.
+        hidden: texts that may stand in no file, such as keys.
     """
 
     folder: Path
@@ -71,6 +73,7 @@ class Context:
     choices: dict[str, str] = field(default_factory=dict)
     force: bool = False
     sweep: Path | None = None
+    hidden: frozenset[str] = frozenset()
 
 
 def plan(stage: Stage, context: Context) -> Planned:
@@ -156,8 +159,8 @@ def make(planned: Planned, context: Context, draft: Draft) -> StageRecord:
     """Do the stage's work, and commit what it wrote."""
     started = time.perf_counter()
     stage = planned.stage
-    written = recipe.written(stage)
-    (draft.folder / RECIPE).write_text(recipe.text(stage), "utf-8")
+    written = cleaned(recipe.written(stage), context.hidden)
+    (draft.folder / RECIPE).write_text(without(recipe.text(stage), context.hidden), "utf-8")
     unfinished = identity.store(stage.root).unfinished(planned.identity)
     if context.force:
         shutil.rmtree(unfinished, ignore_errors=True)

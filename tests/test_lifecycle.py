@@ -54,11 +54,12 @@ def test_the_plan_ends_with_what_earlier_runs_took(toys: Path, capsys: pytest.Ca
 
     assert planned("lifecycle=[first]") == [], "nothing is known yet"
     cost = r"estimate: about \d+ s and [\d.]+ [MG]B of memory"
-    (some,) = planned("first.stage.text=other")
+    (some,) = planned("first.seed=1")
     assert re.fullmatch(rf"{cost} for 1 of 3 stages, going by earlier runs", some)
-    assert planned("first.stage.text=other") == [], "nothing is left to do"
+    assert planned("first.seed=1") == [], "nothing is left to do"
+    assert planned("first.stage.text=other", "lifecycle=[first]") == [], "another configuration tells nothing"
     (next(Path("outputs/artifacts").glob("third-*")) / "artifact.json").write_text("{}")
-    (known,) = planned("second.stage.text=other", "lifecycle=[first,second]")
+    (known,) = planned("second.seed=2", "first.seed=1", "lifecycle=[first,second]")
     assert re.fullmatch(rf"{cost}, going by earlier runs", known)
 
 
@@ -220,3 +221,40 @@ def test_the_recipe_of_an_input_in_another_store_runs_again(toys: Path) -> None:
     (second,) = artifacts()
     assert command(f"outputs/artifacts/{second}/recipe.yaml") == 0
     assert artifacts() == [second]
+
+
+def test_what_a_run_says_is_in_its_log(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("recipes/toy.yaml", "lifecycle=[first]") == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line]
+    (log,) = Path("outputs").glob("toy/*/llmcycle.log")
+    assert [line for line in log.read_text().splitlines() if line] == said
+
+
+def test_a_refusal_is_said_once_and_not_advised_again(
+    toys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOY_FAIL", "one")
+    assert command("recipes/toy.yaml", "seed=3") == 1
+    out, err = capsys.readouterr()
+    assert (out + err).count("one was told to fail") == 1
+    assert "seed=3" not in out
+
+
+@pytest.mark.parametrize("typed", ["${oc.env:A_KEY}", "hf-0123456789"])
+def test_a_secret_stands_in_no_file_and_in_no_message(
+    toys: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], typed: str
+) -> None:
+    monkeypatch.setenv("A_KEY", "hf-0123456789")
+    Path("conf/logger/keyed.yaml").write_text("_target_: pytorch_lightning.loggers.CometLogger\napi_key: null\n")
+    chosen = ["+logger@first.logger=keyed", f"first.logger.api_key={typed}"]
+    assert command("recipes/toy.yaml", "lifecycle=[first]", *chosen) == 0
+    assert "hf-0123456789" not in "".join(capfd.readouterr())
+    texts = [path for path in Path("outputs").rglob("*") if path.is_file()]
+    assert not [path for path in texts if b"hf-0123456789" in path.read_bytes()]
+
+
+def test_one_word_chooses_the_logger_of_every_stage(toys: Path) -> None:
+    from llmcycle.config import compose, locate
+
+    root = compose(locate("lifecycle"), ["logger=wandb", "logger.project=mine"])
+    assert {root[stage].logger.project for stage in root.lifecycle} == {"mine"}

@@ -152,7 +152,7 @@ def test_final_metrics_and_lineage_are_logged(tmp_path: Path) -> None:
     summary = {i.key or "/".join(i.nested_key): json.loads(i.value_json) for s in found["summary"] for i in s.update}
     assert summary["final/exact_match"] == 0.9
     assert summary["final/exact_match/before"] == 0.2
-    assert (summary["final/exact_match/low"], summary["final/exact_match/high"]) == (0.6, 0.8)
+    assert (summary["final/exact_match/change_low"], summary["final/exact_match/change_high"]) == (0.6, 0.8)
     assert "final/loss" not in summary, "not a number is no JSON"
     (artifact,) = found["artifact"]
     assert artifact.name == "finetune"

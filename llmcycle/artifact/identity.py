@@ -57,8 +57,14 @@ def digest_path(path: Path | str) -> str:
         return f"sha256:{hashlib.sha256(canonical(digests).encode()).hexdigest()}"
     if not path.is_dir():
         raise ValueError(f"{path} does not exist, so it has no digest. Check the path; it is relative to {Path.cwd()}.")
-    files = {name: sha256(file) for name, file in listing(path).items()}
+    files = {name: _content(file) for name, file in listing(path).items()}
     return f"sha256:{hashlib.sha256(canonical(files).encode()).hexdigest()}"
+
+
+def _content(file: Path) -> str:
+    if file.exists() and not file.is_file() and not file.is_dir():
+        raise ValueError(f"{file} is no ordinary file, so {file.parent} has no digest. Give a folder without it.")
+    return sha256(file)
 
 
 @cache

@@ -27,6 +27,7 @@ from .structure import check_facts, check_given, check_reads, check_resume, chec
 from .training import check_training
 from .values import check_values
 
+FEW = 4  # artifacts that a remedy names
 SOMETHING = "owner/name"  # an input that nothing is known of, by the form of its name
 # What the runner adds when it calls these nodes.
 SUPPLIED = {"stage": ("out", "logger", "checkpoints")}
@@ -161,7 +162,10 @@ def known_place(root: DictConfig, value: str) -> str:
     parent = Path(value).expanduser().parent
     beside = [str(path) for path in parent.iterdir()] if parent.is_dir() else []
     made = [artifact.folder.name for artifact in identity.store(root).artifacts()]
-    return nearest(value, [*beside, *made]) or "FOLDER, an artifact's id or a Hub name"
+    near = nearest(value, [*beside, *made])
+    if near or not (made and hub.looks_made(value)):
+        return near or "FOLDER, an artifact's id or a Hub name"
+    return f"{made[-1]}, or another of {', '.join(made[:FEW])}{', ...' * (len(made) > FEW)}"
 
 
 def check_parts(stage: Stage) -> Iterator[ConfigError]:

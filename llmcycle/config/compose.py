@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from . import resolvers, schema
 from .errors import ConfigError
 from .hints import absent, first_line, translate
 from .paths import shipped
+from .typed import meant
 
 VERSION_BASE = "1.3"
 OUTPUTS = "outputs="
@@ -76,10 +78,18 @@ def compose(recipe: Path, overrides: Sequence[str] = ()) -> DictConfig:
     """
     rest, outputs = take_outputs(overrides)
     with session(recipe) as name:
-        config = composed(name, recipe, rest)
+        config = composed(name, recipe, meant(rest, partial(composed, name, recipe)))
     if outputs is not None:
         config.outputs = outputs
     return config
+
+
+def in_full(recipe: Path, overrides: Sequence[str]) -> list[str]:
+    """Overrides as Hydra needs them: see `llmcycle.config.typed`."""
+    rest, outputs = take_outputs(overrides)
+    with session(recipe) as name:
+        every = meant(rest, partial(composed, name, recipe))
+    return every if outputs is None else [*every, f"{OUTPUTS}{outputs}"]
 
 
 def take_outputs(overrides: Sequence[str]) -> tuple[list[str], str | None]:
@@ -135,7 +145,8 @@ def arms(recipe: Path, overrides: Sequence[str]) -> list[list[str]]:
         composed(name, recipe, [])
         loader = GlobalHydra.instance().config_loader()
         try:
-            parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+            every = meant(overrides, partial(composed, name, recipe))
+            parsed = OverridesParser.create(config_loader=loader).parse_overrides(every)
         except HydraException as error:
             raise ConfigError("multirun", first_line(error)) from None
         choices = [

@@ -10,12 +10,19 @@ from pathlib import Path
 MAIN = "main"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 PATIENCE = 5.0  # seconds
+ARTIFACT = re.compile(r"[0-9a-f]{4,64}|.+-[0-9a-f]{12}")
 LOCAL_SUFFIXES = {".txt", ".json", ".jsonl", ".csv", ".parquet", ".gz", ".safetensors", ".gguf"}
+
+
+def looks_made(name: str) -> bool:
+    """Whether a name has the form of an artifact's id, or of `NAME-ID`, and so is none of the Hub."""
+    return bool(ARTIFACT.fullmatch(name)) and "/" not in name
 
 
 def looks_local(name: str) -> bool:
     """Whether a name cannot be one of the Hub, which is `name` or `owner/name`."""
-    return name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).suffix in LOCAL_SUFFIXES
+    path = name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).suffix in LOCAL_SUFFIXES
+    return path or looks_made(name)
 
 
 @cache

@@ -57,11 +57,23 @@ def paired_interval(
     return _t_around(change, [y - x for x, y in pairs])
 
 
-def wilson(successes: int, n: int) -> Interval:
+def share_interval(values: Sequence[float]) -> Interval:
+    """95 % interval of the mean of shares, which stays within 0 and 1 as they do.
+
+    Wilson's interval of as many 0/1 rows as would give the mean the same variance (the effective sample size, as in
+    Korn and Graubard, Survey Methodology 24, 1998). Where all rows are alike it is that of as many 0/1 rows.
+    """
+    n, mean = len(values), fmean(values)
+    spread = sum((value - mean) ** 2 for value in values) / max(n - 1, 1)
+    rows = n * mean * (1 - mean) / spread if spread else n
+    return wilson(mean * rows, rows)
+
+
+def wilson(successes: float, n: float) -> Interval:
     """Wilson's score interval of a rate (doi:10.1080/01621459.1927.10502953)."""
     rate, z2 = successes / n, Z * Z
     centre = (rate + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z * sqrt(rate * (1 - rate) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    half = Z * sqrt(max(0.0, rate * (1 - rate)) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     return (max(0.0, centre - half) if successes else 0.0), (min(1.0, centre + half) if successes < n else 1.0)
 
 
@@ -70,6 +82,11 @@ def bonett_price(gained: int, lost: int, n: int) -> Interval:
     up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
     half = Z * sqrt((up + down - (up - down) ** 2) / (n + 2))
     return max(-1.0, up - down - half), min(1.0, up - down + half)
+
+
+def are_shares(values: Sequence[float]) -> bool:
+    """Whether every value lies within 0 and 1."""
+    return all(0 <= value <= 1 for value in values)
 
 
 def is_binary(values: Sequence[float]) -> bool:

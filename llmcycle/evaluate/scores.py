@@ -9,7 +9,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llmcycle.evaluate.interval import Interval, is_binary, mean_interval, paired_interval, weighted_mean
+from llmcycle.evaluate.interval import (
+    Interval,
+    are_shares,
+    is_binary,
+    mean_interval,
+    paired_interval,
+    share_interval,
+    weighted_mean,
+)
 from llmcycle.evaluate.metric import Better, Metric
 
 FILE = "scores.jsonl"
@@ -86,9 +94,15 @@ def change(before: Scores | None, after: Scores) -> Metric:
     n = len(after.values)
     value, enough = after.mean, n > 1 or (after.weights is None and is_binary(after.values))
     if before is None:
-        interval = mean_interval(after.values, after.weights) if enough else None
-        return Metric(value, None, interval, after.better, after.unit, n)
+        return Metric(value, None, own_interval(after) if enough else None, after.better, after.unit, n)
     return Metric(value, before.mean, _paired(before, after) if enough else None, after.better, after.unit, n)
+
+
+def own_interval(scores: Scores) -> Interval:
+    """The interval of a score itself; that of a rate, which has no unit, stays within 0 and 1."""
+    if not scores.unit and scores.weights is None and are_shares(scores.values) and not is_binary(scores.values):
+        return share_interval(scores.values)
+    return mean_interval(scores.values, scores.weights)
 
 
 def _paired(before: Scores, after: Scores) -> Interval:

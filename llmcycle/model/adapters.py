@@ -44,11 +44,23 @@ def adapt(
         return model.requires_grad_(True)
     if peft.task_type in (None, TaskType.CAUSAL_LM):
         peft.task_type = _task(model)
+    refuse_unmatched(model, peft)
     layers = sorted({name.rpartition(".")[2] for name, m in model.named_modules() if hasattr(m, "weight")})
     try:
         return _fitted(model, peft, batches)
     except (ValueError, TypeError, RuntimeError, AttributeError, KeyError, AssertionError, IndexError) as error:
         raise _refusal(model, peft, layers, error) from error
+
+
+def refuse_unmatched(model: nn.Module, peft: PeftConfig) -> None:
+    """ValueError for a layer that is named and that the model does not have: peft passes over all but the last one."""
+    names = [name for name, _ in model.named_modules()]
+    for setting in ("target_modules", "modules_to_save", "exclude_modules"):
+        wanted = getattr(peft, setting, None)
+        for layer in sorted(wanted) if isinstance(wanted, list | set | tuple) else ():
+            if not any(name == layer or name.endswith(f".{layer}") for name in names):
+                there = sorted({name.rpartition(".")[2] for name, m in model.named_modules() if hasattr(m, "weight")})
+                raise ValueError(f"peft.{setting}: no layer is called {layer}; the model has {', '.join(there)}")
 
 
 def base_parameters(model: nn.Module) -> list[nn.Parameter]:

@@ -27,6 +27,7 @@ class StageRecord:
         memory: of a stage that trains, in bytes, beside other ways to train its model: `llmcycle.train.memory.Row`.
         error: why it failed, in words for a user.
         holds_model: whether what it left can be loaded as a model.
+        refused: whether it failed because of what it was told or given, so that the same command would fail again.
     """
 
     name: str
@@ -41,6 +42,7 @@ class StageRecord:
     memory: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
     holds_model: bool = True
+    refused: bool = False
 
     @property
     def state(self) -> str:

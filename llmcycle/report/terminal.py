@@ -27,7 +27,6 @@ LAYOUTS = (
     (("method", "seconds", "before"), True),
 )
 STYLES = {"better": "green", "worse": "red", "unclear": "yellow", "measured": ""}
-REASON = 3  # lines of a failure's reason
 UNBOUNDED = Console(width=10_000)  # to measure with: a console's own width would bound the answer
 ABBREVIATION = 4  # digits of an id that the commands take
 
@@ -52,7 +51,7 @@ def print_plan(
 def print_table(
     records: Sequence[StageRecord], *, known: Collection[str] = (), again: str = "", console: Console | None = None
 ) -> None:
-    """Print the stages' metrics, headlines first, and the command to type next.
+    """Print the stages' metrics, headlines first, and the command to type next; a failure was told when it happened.
 
     Args:
         records: the run's stages in order.
@@ -60,9 +59,8 @@ def print_table(
         again: the command to type after a failure.
     """
     console = console or _console()
-    failures = [line for record in records if record.error is not None for line in _failure(record)]
     memory = _memory(records)
-    rows, left_out = _chosen(records, LINES - FRAME - len(failures) - len(memory))
+    rows, left_out = _chosen(records, LINES - FRAME - len(memory))
     ids = {*known, *(record.artifact_id for record in records)}
     table = _table(rows, console.width, ids) if console.is_terminal else None
     if table:
@@ -70,7 +68,7 @@ def print_table(
     else:
         _print(console, _aligned([_pick(HEADER, ("n",)), *(_pick(row.cells, ("n",)) for row in rows)]))
     more = [f"{left_out} more metrics in report.md"] if left_out else []
-    _print(console, [*failures, *more, *memory, _next(records, ids, again)])
+    _print(console, [*more, *memory, *_next(records, ids, again)])
 
 
 def _memory(records: Sequence[StageRecord]) -> list[str]:
@@ -140,17 +138,15 @@ def _aligned(rows: Iterable[Cells]) -> list[str]:
     ]
 
 
-def _failure(record: StageRecord) -> list[str]:
-    lines = [line for line in str(record.error).splitlines() if line.strip()] or ["no reason was given"]
-    return [f"{record.name} failed: {lines[0]}", *(f"  {line}" for line in lines[1:REASON])]
-
-
-def _next(records: Sequence[StageRecord], ids: Collection[str], again: str) -> str:
+def _next(records: Sequence[StageRecord], ids: Collection[str], again: str) -> list[str]:
+    """What to type next; nothing where it would be what was just refused, whose remedy has been told."""
+    if any(record.refused for record in records):
+        return []
     if any(record.error is not None for record in records):
-        return f"next: {again or 'mend the cause and type the same command again'}  (finished stages are kept)"
+        return [f"next: {again or 'mend the cause and type the same command again'}  (finished stages are kept)"]
     made = [record for record in records if record.artifact_id]
     speaking = [record.artifact_id for record in made if record.samples and record.holds_model]
-    return f"next: llmcycle chat {_abbreviated(speaking[-1], ids)}" if speaking else "next: llmcycle ls"
+    return [f"next: llmcycle chat {_abbreviated(speaking[-1], ids)}" if speaking else "next: llmcycle ls"]
 
 
 def _abbreviated(id: str, known: Collection[str]) -> str:

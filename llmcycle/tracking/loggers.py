@@ -75,12 +75,15 @@ def close_logger(logger: Logger | None, metrics: Mapping[str, Metric], artifact_
 
 
 def scalars(metrics: Mapping[str, Metric]) -> dict[str, float]:
-    """`final/NAME`, with `/before`, `/low` and `/high` where known; what is not finite is left out."""
+    """`final/NAME`, where known with `/before`, and with the 95 % interval as `/low` and `/high`; what is not finite is
+    left out. With a value before, the interval is that of the difference, and called `/change_low` and `/change_high`.
+    """
     found: dict[str, float | None] = {}
     for name, metric in metrics.items():
         low, high = metric.interval or (None, None)
         found |= {f"final/{name}": metric.value, f"final/{name}/before": metric.before}
-        found |= {f"final/{name}/low": low, f"final/{name}/high": high}
+        of = "" if metric.before is None else "change_"
+        found |= {f"final/{name}/{of}low": low, f"final/{name}/{of}high": high}
     return {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
 
 

@@ -91,6 +91,18 @@ class BadSteps(pl.Callback):
         if self.in_a_row >= self.patience:
             self.go_back(trainer, module)
 
+    def on_train_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """A run whose every step was left out has learnt nothing, and is no success.
+
+        Raises:
+            ValueError: it was so.
+        """
+        if 0 < trainer.global_step <= self.skipped:
+            raise ValueError(
+                f"all {self.skipped} steps were skipped, because a loss or a gradient was no number: "
+                "nothing was learnt; lower `optim.lr`, or look at the data and at what the loss needs of it"
+            )
+
     def go_back(self, trainer: pl.Trainer, module: Any) -> None:
         """Weights and optimizer as the last good checkpoint has them.
 

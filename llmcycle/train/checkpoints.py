@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,17 +127,28 @@ class Checkpoints(pl.Callback):
         return [leave for leave in found if leave is not None]
 
     def _complaint(self, step: int, error: Exception) -> str:
-        free = shutil.disk_usage(self.root if self.root and self.root.exists() else Path.cwd()).free
+        places = {"outputs": self.root if self.root and self.root.exists() else Path.cwd(), "TMPDIR": temporary()}
+        free = {name: shutil.disk_usage(place).free for name, place in places.items()}
+        least = min(free, key=lambda name: free[name])  # Lightning writes to TMPDIR first, and moves the file
         kept = f"the last one, {self.last.folder}, is as it was" if self.last else "there is none yet"
         return (
-            f"the checkpoint of step {step} could not be written to {self.root} ({free / 2**20:.0f} MB free): {error}; "
-            f"{kept}. Make room or choose another `outputs`, then type the same command to go on"
+            f"the checkpoint of step {step} could not be written to {self.root}: {error}; "
+            f"{places[least]} has {free[least] / 2**20:.1f} MB free; {kept}. "
+            f"Make room there or choose another {least}, then type the same command to go on"
         )
 
     def _saved_random(self, found: Checkpoint, trainer: pl.Trainer) -> dict[str, Any] | None:
         """This process's saved state; None for a process that the saved run did not have: it keeps its fresh one."""
         path = found.folder / random_file(trainer.global_rank)
         return json.loads(path.read_text("utf-8")) if path.exists() else None
+
+
+def temporary() -> Path:
+    """Where files are written that are moved later; a full disk has no room even to try."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        return Path(os.environ.get("TMPDIR") or "/tmp")
 
 
 def random_file(rank: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from datetime import timedelta
@@ -13,6 +14,7 @@ from pytorch_lightning.callbacks import ProgressBar
 from llmcycle.train.judge import PREFIX
 
 REDRAW_SECONDS = 0.25
+COLUMNS = 80  # of a terminal that does not say
 PLAIN_LINES = 4  # lines of a whole run when its output is piped
 
 
@@ -84,5 +86,20 @@ class Progress(ProgressBar):
         return due
 
     def _write(self, line: str) -> None:
-        self.stream.write(f"\r\x1b[K{line}" if self.stream.isatty() else f"{line}\n")
+        self.stream.write(f"\r\x1b[K{fitting(line, width(self.stream))}" if self.stream.isatty() else f"{line}\n")
         self.stream.flush()
+
+
+def width(stream: TextIO) -> int:
+    """Columns of the terminal that a stream writes to."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or COLUMNS
+    except (OSError, ValueError):  # it has no terminal of its own
+        return COLUMNS
+
+
+def fitting(line: str, columns: int) -> str:
+    """As many of a line's parts as stay clear of the last column, where a terminal may begin another line."""
+    while len(line) >= columns and ", " in line:
+        line = line.rpartition(", ")[0]
+    return line[: columns - 1]

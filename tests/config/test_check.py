@@ -159,7 +159,11 @@ LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "compress", "deploy"]
 @pytest.mark.parametrize(
     ("command", "key", "remedy"),
     [
-        ("prompt inputs.model=o/n evaluate=hhh", "evaluate", "one of: data, engine, generate, logger, samples, stage"),
+        (
+            "prompt inputs.model=o/n evaluate=hhh",
+            "evaluate",
+            "one of: data, engine, generate, logger, match, samples, stage",
+        ),
         ("finetune inputs.model=o/n +quant=int8", "quant", "leave it out"),
         ("finetune inputs.model=o/n generate=beam", "generate", "+generate=beam"),
         ("lifecycle peft=dora", "peft", "one of: peft@align.peft=dora, peft@reward.peft=dora, peft@finetune.peft=dora"),
@@ -263,3 +267,36 @@ def test_the_remedy_is_what_was_meant(here: Path, override: str, remedy: str) ->
     with pytest.raises(ConfigError) as caught:
         compose(locate("finetune"), [override])
     assert caught.value.remedy == remedy
+
+
+def test_epochs_are_a_setting_that_the_recipes_own_steps_do_not_cut_short(here: Path) -> None:
+    trainer = compose(locate("finetune"), ["trainer.max_epochs=2"]).trainer
+    assert (trainer.max_epochs, trainer.max_steps) == (2, -1)
+    both = compose(locate("finetune"), ["trainer.max_epochs=2", "trainer.max_steps=5"]).trainer
+    assert (both.max_epochs, both.max_steps) == (2, 5)
+    assert compose(locate("finetune"), ["trainer.max_epochs=null"]).trainer.max_steps == 150
+
+
+def test_several_processes_need_a_strategy(here: Path) -> None:
+    Path("model").mkdir()
+    error = refusal_of("finetune", "inputs.model=model", "trainer.devices=2")
+    assert (error.key, error.remedy) == ("trainer.devices", "trainer=ddp trainer.devices=2")
+    check(compose(locate("finetune"), ["inputs.model=model", *error.remedy.split()]))
+
+
+def test_an_id_that_no_artifact_has_is_refused(toys: Path) -> None:
+    assert "99ff" in refusal("second", "inputs.model=99ff").reason
+    assert "finetune-0123456789ab" in refusal("second", "inputs.model=finetune-0123456789ab").reason
+
+
+def test_the_seed_is_that_of_training_and_world_seed_that_of_the_world(here: Path) -> None:
+    root = compose(locate("finetune"), ["seed=3"])
+    assert (root.batches.seed, root.world.seed, root.data.seed, root.evaluate.forgetting.seed) == (3, 0, 0, 0)
+    other = compose(locate("finetune"), ["world.seed=4"])
+    assert (other.batches.seed, other.data.seed, other.evaluate.forgetting.seed) == (0, 4, 4)
+
+
+def refusal_of(recipe: str, *overrides: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        check(compose(locate(recipe), overrides))
+    return caught.value

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from llmcycle.evaluate.interval import mean_interval, paired_interval, t_quantile, wilson
+from llmcycle.evaluate.interval import mean_interval, paired_interval, share_interval, t_quantile, wilson
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,20 @@ def test_too_few_rows_refused(values: list[float]) -> None:
 def test_unequal_rows_refused() -> None:
     with pytest.raises(ValueError, match="2 and 1"):
         paired_interval([1.0, 0.0], [1.0])
+
+
+@pytest.mark.parametrize("concentration", [0.3, 3.0, 30.0])
+def test_an_interval_of_shares_stays_within_0_and_1_and_covers_the_truth(concentration: float) -> None:
+    rng, truth, hits = Random(2), 0.95, []
+    for _ in range(2000):
+        values = [rng.betavariate(concentration * truth, concentration * (1 - truth)) for _ in range(40)]
+        low, high = share_interval(values)
+        assert 0 <= low <= high <= 1
+        hits.append(covered((low, high), truth))
+    assert coverage(hits) > 0.9
+
+
+def test_an_interval_of_0_and_1_as_shares_is_nearly_wilsons() -> None:
+    values = [1.0] * 37 + [0.0] * 3
+    assert share_interval(values) == pytest.approx(wilson(37, 40), abs=0.01)
+    assert share_interval([1.0] * 20) == wilson(20, 20)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from llmcycle.train import Progress
+from llmcycle.train.progress import fitting
 
 
 class Terminal(io.StringIO):
@@ -61,3 +62,10 @@ def test_disabled_it_is_silent() -> None:
     bar.disable()
     bar.on_train_batch_end(SimpleNamespace(global_step=1, estimated_stepping_batches=1), None, None)
     assert stream.getvalue() == ""
+
+
+def test_a_line_is_shorter_than_the_terminal_is_wide() -> None:
+    line = "finetune 12/150 steps, 9.8 steps/s, 10.0k tokens/s, 0:01:20 left, loss 1.23, norm 0.8, lr 3e-03"
+    assert fitting(line, 200) == line
+    assert fitting(line, 80) == "finetune 12/150 steps, 9.8 steps/s, 10.0k tokens/s, 0:01:20 left, loss 1.23"
+    assert fitting(line, 10) == "finetune "

@@ -1,0 +1,48 @@
+"""What is meant by overrides that say less than Hydra needs: one word for all stages, epochs in place of steps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from omegaconf import DictConfig
+
+from . import stages
+from .stages import Stage
+
+EPOCHS = re.compile(r"\+{0,2}((?:\w+\.)*trainer\.)max_epochs=(?!null|-1$).+")
+LOGGER = re.compile(r"(\+{0,2})logger(=|\.)([^,]*)")
+
+
+def meant(overrides: Sequence[str], compose: Callable[[list[str]], DictConfig]) -> list[str]:
+    """The overrides in full.
+
+    Args:
+        compose: composes the recipe with some overrides; called only where the answer depends on its stages.
+    """
+    every = by_epochs(overrides)
+    if not any(map(LOGGER.fullmatch, every)):
+        return every
+    root = compose([override for override in every if not LOGGER.fullmatch(override)])
+    if not root.get("lifecycle"):
+        return every
+    own = [Stage(root, name) for name in stages.present(root)]
+    return [each for override in every for each in for_all(override, own)]
+
+
+def by_epochs(overrides: Sequence[str]) -> list[str]:
+    """A run by epochs is not cut short by the steps that its recipe has; those that are typed beside them hold."""
+    keys = {override.partition("=")[0].lstrip("+") for override in overrides}
+    found = [match[1] for match in map(EPOCHS.fullmatch, overrides) if match]
+    return [*overrides, *(f"{trainer}max_steps=-1" for trainer in found if f"{trainer}max_steps" not in keys)]
+
+
+def for_all(override: str, every: list[Stage]) -> list[str]:
+    """`logger=wandb`, or a setting of it, as an override of each stage of a lifecycle."""
+    match = LOGGER.fullmatch(override)
+    if match is None:
+        return [override]
+    sign, kind, rest = match.groups()
+    if kind == "=":
+        return [f"{sign}{stage.swap('logger')}={rest}" for stage in every]
+    return [f"{sign}{stage.dot('logger')}.{rest}" for stage in every]
