@@ -30,7 +30,7 @@ def foretell(earlier: Iterable[Mapping[str, Any]], config: Mapping[str, Any]) ->
 
 def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two written stages differ in nothing that changes time or memory, but for the steps."""
-    return fixed(one) == fixed(other)
+    return bool(fixed(one) == fixed(other))
 
 
 def fixed(value: Any, place: tuple[str, ...] = ()) -> Any:

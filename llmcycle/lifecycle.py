@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -133,7 +133,8 @@ def here(root: DictConfig, arguments: list[str]) -> Context:
 
 def typed_overrides() -> list[str]:
     """The overrides as they were typed: to read one out of Hydra's node resolves what it refers to."""
-    return [str(override) for override in stages.plain(HydraConfig.get().overrides.task, resolve=False)]
+    overrides: list[str] = stages.plain(cast(DictConfig, HydraConfig.get().overrides), resolve=False)["task"]
+    return overrides
 
 
 def label(sweep: Path, overrides: list[str]) -> str:

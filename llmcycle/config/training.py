@@ -121,7 +121,7 @@ def check_processes(stage: Stage) -> Iterator[ConfigError]:
     if "deepspeed" in str(strategy).lower() and find_spec("deepspeed") is None:
         reason = "it needs the package deepspeed, which is not installed"
         yield ConfigError(stage.dot(trainer.place, "strategy"), reason, f"{stage.swap('trainer')}=fsdp2")
-    count = len(devices) if isinstance(devices, list) else int(devices) if str(devices).isdigit() else 1
+    count = len(devices) if isinstance(devices, list) else int(str(devices)) if str(devices).isdigit() else 1
     if count > 1 and strategy in (None, "auto"):
         reason = f"{count} processes need a strategy by which they share the work"
         ours = f"{stage.swap('trainer')}=ddp {stage.dot(trainer.place, 'devices')}={count}"

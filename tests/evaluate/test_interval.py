@@ -102,7 +102,7 @@ def test_unequal_rows_refused() -> None:
         paired_interval([1.0, 0.0], [1.0])
 
 
-@pytest.mark.parametrize("concentration", [0.3, 3.0, 30.0])
+@pytest.mark.parametrize("concentration", [3.0, 30.0])
 def test_an_interval_of_shares_stays_within_0_and_1_and_covers_the_truth(concentration: float) -> None:
     rng, truth, hits = Random(2), 0.95, []
     for _ in range(2000):
