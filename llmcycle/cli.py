@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmcycle.guard import guard, say
+from llmcycle.surroundings import set_for, typed
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -151,25 +150,33 @@ def shipped_recipes() -> str:
 
 
 def run(command: Command, arguments: list[str]) -> int:
-    """Check a recipe, every arm of it, then hand over to Hydra."""
+    """Do what a command line without a verb says."""
     from llmcycle.quiet import hush
 
     hush()
     if "-sc" in command.flags or "--shell-completion" in command.flags:
         return complete(command)
-    from llmcycle.config import arms, check, check_shown, compose, describe, locate
+    from llmcycle.config import compose, describe, locate
     from llmcycle.config.allow import allow
-    from llmcycle.config.compose import in_full
 
     for name in command.allow:
         allow(name)
     if not command.words:
         raise ValueError("no recipe is named\n  try: llmcycle --help")
     refuse_stray(command)
-    recipe = locate(command.words[0])
     if command.asks_help:
+        recipe = locate(command.words[0])
         print(describe(compose(recipe, command.overrides), recipe, command.words[0]))
         return 0
+    return exit_code(outcomes(command, arguments))
+
+
+def outcomes(command: Command, arguments: list[str]) -> list[Outcome]:
+    """Check a recipe, every arm of it, run it, and give what became of each run in this process."""
+    from llmcycle.config import arms, check, check_shown, compose, locate
+    from llmcycle.config.compose import in_full
+
+    recipe = locate(command.words[0])
     judge = check_shown if command.inspects else check
     for overrides in arms(recipe, command.overrides) if command.multirun else [command.overrides]:
         judge(config := compose(recipe, overrides))
@@ -203,54 +210,41 @@ def refuse_stray(command: Command) -> None:
         raise ValueError(f"{command.words[1]}: an override has the form key=value\n  try: KEY={command.words[1]}")
 
 
-def hand_over(recipe: Path, rest: list[str], arguments: list[str]) -> int:
-    """Let `hydra.main` take the run, under the command line that it understands."""
+def hand_over(recipe: Path, rest: list[str], arguments: list[str]) -> list[Outcome]:
+    """Let `hydra.main` take the run, under the command line that it understands.
+
+    Raises:
+        SystemExit: caused by what went wrong outside of a stage, which has been said.
+    """
     import hydra
 
     from llmcycle.config.compose import VERSION_BASE, register, split, take_outputs
 
     register()
     folder, name = split(recipe)
-    outcomes: list[Outcome] = []
+    ended: list[Outcome] = []
 
     def task(config: DictConfig) -> None:
         from llmcycle.lifecycle import execute
 
         try:
-            outcomes.append(execute(config, arguments))
+            ended.append(execute(config, arguments))
         except Exception as error:  # Hydra would print its traceback
-            raise SystemExit(say(error)) from None
+            raise SystemExit(say(error)) from error
 
     overrides, outputs = take_outputs(rest)
     with typed(overrides), set_for({} if outputs is None else {"LLMCYCLE_OUTPUTS": outputs}):  # conf/base.yaml reads it
         hydra.main(version_base=VERSION_BASE, config_path=str(folder), config_name=name)(task)()
-    if outcomes and outcomes[0].sweep:
+    return ended
+
+
+def exit_code(ended: list[Outcome]) -> int:
+    """Of the whole, after the table of a sweep."""
+    if ended and ended[0].sweep:
         from llmcycle.report import print_sweep
 
-        print_sweep(outcomes[0].sweep)
-    return 0 if all(outcome.succeeded for outcome in outcomes) else 1
-
-
-@contextmanager
-def typed(overrides: list[str]) -> Iterator[None]:
-    """The command line as Hydra is to see it."""
-    before, sys.argv = sys.argv, [sys.argv[0], *overrides]
-    try:
-        yield
-    finally:
-        sys.argv = before
-
-
-@contextmanager
-def set_for(variables: dict[str, str]) -> Iterator[None]:
-    """Environment variables for a run, which reach the processes of a launcher too."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+        print_sweep(ended[0].sweep)
+    return 0 if all(outcome.succeeded for outcome in ended) else 1
 
 
 def complete(command: Command) -> int:
@@ -268,7 +262,7 @@ def complete(command: Command) -> int:
         return 0
     if typed.words:
         os.environ["COMP_LINE"] = os.environ["COMP_LINE"].replace(f"{typed.words[0]} ", "", 1)
-    return hand_over(recipe, [*command.flags, *command.overrides], [])
+    return exit_code(hand_over(recipe, [*command.flags, *command.overrides], []))
 
 
 def may_complete(recipe: Path) -> bool:

@@ -30,10 +30,11 @@ FORCE = "LLMCYCLE_FORCE"  # set by --force; an environment variable reaches the 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Whether every stage succeeded, and the folder of the sweep that the run was an arm of."""
+    """Whether every stage succeeded, the folder of the sweep that the run was an arm of, and what its stages made."""
 
     succeeded: bool
     sweep: Path | None
+    records: tuple[StageRecord, ...] = ()
 
 
 def execute(root: DictConfig, arguments: list[str]) -> Outcome:
@@ -65,7 +66,7 @@ def in_order(root: DictConfig, context: Context) -> Outcome:
     known = [artifact.folder.name.rpartition("-")[2] for artifact in identity.store(root).artifacts()]
     print_table(records, known=known, again=context.command)
     print(f"report: {context.folder / 'report.md'}")
-    return Outcome(all(record.error is None for record in records), context.sweep)
+    return Outcome(all(record.error is None for record in records), context.sweep, tuple(records))
 
 
 def prepare(root: DictConfig, context: Context) -> list[Planned]:

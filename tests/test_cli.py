@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from toy import artifacts, command
 
+import llmcycle
 from llmcycle.cli import parse
 
 SHIPPED = ("pretrain", "prompt", "finetune", "reward", "align", "reinforce", "compress", "deploy", "lifecycle")
@@ -167,3 +168,20 @@ def test_a_store_that_cannot_be_written_is_named(toys: Path, capsys: pytest.Capt
     said = refusal(capsys, "recipes/toy.yaml")
     assert "outputs" in said
     assert "Traceback" not in said
+
+
+def test_from_python_a_run_gives_its_metrics_and_its_artifact(toys: Path) -> None:
+    first = llmcycle.run("recipes/toy.yaml", ["lifecycle=[first]"])
+    assert first.metrics["length"].value == 3
+    assert (first.artifact / "model.txt").is_file()
+    second = llmcycle.run("recipes/second.yaml", [f"inputs.model={first.artifact}"])
+    assert [stage.name for stage in second.stages] == ["second"]
+    assert second.artifact != first.artifact
+
+
+def test_from_python_a_refusal_and_a_failure_are_exceptions(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"second\.seed"):
+        llmcycle.run("recipes/toy.yaml", ["second.sed=3"])
+    monkeypatch.setenv("TOY_FAIL", "one")
+    with pytest.raises(RuntimeError, match="one was told to fail"):
+        llmcycle.run("recipes/toy.yaml")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
@@ -26,6 +26,7 @@ class GroupRelative:
     """
 
     deviation: bool = True
+    least: ClassVar[int] = 2  # answers to a prompt: one alone is its group's mean
 
     def __call__(self, rewards: Tensor, group_size: int) -> Tensor:
         """Advantages [P * G] in units of the reward, or of its deviation."""

@@ -17,6 +17,7 @@ from .allow import check_lookup, check_target, lookups
 from .asking import check_asking
 from .columns import check_columns
 from .errors import ConfigError, RecipeErrors, nearest
+from .fitting import check_fitting
 from .hydra_node import check_hydra
 from .kinds import check_kinds
 from .options import Swaps
@@ -187,4 +188,4 @@ def check_parts(stage: Stage) -> Iterator[ConfigError]:
 # One after the other: the later ones take for granted what the earlier ones have found right.
 VALUES = (check_values, check_reads)
 REFERENCES = (check_inputs, check_adapters, check_parts)
-KINDS = (check_kinds, check_columns, check_asking, check_training)
+KINDS = (check_kinds, check_fitting, check_columns, check_asking, check_training)

@@ -27,6 +27,7 @@ from llmcycle.train.judge import judge_of
 from llmcycle.train.judging import Judging, validation_scores
 from llmcycle.train.learner import Learner, mean_loss
 from llmcycle.train.memory import foretell_largest, memory_metrics, write_table
+from llmcycle.train.room import refuse_rows
 from llmcycle.train.throughput import flops_per_token, peak_flops, product_dtype
 
 CALIBRATION = 16  # training batches that an adapter may start from (EVA, CorDA, LoRA-GA)
@@ -61,9 +62,11 @@ def fit(
         how far its logits are from the trained model's.
 
     Raises:
-        ValueError: the loss stays no number, a checkpoint can't be written, or what was written is another model.
+        ValueError: the model has no room for a row, the loss stays no number, a checkpoint can't be written, or what
+            was written is another model.
     """
     device, first = trainer.strategy.root_device, trainer.is_global_zero
+    refuse_rows(module.model, batches)
     module.calibrate(lambda: islice(batches.train_dataloader(), CALIBRATION))
     judging = Judging(trainer, evaluators or {})
     before = judging.before(engine_of(module.model.to(device).eval(), batches)) if first else {}

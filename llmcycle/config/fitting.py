@@ -1,0 +1,92 @@
+"""Numbers of one part that another has no room for, and weights that can't be trained, known before anything loads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from llmcycle.artifact import MANIFEST
+
+from . import identity, models
+from .errors import ConfigError
+from .kinds import ENCODE
+from .models import PRETRAINED
+from .parts import is_node, learned, model, part, stated
+from .stages import Stage
+
+CONTEXT = ("max_position_embeddings", "n_positions")  # as configurations call it
+COMPRESS = "llmcycle.compress.compress"
+
+
+def check_fitting(stage: Stage) -> Iterator[ConfigError]:
+    """Rows fit the model's context, groups of answers the advantage, and the weights are ones that can be trained."""
+    for rule in (check_context, check_group, check_rounded):
+        yield from rule(stage)
+
+
+def check_context(stage: Stage) -> Iterator[ConfigError]:
+    """Packed rows, which are all as long as they may be, are no longer than what the model can look at."""
+    encode = part(stage, ENCODE)
+    if encode is None or stated(encode.node, "gives") != "packed":
+        return
+    length, room = encode.node.get("max_length"), context(stage)
+    if isinstance(length, int) and room and length > room:
+        key = stage.dot(encode.place, "max_length")
+        yield ConfigError(key, f"rows of {length} tokens, and the model can look at {room}", f"{key}={room}")
+
+
+def context(stage: Stage) -> int | None:
+    """Tokens that the trained model can look at; None where it is not known."""
+    trained, config = model(stage), part(stage, "stage.module.model.config")
+    settings = dict(config.node) if config else {}
+    if trained and isinstance(trained.node.get(PRETRAINED), str):
+        path = models.folder(stage, trained.node[PRETRAINED]) / "config.json"
+        settings |= models.read(path) if path.is_file() else {}
+    sizes = [settings[name] for name in CONTEXT if isinstance(settings.get(name), int)]
+    return min(sizes, default=None)
+
+
+def check_group(stage: Stage) -> Iterator[ConfigError]:
+    """There are as many answers to a prompt as the advantage compares."""
+    objective = learned(stage)
+    sampling, advantage = (objective.node.get(key) for key in ("sampling", "advantage")) if objective else (None, None)
+    if objective is None or not is_node(sampling) or not is_node(advantage):
+        return
+    count, least = sampling.get("group_size"), stated(advantage, "least")
+    if isinstance(count, int) and isinstance(least, int) and count < least:
+        key = stage.dot(objective.place, "sampling", "group_size")
+        reason = f"an answer is compared with others to its prompt, so at least {least} are needed"
+        yield ConfigError(key, reason, f"{key}={least}")
+
+
+def check_rounded(stage: Stage) -> Iterator[ConfigError]:
+    """What `compress` has rounded is for use: what is trained on it could not be written."""
+    trained = model(stage)
+    source = trained.node.get(PRETRAINED) if trained else None
+    if not isinstance(source, str):
+        return
+    before = models.from_sibling(stage, source)
+    written = str(before.written["inputs"].get("model")) if before else ""
+    if before is not None and (before.raw["stage"].get("_target_") != COMPRESS or not before.raw.get("quant")):
+        return
+    path = models.folder(stage, source)
+    if before is None and not is_rounded(stage, source):
+        return
+    key = stage.dot("inputs", "model")
+    other = written or origin(stage, path.name) or "FOLDER of the model before it was compressed"
+    reason = "`compress` has rounded its weights, and what is trained on rounded weights can't be written again"
+    yield ConfigError(key, reason, f"'{key}={other}'" if "$" in other else f"{key}={other}")
+
+
+def is_rounded(stage: Stage, source: str) -> bool:
+    """Whether the weights in a folder were rounded by `compress`."""
+    path = models.folder(stage, source) / "config.json"
+    rounding = models.read(path).get("quantization_config") if path.is_file() else None
+    return isinstance(rounding, dict) and rounding.get("quant_method") == "torchao"
+
+
+def origin(stage: Stage, name: str) -> str:
+    """What the model in a folder was made from, where the folder says it and the store has it."""
+    path = models.folder(stage, name)
+    entry = models.read(path / MANIFEST).get("inputs", {}).get("model", {}) if (path / MANIFEST).is_file() else {}
+    source = identity.store(stage.root).find(str(entry.get("id"))) if entry.get("id") else None
+    return source.folder.name if source else str(entry.get("hub") or entry.get("path") or "")

@@ -1,0 +1,30 @@
+"""What a run finds around it, for as long as it lasts: a command line and environment variables."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def typed(overrides: list[str]) -> Iterator[None]:
+    """The command line as Hydra is to see it."""
+    before, sys.argv = sys.argv, [sys.argv[0], *overrides]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+@contextmanager
+def set_for(variables: dict[str, str]) -> Iterator[None]:
+    """Environment variables for a run, which reach the processes of a launcher too."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -1,0 +1,35 @@
+"""Numbers that one part has no room for, and weights that can't be trained, are refused in check."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from llmcycle.config import ConfigError, check, compose, locate
+
+
+def refusal(recipe: str, *overrides: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        check(compose(locate(recipe), overrides))
+    return caught.value
+
+
+def test_packed_rows_longer_than_the_context_are_refused(here: Path) -> None:
+    error = refusal("pretrain", "model.config.max_position_embeddings=4")
+    assert (error.key, error.remedy) == ("encode.max_length", "encode.max_length=4")
+
+
+def test_one_answer_to_a_prompt_has_no_group(here: Path) -> None:
+    Path("model").mkdir()
+    error = refusal("rlvr", "inputs.model=model", "objective.sampling.group_size=1")
+    assert error.remedy == "objective.sampling.group_size=2"
+    check(compose(locate("rlvr"), ["inputs.model=model", error.remedy]))
+
+
+def test_a_compressed_model_is_not_trained(here: Path) -> None:
+    Path("model").mkdir()
+    config = {"architectures": ["LlamaForCausalLM"], "quantization_config": {"quant_method": "torchao"}}
+    Path("model/config.json").write_text(json.dumps(config))
+    assert refusal("finetune", "inputs.model=model").key == "inputs.model"
