@@ -10,7 +10,8 @@ from . import identity, models
 from .errors import ConfigError
 from .kinds import ENCODE
 from .models import PRETRAINED
-from .parts import is_node, learned, model, part, stated
+from .nested import is_node
+from .parts import learned, model, part, stated
 from .stages import Stage
 
 CONTEXT = ("max_position_embeddings", "n_positions")  # as configurations call it
@@ -48,8 +49,9 @@ def context(stage: Stage) -> int | None:
 def check_group(stage: Stage) -> Iterator[ConfigError]:
     """There are as many answers to a prompt as the advantage compares."""
     objective = learned(stage)
-    sampling, advantage = (objective.node.get(key) for key in ("sampling", "advantage")) if objective else (None, None)
-    if objective is None or not is_node(sampling) or not is_node(advantage):
+    sampling = objective.node.get("sampling") if objective else None
+    advantage = objective.node.get("advantage") if objective else None
+    if objective is None or not isinstance(sampling, dict) or not is_node(advantage):
         return
     count, least = sampling.get("group_size"), stated(advantage, "least")
     if isinstance(count, int) and isinstance(least, int) and count < least:
