@@ -128,10 +128,17 @@ class Stage:
         """What a user types before `=OPTION` to swap a part: `peft@finetune.peft` in a lifecycle, else `peft`."""
         return f"{group}@{self.dot(group)}" if self.name else group
 
+    @property
+    def pretrained(self) -> bool:
+        """Whether its model is loaded, not built from a configuration."""
+        return "pretrained_model_name_or_path" in (self.node.get("model") or {})
+
     def method(self, choices: Mapping[str, str]) -> str:
         """The most telling option of `choices` (by `group@package`); without options, the class that is built."""
         for group in TELLING:
             choice = choices.get(self.swap(group))
+            if (group, choice) == ("peft", "none") and not self.pretrained:
+                continue  # all of a new model is trained: its architecture says more
             if choice is not None and (self.node.get(group) or choice == "none"):
                 return {"none": "full"}.get(choice, choice)
             if choice is None and self.node.get(group) and "_target_" in self.node[group]:
