@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from typing import Any
 
 import yaml
@@ -14,21 +16,26 @@ from .stages import REFERENCE, Stage
 HEADER = "# @package _global_\n# Written by llmcycle. `llmcycle THIS_FILE` makes the artifact beside it again.\n"
 
 
-def stays(text: str) -> bool:
+def stays(text: str, own: Collection[str]) -> bool:
     """Whether an interpolation is kept: it points inside the stage, or to the environment (a secret, perhaps)."""
-    return all(
-        inner.rpartition(":")[2].lstrip().startswith(".") or inner.startswith("oc.env:")
-        for inner in REFERENCE.findall(text)
-    )
+    return all(inner.startswith("oc.env:") or is_inside(inner, own) for inner in REFERENCE.findall(text))
 
 
-def settle(raw: Any, resolved: Any) -> Any:
-    """`raw` with those interpolations resolved that lead out of the stage."""
+def is_inside(inner: str, own: Collection[str]) -> bool:
+    """Whether what stands between `${` and `}` points to a key of the stage: up to it, or down from the root."""
+    resolver, colon, arguments = inner.partition(":")
+    pointer = (arguments if colon else resolver).lstrip()
+    downwards = not colon or resolver == "oc.select"
+    return pointer.startswith(".") or (downwards and re.split(r"[.,\[]", pointer)[0] in own)
+
+
+def settle(raw: Any, resolved: Any, own: Collection[str] = ()) -> Any:
+    """`raw` with those interpolations resolved that lead out of the stage, whose parts at the root are `own`."""
     if isinstance(raw, dict):
-        return {key: settle(item, resolved[key]) for key, item in raw.items()}
+        return {key: settle(item, resolved[key], own) for key, item in raw.items()}
     if isinstance(raw, list):
-        return [settle(item, other) for item, other in zip(raw, resolved, strict=True)]
-    return raw if isinstance(raw, str) and "${" in raw and stays(raw) else resolved
+        return [settle(item, other, own) for item, other in zip(raw, resolved, strict=True)]
+    return raw if isinstance(raw, str) and "${" in raw and stays(raw, own) else resolved
 
 
 def inputs(stage: Stage) -> dict[str, str]:
@@ -48,7 +55,8 @@ def place(artifact: Artifact, store: Store) -> str:
 def written(stage: Stage) -> dict[str, Any]:
     """The stage as a plain mapping that composes to the same id, alone, on this store."""
     resolved = stage.resolved({})
-    settled = {key: settle(item, resolved[key]) for key, item in stage.raw.items() if key != "inputs"}
+    own = () if stage.name else tuple(stage.parts)
+    settled = {key: settle(item, resolved[key], own) for key, item in stage.raw.items() if key != "inputs"}
     return {**settled, "inputs": inputs(stage)}
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from llmcycle.config import ConfigError, RecipeErrors, check, compose, locate
+from llmcycle.config import ConfigError, RecipeErrors, check, compose, locate, recipe
+from llmcycle.config.identity import stage_id
+from llmcycle.config.stages import Stage
 
 
 def refusal(recipe: str, *overrides: str) -> ConfigError:
@@ -300,3 +302,13 @@ def refusal_of(recipe: str, *overrides: str) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
         check(compose(locate(recipe), overrides))
     return caught.value
+
+
+@pytest.mark.parametrize("name", ["pretrain", "evaluate"])
+def test_the_recipe_that_a_stage_writes_passes_and_has_its_id(here: Path, name: str) -> None:
+    Path("model").mkdir()
+    given = [] if name == "pretrain" else ["inputs.model=model"]
+    stage = Stage(compose(locate(name), [*given, "seed=3"]))
+    Path("again.yaml").write_text(recipe.text(stage))
+    check(again := compose(locate("again.yaml")))
+    assert stage_id(Stage(again)) == stage_id(stage)
