@@ -68,16 +68,20 @@ def cp(options: argparse.Namespace) -> int | None:
 
 def check(options: argparse.Namespace) -> int | None:
     """Compose a recipe and check everything that can be known before it runs; writes nothing."""
+    from llmcycle.config import arms, compose, locate
     from llmcycle.config import check as check_root
-    from llmcycle.config import compose, locate
     from llmcycle.config.allow import allow
     from llmcycle.quiet import hush
 
     hush()
     for name in options.allow:
         allow(name)
-    check_root(compose(locate(options.recipe), typed(options)))
-    print(f"{options.recipe}: nothing wrong")
+    recipe, overrides = locate(options.recipe), typed(options)
+    combinations = arms(recipe, overrides) if options.multirun else [overrides]
+    for combination in combinations:
+        check_root(compose(recipe, combination))
+    each = f" in any of {len(combinations)} combinations" if options.multirun else ""
+    print(f"{options.recipe}: nothing wrong{each}")
     return None
 
 
@@ -212,6 +216,12 @@ def with_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--outputs", help="the folder that holds artifacts, also typed outputs=FOLDER")
 
 
+def with_arms(parser: argparse.ArgumentParser) -> None:
+    """A recipe, or every combination of a sweep."""
+    with_recipe(parser)
+    parser.add_argument("-m", "--multirun", action="store_true", help="check every combination of a sweep")
+
+
 def with_rows(parser: argparse.ArgumentParser) -> None:
     """A recipe, and how much of its data."""
     with_recipe(parser)
@@ -261,7 +271,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], int | None]] = {
 ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "ls": with_group,
     "cp": with_copy,
-    "check": with_recipe,
+    "check": with_arms,
     "data": with_rows,
     "lineage": with_artifact,
     "compare": with_comparison,

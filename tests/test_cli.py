@@ -142,6 +142,12 @@ def test_a_flag_may_stand_before_a_verb(toys: Path) -> None:
     assert command("--allow", "somewhere", "check", "recipes/toy.yaml") == 0
 
 
+def test_check_takes_a_sweep(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("check", "recipes/toy.yaml", "-m", "second.seed=1,2", "third.seed=1,2") == 0
+    assert "nothing wrong in any of 4 combinations" in capsys.readouterr().out
+    assert "second.seed=0" in refusal(capsys, "-m", "check", "recipes/toy.yaml", "second.seed=1,-2")
+
+
 def test_one_store_for_recipes_and_verbs_however_it_is_named(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert command("recipes/toy.yaml", "--outputs", "elsewhere") == 0
     name = artifacts(Path("elsewhere/artifacts"))[0]

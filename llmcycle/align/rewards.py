@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from transformers import AutoTokenizer
@@ -65,6 +65,8 @@ class Learned:
         max_length: tokens of prompt and answer; longer ones lose their end.
         batch_size: answers scored at once.
     """
+
+    model_kind: ClassVar[str] = "classifier"  # of what `path` leads to
 
     def __init__(self, path: str, max_length: Count = 1024, batch_size: Count = 64) -> None:
         model = load(path).requires_grad_(False).to("cuda" if torch.cuda.is_available() else "cpu")

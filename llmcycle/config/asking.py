@@ -11,7 +11,9 @@ from .errors import ConfigError
 from .models import CAUSAL, OFFERS, WORDS
 from .parts import Part, learned, other, part, parts, stated
 from .stages import Stage
+from .values import origin
 
+REWARDS = ("stage.module.objective.reward", "stage.module.objective.rewards")
 ASKERS = ("evaluate", "stage.evaluators", "stage.trainer.callbacks", "stage.decodings")
 
 
@@ -22,6 +24,7 @@ def check_asking(stage: Stage) -> Iterator[ConfigError]:
     yield from wrong
     if offers is not None and not wrong:
         yield from check_needs(stage, kind, offers)
+    yield from check_judges(stage)
     yield from check_several(stage)
     yield from check_settings(stage)
     yield from check_baseline(stage)
@@ -52,6 +55,12 @@ def check_needs(stage: Stage, kind: str | None, offers: frozenset[str]) -> Itera
             yield unable(stage, asker, sorted(missing)[0], kind, offers)
 
 
+def serves(stage: Stage, node: dict[str, Any]) -> bool:
+    """Whether the stage's model and engine can do what a node asks for, as far as that is known."""
+    offers = asked(stage)[1]
+    return offers is None or needs(node) <= offers
+
+
 def needs(node: dict[str, Any]) -> frozenset[str]:
     """What the class of a node states that it asks for."""
     return frozenset(stated(node, "needs") or ())
@@ -71,10 +80,22 @@ def unable(stage: Stage, asker: Part, ability: str, kind: str | None, offers: fr
 
 def check_input(stage: Stage, kind: str | None) -> Iterator[ConfigError]:
     """Stages that only ask their model let it write answers, which a language model alone can do."""
-    if learned(stage) is None and kind not in (None, CAUSAL) and "prompts" in stage.settled["stage"]:
+    prompts = {"prompts", "decodings"} & set(stage.settled["stage"])
+    if learned(stage) is None and kind not in (None, CAUSAL) and prompts:
         key = stage.dot("inputs", "model")
         reason = f"it is {WORDS[str(kind)]}, and this stage lets a language model answer prompts"
         yield ConfigError(key, reason, f"{key}=FOLDER of a language model")
+
+
+def check_judges(stage: Stage) -> Iterator[ConfigError]:
+    """A reward that is a model of its own is given one of the kind that it states."""
+    for reward in parts(stage, *REWARDS):
+        wanted, source = getattr(reward.target, "model_kind", None), reward.node.get("path")
+        kind = models.source_kind(stage, source) if wanted and isinstance(source, str) else None
+        if kind not in (None, wanted):
+            key = stage.dot(origin(stage.raw, f"{reward.place}.path"))
+            reason = f"it is {WORDS[str(kind)]}, and {reward.name} asks {WORDS[wanted]}"
+            yield ConfigError(key, reason, f"{key}=FOLDER of {WORDS[wanted]}")
 
 
 def check_samples(stage: Stage) -> Iterator[ConfigError]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from . import asking
 from .allow import qualified, resolve
+from .asking import REWARDS
 from .errors import ConfigError
 from .kinds import ENCODE, ROWS
 from .parts import Part, other, part, parts, stated
 from .stages import Stage
 
 Columns = tuple[tuple[str, ...], ...]
-REWARDS = ("stage.module.objective.reward", "stage.module.objective.rewards")
 READS_TEXT = ("llmcycle.pretrain.stage.pretrain",)
 RIGHT_ANSWER: Columns = (("prompt", "answer"), ("prompt", "completion"), ("prompt", "choices", "label"))
 
@@ -81,7 +82,7 @@ def lacking(stage: Stage, reader: Reader, rows: Part, have: tuple[str, ...]) -> 
     def reads(node: dict[str, Any]) -> bool:
         if reader.place == "stage":
             return set(stage.raw["stage"]) >= set(node) and node["_target_"] != stage.raw["stage"]["_target_"]
-        return any(set(one) <= set(have) for one in stated(node, "rows_need") or ((),))
+        return asking.serves(stage, node) and any(set(one) <= set(have) for one in stated(node, "rows_need") or ((),))
 
     nearest = min(reader.need, key=lambda one: len(set(one) - set(have)))
     absent = [name for name in nearest if name not in have]

@@ -211,6 +211,19 @@ def detail(text: str) -> str:
     return kept[0].removeprefix("ConfigError raised while resolving interpolation: ") if kept else lines[0]
 
 
+def bad_deletion(complaint: Complaint) -> ConfigError:
+    """Something taken out that is not there, or that is a whole stage."""
+    name = complaint.subject
+    config = hydra_compose(complaint.name, return_hydra_config=True)
+    if f"recipes@{name}" in swaps(config) and config.get("lifecycle"):
+        rest = ",".join(stage for stage in config.lifecycle if stage != name)
+        return ConfigError(f"~{name}", "it is a whole stage, which runs if lifecycle names it", f"lifecycle=[{rest}]")
+    if name in swaps(config):
+        return ConfigError(f"~{name}", "this recipe has another option there", f"~{name}, whichever it is")
+    near = nearest(name, [*swaps(config), *dotted(stages.plain(config, resolve=False))])
+    return ConfigError(f"~{name}", "this recipe has nothing of this name", f"~{near}" if near else see(complaint.name))
+
+
 def no_option(complaint: Complaint) -> ConfigError:
     """An option file that does not exist."""
     group, _, option = complaint.subject.rpartition("/")
@@ -252,6 +265,8 @@ def syntax(complaint: Complaint) -> ConfigError:
 
 RULES = (
     (r"Ambiguous value for argument '([^']+)'", ambiguous),
+    (r"Could not delete '([^'=]+)", bad_deletion),
+    (r"Could not delete from config. '([^']+)' does not exist", bad_deletion),
     (r"Key '([^']+)' not in '\w+'", hydras_key),
     (r"Could not override '([^']+)'", bad_override),
     (r"Error merging override (\S+)", bad_merge),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -198,4 +199,7 @@ def folder(stage: Stage) -> str:
 def location(stage: Stage, key: str) -> str:
     """What an input leads to: the folder of another stage's artifact, or what the user gave."""
     other = sibling(stage.inputs[key])
-    return str(stage.node.inputs[key]) if other is None else folder(another(stage, other, key))
+    if other is not None:
+        return folder(another(stage, other, key))
+    value = str(stage.node.inputs[key])
+    return os.path.expanduser(value) if value.startswith("~") else value

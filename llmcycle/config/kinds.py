@@ -14,6 +14,7 @@ from .allow import qualified
 from .errors import ConfigError
 from .facts import facts
 from .models import PRETRAINED
+from .options import Swaps
 from .parts import Part, learned, model, other, part, stated
 from .stages import Stage
 
@@ -59,9 +60,13 @@ def check_model(stage: Stage) -> Iterator[ConfigError]:
         return
     wanted, kind = getattr(objective.target, "model_kind", None), models.kind_of(stage, trained)
     if wanted and kind and wanted != kind:
-        remedy = other(stage, (trained.place, lambda node: suits(stage, node, wanted, trained)))
+        key, remedy = trained.place, other(stage, (trained.place, lambda node: suits(stage, node, wanted, trained)))
+        swaps = Swaps(stage)
+        if PRETRAINED in trained.node and not any(swaps.was_typed(one.place) for one in (objective, trained)):
+            key = "inputs.model"
+            remedy = f"{stage.dot(key)}=FOLDER of {models.WORDS.get(wanted, wanted)}"
         reason = f"it is {models.WORDS[kind]}, and {objective.name} trains {models.WORDS.get(wanted, wanted)}"
-        yield ConfigError(stage.dot(trained.place), reason, remedy)
+        yield ConfigError(stage.dot(key), reason, remedy)
 
 
 def suits(stage: Stage, option: dict[str, Any], wanted: str, now: Part) -> bool:

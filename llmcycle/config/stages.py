@@ -18,7 +18,7 @@ from .paths import groups
 from .schema import SETTINGS
 
 RESUME = ("auto", "never")  # the values of `resume` that change no result; any other is a checkpoint's folder
-UNSET = (None, "???")
+UNSET = (None, "???", "")
 REFERENCE = re.compile(r"\$\{([^${}]+)\}")
 ARTIFACT = "${artifact:"
 Path = tuple[str, ...]  # of keys, from a stage or the root on

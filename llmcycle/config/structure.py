@@ -21,6 +21,8 @@ from .stages import Stage, sibling
 
 MOST = 100  # characters of a name
 FILE_NAME = re.compile(rf"\w[\w.+-]{{0,{MOST - 1}}}")
+SEEDS = 2**32
+SEED = f"a whole number from 0 to {SEEDS - 1} is needed"
 RUN_WIDE = ("seed", "outputs", "lifecycle")
 
 
@@ -29,8 +31,8 @@ def check_structure(root: DictConfig) -> list[ConfigError]:
     lifecycle = root.get("lifecycle")
     if isinstance(lifecycle, str):
         return [ConfigError("lifecycle", f"a list of stages is needed, found {lifecycle}", f"lifecycle=[{lifecycle}]")]
-    if not is_whole(root.seed):
-        return [ConfigError("seed", f"a whole number is needed, found {root.seed!r}", "seed=0")]
+    if not is_seed(root.get("seed")):
+        return [ConfigError("seed", f"{SEED}, found {root.get('seed')!r}", "seed=0")]
     tree = stages.plain(root, resolve=False)
     errors = list(check_names(root)) or [*check_texts(root, tree), *check_unread(root, tree)]
     return errors or [error for stage in stages.of(root) for error in check_settings(stage)]
@@ -44,15 +46,35 @@ def check_facts(stage: Stage) -> Iterator[ConfigError]:
 
 
 def check_names(root: DictConfig) -> Iterator[ConfigError]:
-    """Every entry of the lifecycle is a stage."""
-    present = stages.present(root)
-    for name in stages.names(root):
-        if name and isinstance(root.get(name), str):
+    """Every entry of the lifecycle is a stage and stands there once; a stage that was added is among them."""
+    listed, present = stages.names(root), stages.present(root)
+    if root.get("lifecycle") is not None and not root.lifecycle and present:
+        yield ConfigError("lifecycle", "it names no stage to run", in_order(present))
+    for name in dict.fromkeys(listed):
+        if name and isinstance(name, str) and isinstance(root.get(name), str):
             reason = f"it is a whole stage, and `{root[name]}` cannot stand for it: stages are swapped by group"
             yield ConfigError(name, reason, f"recipes@{name}={root[name]}")
         elif name and name not in present:
-            remedy = nearest(name, present) or f"lifecycle=[{','.join(n for n in root.lifecycle if n in present)}]"
-            yield ConfigError("lifecycle", f"`{name}` is no stage of this recipe", remedy)
+            yield ConfigError("lifecycle", f"`{name}` is no stage of this recipe", without_stage(root, name))
+        elif listed.count(name) > 1:
+            yield ConfigError("lifecycle", f"`{name}` stands there {listed.count(name)} times", in_order(listed))
+    for name in present if root.get("lifecycle") else ():
+        if name not in listed and any(one.startswith(f"+recipes@{name}=") for one in overrides(root)):
+            yield ConfigError(name, "no entry of lifecycle names it, and it would not run", in_order([*listed, name]))
+
+
+def without_stage(root: DictConfig, name: Any) -> str:
+    """What to type in place of a name that is no stage."""
+    present = stages.present(root)
+    rest = in_order([one for one in stages.names(root) if one in present] or present) if present else "lifecycle=null"
+    if (taken := f"~recipes@{name}") in overrides(root):
+        return f"{rest} in the place of {taken}"
+    return (isinstance(name, str) and nearest(name, present)) or rest
+
+
+def in_order(names: list[str]) -> str:
+    """How a lifecycle of these stages is typed."""
+    return f"lifecycle=[{','.join(dict.fromkeys(names))}]"
 
 
 def check_texts(root: DictConfig, tree: dict[str, Any]) -> Iterator[ConfigError]:
@@ -145,9 +167,9 @@ def leave_out(root: DictConfig, swap: str) -> str:
 
 def check_settings(stage: Stage) -> Iterator[ConfigError]:
     """The settings of a stage that are no parts are of the right kind."""
-    seed, inputs, name = stage.node.seed, stage.node.get("inputs"), stage.written.get("name")
-    if not is_whole(seed):
-        yield ConfigError(stage.dot("seed"), f"a whole number is needed, found {seed!r}", f"{stage.dot('seed')}=0")
+    seed, inputs, name = stage.node.get("seed"), stage.node.get("inputs"), stage.written.get("name")
+    if not is_seed(seed):
+        yield ConfigError(stage.dot("seed"), f"{SEED}, found {seed!r}", f"{stage.dot('seed')}=0")
     if not isinstance(inputs, DictConfig):
         key = stage.dot("inputs")
         yield ConfigError(key, f"inputs are given by their names, found {inputs!r}", f"{key}.model={inputs}")
@@ -163,9 +185,9 @@ def plain_name(text: str) -> str:
     return re.sub(r"[^\w.+-]+", "-", text)[:MOST].strip("-.") or "NAME"
 
 
-def is_whole(value: Any) -> bool:
-    """Whether a value is a whole number, which `true` is not."""
-    return isinstance(value, int) and not isinstance(value, bool)
+def is_seed(value: Any) -> bool:
+    """Whether a value is a whole number, which `true` is not, of those that NumPy takes."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < SEEDS
 
 
 def check_resume(stage: Stage) -> Iterator[ConfigError]:

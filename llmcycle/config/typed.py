@@ -1,4 +1,4 @@
-"""What is meant by overrides that say less than Hydra needs: one word for all stages, epochs in place of steps."""
+"""What is meant by overrides that say less than Hydra needs: one word for all stages, epochs, names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from .stages import Stage
 
 EPOCHS = re.compile(r"\+{0,2}((?:\w+\.)*trainer\.)max_epochs=(?!null|-1$).+")
 LOGGER = re.compile(r"(\+{0,2})logger(=|\.)([^,]*)")
+INPUT = re.compile(r"(\+{0,2}(?:[\w.]+\.)?inputs\.\w+)=(.+)")
+FUNCTION = re.compile(r"\w+\(.*\)")  # of Hydra's, such as choice(a,b)
 
 
 def meant(overrides: Sequence[str], compose: Callable[[list[str]], DictConfig]) -> list[str]:
@@ -20,7 +22,7 @@ def meant(overrides: Sequence[str], compose: Callable[[list[str]], DictConfig]) 
     Args:
         compose: composes the recipe with some overrides; called only where the answer depends on its stages.
     """
-    every = by_epochs(overrides)
+    every = by_epochs([as_text(override) for override in overrides])
     if not any(map(LOGGER.fullmatch, every)):
         return every
     root = compose([override for override in every if not LOGGER.fullmatch(override)])
@@ -28,6 +30,20 @@ def meant(overrides: Sequence[str], compose: Callable[[list[str]], DictConfig]) 
         return every
     own = [Stage(root, name) for name in stages.present(root)]
     return [each for override in every for each in for_all(override, own)]
+
+
+def as_text(override: str) -> str:
+    """An input is a name: Hydra would read the ids 6953 and 7e88 as numbers, and `~` or `(1)` in a path not at all."""
+    match = INPUT.fullmatch(override)
+    if match is None or FUNCTION.fullmatch(match[2]) or any(sign in match[2] for sign in "'\"[{$"):
+        return override
+    return f"{match[1]}={','.join(map(quoted, match[2].split(',')))}"
+
+
+def quoted(value: str) -> str:
+    """A value in quotes, where Hydra would not read it as a text without them."""
+    is_number = re.fullmatch(r"[\d_]+([eE][\d_]+)?", value) is not None
+    return f"'{value}'" if is_number or any(sign in value for sign in "~()=") else value
 
 
 def by_epochs(overrides: Sequence[str]) -> list[str]:

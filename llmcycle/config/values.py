@@ -89,7 +89,9 @@ def other_options(stage: Stage, misfit: Misfit) -> str:
     swaps = Swaps(stage)
     child, receiver = swaps.at(place), swaps.at(parent)
     own, other = swaps.remedy(place, is_fit), swaps.remedy(parent, takes) if receiver != child else ""
-    first = (other, own) if swaps.was_typed(receiver) and not swaps.was_typed(child) else (own, other)
+    only_receiver = swaps.was_typed(receiver) and not swaps.was_typed(child)
+    # What is left out can be added; another receiver may be one that the model can't serve.
+    first = (other, own) if only_receiver and value is not None else (own, other)
     return next((remedy for remedy in first if remedy), "")
 
 

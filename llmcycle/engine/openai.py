@@ -44,7 +44,7 @@ class OpenAIEngine(Engine):
         retries: of a request that was refused for now (a full queue, a lost connection), each after a longer pause.
 
     Raises:
-        ValueError: the name of the variable does not end in API_KEY.
+        ValueError: the name of the variable does not end in API_KEY, or the address is none of HTTP.
     """
 
     offers = frozenset({"answer", "stream"})
@@ -59,18 +59,22 @@ class OpenAIEngine(Engine):
         timeout: Positive = 60.0,
         retries: CountOrZero = 4,
     ) -> None:
-        self.preflight(variable)
+        self.preflight(variable, base_url)
         self.name = Path(model).name if Path(model).is_dir() else model
         self.base_url, self.variable, self.chat = base_url, variable, chat
         self.concurrency, self.timeout, self.retries = concurrency, timeout, retries
 
     @staticmethod
-    def preflight(variable: str = "OPENAI_API_KEY", **_: Any) -> None:
-        """Refuse to send the content of a variable that is no key."""
+    def preflight(variable: str = "OPENAI_API_KEY", base_url: str = "http://", **_: Any) -> None:
+        """Refuse to send the content of a variable that is no key, and an address that nothing can be sent to."""
         if not variable.endswith("API_KEY"):
             raise ValueError(
                 f"engine.variable: {variable} does not end in API_KEY, and only a key may be sent to an endpoint; "
                 "put it into a variable of such a name, e.g. engine.variable=OPENAI_API_KEY"
+            )
+        if not base_url.startswith(("http://", "https://")):
+            raise ValueError(
+                f"engine.base_url: {base_url} does not begin with http:// or https://, as http://127.0.0.1:8000/v1 does"
             )
 
     @property
@@ -190,7 +194,9 @@ class OpenAIEngine(Engine):
             reason = f"engine.variable={self.variable}: {where} wants a key, and this environment variable {state}"
             raise ValueError(f"{reason}; export it, or name another one") from error
         except openai.NotFoundError as error:
-            raise ValueError(f"engine.model={self.name}: {where} says: {_message(error)}") from error
+            reason = f"engine.model={self.name}: {where} says: {_message(error)}"
+            lost = "" if urlsplit(self.base_url).path.strip("/") else "; engine.base_url is the address up to /v1"
+            raise ValueError(reason + lost) from error
         except openai.RateLimitError as error:
             reason = f"engine.concurrency={self.concurrency}: {where} turns requests away ({_message(error)})"
             raise ValueError(f"{reason}; lower it, or raise engine.retries={self.retries}") from error

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from toy import command
 
-from llmcycle.config import ConfigError, RecipeErrors, check, compose, locate, recipe
+from llmcycle.config import ConfigError, RecipeErrors, arms, check, compose, locate, recipe
 from llmcycle.config.identity import stage_id
 from llmcycle.config.stages import Stage
+from llmcycle.config.typed import quoted
 
 
 def refusal(recipe: str, *overrides: str) -> ConfigError:
@@ -54,6 +56,19 @@ def test_a_good_recipe_passes_alone_and_nested(toys: Path) -> None:
         ("first.data.train=???", "first.data.train", "first.data.train=VALUE"),
         ("second.peft._target_=peft.LoraConfg", "second.peft._target_", "peft.LoraConfig"),
         ("second.seed=many", "second.seed", ""),
+        ("second.seed=-1", "second.seed", "second.seed=0"),
+        ("seed=4294967296", "seed", "seed=0"),
+        ("~seed", "seed", "seed=0"),
+        ("second.inputs.model=", "second.inputs.model", "second.inputs.model=FOLDER"),
+        ("second.inputs.model=./no(1)", "second.inputs.model", "second.inputs.model="),
+        ("lifecycle=[]", "lifecycle", "lifecycle=[first,second,third]"),
+        ("lifecycle=[1]", "lifecycle", "lifecycle=[first,second,third]"),
+        ("lifecycle=[first,first]", "lifecycle", "lifecycle=[first]"),
+        ("+recipes@fourth=third", "fourth", "lifecycle=[first,second,third,fourth]"),
+        ("~recipes@third", "lifecycle", "lifecycle=[first,second] in the place of ~recipes@third"),
+        ("~third", "lifecycle", "lifecycle=[first,second]"),
+        ("~peft@second.peft=dora", "~peft@second.peft", "~peft@second.peft"),
+        ("~secnd.peft", "~secnd.peft", "~second.peft"),
     ],
 )
 def test_overrides(toys: Path, override: str, key: str, remedy: str) -> None:
@@ -63,6 +78,26 @@ def test_overrides(toys: Path, override: str, key: str, remedy: str) -> None:
     assert not error.remedy.startswith("+") or "@" in error.remedy, (
         "Hydra's advice to add a dead key must never be passed on"
     )
+
+
+@pytest.mark.parametrize("name", ["6953", "0012", "7e88", "1_0", "~/models", "/tmp/my (1)/x=2"])
+def test_an_input_is_a_text_whatever_it_looks_like(toys: Path, name: str) -> None:
+    override = f"second.inputs.model={name}"
+    assert compose(locate("recipes/toy.yaml"), [override]).second.inputs.model == name
+    assert arms(locate("recipes/toy.yaml"), [f"{override},abc"])[0] == [f"second.inputs.model={quoted(name)}"]
+
+
+def test_what_hydra_means_by_an_input_stays(toys: Path) -> None:
+    toy = locate("recipes/toy.yaml")
+    assert [one[0][-1] for one in arms(toy, ["second.inputs.model=choice(a,b)"])] == ["a", "b"]
+    assert compose(toy, ["+second.inputs.more='${seed}'"]).second.inputs.more == 0
+
+
+def test_a_home_folder_is_opened(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(toys))
+    (toys / "mine").mkdir()
+    (toys / "mine" / "model.txt").write_text("one")
+    assert command("recipes/second.yaml", "inputs.model=~/mine") == 0
 
 
 def test_a_root_key_that_a_stage_reads_is_fine(toys: Path) -> None:
@@ -200,6 +235,7 @@ LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "compress", "deploy"]
             "'peft.target_modules=VALUE', all",
         ),
         ("finetune inputs.model=./mdel", "inputs.model", "inputs.model=model"),
+        ("lifecycle ~prompt", "~prompt", "lifecycle=[pretrain,finetune,reward,align,compress,deploy]"),
         ("reinforce inputs.model=o/n reward=storefront", "inputs.reward", "llmcycle rlvr, which does without it"),
         ("reinforce inputs.model=o/n reward=storefront ~inputs.reward", "~inputs.reward", "llmcycle rlvr, which"),
         (

@@ -17,10 +17,15 @@ from llmcycle.config.paths import locate
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with rows of many forms, the folder of a language model and that of a reward model."""
+    """A folder with rows of many forms, and folders of a language model, a reward model and a masked model."""
     monkeypatch.chdir(tmp_path)
     matrix.write(tmp_path)
-    for name, architecture in (("model", "LlamaForCausalLM"), ("scorer", "LlamaForSequenceClassification")):
+    kinds = {
+        "model": "LlamaForCausalLM",
+        "scorer": "LlamaForSequenceClassification",
+        "masked": "ModernBertForMaskedLM",
+    }
+    for name, architecture in kinds.items():
         folder = tmp_path / name
         folder.mkdir()
         (folder / "config.json").write_text(json.dumps({"architectures": [architecture], "model_type": "llama"}))
@@ -45,6 +50,12 @@ WRONG = [
     (f"evaluate {M} engine=openai +generate=beam", "generate.num_beams", "engine=transformers"),
     (f"prompt {M} engine=openai generate@generate.greedy=beam", "generate.greedy.num_beams", "engine=transformers"),
     ("evaluate inputs.model=scorer", "evaluate.exact_match", "evaluate=preference_accuracy"),
+    ("prompt inputs.model=scorer", "inputs.model", "inputs.model=FOLDER of a language model"),
+    ("finetune inputs.model=scorer", "inputs.model", "inputs.model=FOLDER of a language model"),
+    (f"reinforce {M} inputs.reward=model", "inputs.reward", "inputs.reward=FOLDER of a classifier"),
+    ("evaluate inputs.model=masked evaluate=masked_loss", "encode", "one of: +encode=masked"),
+    ("evaluate inputs.model=masked evaluate=masked_loss +encode=masked", "data", "one of: data=storefront_documents"),
+    (f"evaluate {M} engine=openai engine.base_url=localhost:8000/v1", "engine.base_url", ""),
     (f"align {M} encode=completion", "encode", "encode=preference"),
     (f"align {M} loss=grpo", "loss", "one of: loss=dpo, loss=ipo"),
     (f"align {M} data=storefront_documents", "data", "data=storefront_preferences"),

@@ -109,3 +109,11 @@ def test_log_probabilities_that_are_not_there_are_not_made_up(url: str, monkeypa
 def test_only_keys_are_sent() -> None:
     with pytest.raises(ValueError, match=r"engine\.variable: HOME does not end in API_KEY"):
         endpoint("http://127.0.0.1:1/v1", variable="HOME")
+
+
+def test_an_address_is_one_of_http_up_to_its_version(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINY_API_KEY", KEY)
+    with pytest.raises(ValueError, match=r"engine\.base_url: 127\.0\.0\.1:1/v1 does not begin with http://"):
+        endpoint("127.0.0.1:1/v1")
+    with pytest.raises(ValueError, match=r"engine\.model=tiny: .* engine\.base_url is the address up to /v1"):
+        endpoint(url.removesuffix("/v1")).answer(["x"])
