@@ -77,5 +77,5 @@ def locate(recipe: str) -> Path:
 def extended(recipe: str) -> str:
     """The shipped recipe that a shipped recipe extends; "" where it extends none, or is not shipped."""
     path = shipped("recipes") / f"{recipe}.yaml"
-    match = re.search(r"- /recipes/(\S+)@_here_", path.read_text("utf-8")) if path.is_file() else None
+    match = re.search(r"[-\[]\s*/recipes/([^\s,]+)@_here_", path.read_text("utf-8")) if path.is_file() else None
     return match[1] if match else ""
