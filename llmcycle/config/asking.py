@@ -90,7 +90,7 @@ def check_input(stage: Stage, kind: str | None) -> Iterator[ConfigError]:
 def check_judges(stage: Stage) -> Iterator[ConfigError]:
     """A reward that is a model of its own is given one of the kind that it states."""
     for reward in parts(stage, *REWARDS):
-        wanted, source = getattr(reward.target, "model_kind", None), reward.node.get("path")
+        wanted, source = str(getattr(reward.target, "model_kind", "")), reward.node.get("path")
         kind = models.source_kind(stage, source) if wanted and isinstance(source, str) else None
         if kind not in (None, wanted):
             key = stage.dot(origin(stage.raw, f"{reward.place}.path"))
