@@ -35,8 +35,9 @@ def ls(options: argparse.Namespace) -> int | None:
         return None
     if options.group not in found:
         raise ConfigError(options.group, "there is no such group", f"llmcycle ls {choose(options.group, found)}")
+    width = max(24, *(len(name) + 2 for name in found[options.group]))
     for name in found[options.group]:
-        print(f"{name:<24}{summary(options.group, name)}".rstrip())
+        print(f"{name:<{width}}{summary(options.group, name)}".rstrip())
     return None
 
 

@@ -142,6 +142,22 @@ def test_a_flag_may_stand_before_a_verb(toys: Path) -> None:
     assert command("--allow", "somewhere", "check", "recipes/toy.yaml") == 0
 
 
+def test_an_artifact_s_recipe_names_its_store_in_another_folder(
+    toys: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command("recipes/toy.yaml")
+    folder = next(Path("outputs/artifacts").glob("third-*")).resolve()
+    (toys / "away").mkdir()
+    monkeypatch.chdir(toys / "away")
+    assert f"try: outputs={toys / 'outputs'}" in refusal(capsys, "check", str(folder / "recipe.yaml"))
+    assert command("check", str(folder / "recipe.yaml"), f"outputs={toys / 'outputs'}") == 0
+
+
+def test_names_of_options_stand_apart_from_what_they_are(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command("ls", "data")
+    assert "storefront_corpus_questions  Questions" in capsys.readouterr().out
+
+
 def test_check_takes_a_sweep(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("check", "recipes/toy.yaml", "-m", "second.seed=1,2", "third.seed=1,2") == 0
     assert "nothing wrong in any of 4 combinations" in capsys.readouterr().out

@@ -154,14 +154,22 @@ def check_location(stage: Stage, key: str, other: str | None) -> Iterator[Config
     if artifact is not None:
         artifact.verify()
     elif other is None and not Path(value).expanduser().exists() and hub.looks_local(value):
-        here, place = stage.dot("inputs", key), known_place(stage.root, value)
-        yield ConfigError(here, f"there is no file, folder or artifact {value}", f"{here}={place}")
+        here = stage.dot("inputs", key)
+        remedy = store_beside(stage.root, value) or f"{here}={known_place(stage.root, value)}"
+        yield ConfigError(here, f"there is no file, folder or artifact {value}", remedy)
+
+
+def store_beside(root: DictConfig, value: str) -> str:
+    """Where an artifact's own recipe is run from another folder: the store that it lies in, if it holds `value`."""
+    homes = [Path(str(source.path)) for source in root.hydra.runtime.config_sources if source.provider == "main"]
+    stores = [home.parent.parent for home in homes if home.parent.name == "artifacts"]
+    return next((f"outputs={outputs}" for outputs in stores if (outputs / "artifacts" / value).is_dir()), "")
 
 
 def known_place(root: DictConfig, value: str) -> str:
     """What is there and has nearly this name: a neighbour of the path, or an artifact."""
     parent = Path(value).expanduser().parent
-    beside = [str(path) for path in parent.iterdir()] if parent.is_dir() else []
+    beside = [str(path) for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
     made = [artifact.folder.name for artifact in identity.store(root).artifacts()]
     near = nearest(value, [*beside, *made])
     if near or not (made and hub.looks_made(value)):
