@@ -45,10 +45,10 @@ TABLE = Fixtures(
         "pretrain": (),
         "pretrain_mlm": (),
         **dict.fromkeys(
-            ("align", "compress", "deploy", "evaluate", "finetune", "pretrain_continued", "prompt", "qlora", "reward"),
+            ("align", "compress", "deploy", "evaluate", "finetune", "merge", "pretrain_continued", "prompt", "qlora"),
             ("inputs.model=model",),
         ),
-        "rlvr": ("inputs.model=model",),
+        **dict.fromkeys(("reward", "rlvr"), ("inputs.model=model",)),
     },
     options={
         **dict.fromkeys(("data/json", "data/chat", "data/alpaca", "data/sharegpt"), ("{place}.train={option}.jsonl",)),
