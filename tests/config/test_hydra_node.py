@@ -61,20 +61,18 @@ GADGETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def recipe(hydra: dict[str, Any]) -> Path:
-    """The first stage of the toy cycle with a `hydra` node and a harmless-looking key of its own."""
+def recipe(hydra: dict[str, Any], **keys: Any) -> Path:
+    """The first stage of the toy cycle with a `hydra` node, and with harmless-looking keys of its own."""
     path = Path("recipes/attack.yaml")
     body = yaml.safe_load(Path("recipes/first.yaml").read_text())
     body["data"]["train"] = "rows.txt"
-    path.write_text(
-        "# @package _global_\n" + yaml.safe_dump({**body, "world": {"x": {**CODE, **FACTORY}}, "hydra": hydra})
-    )
+    path.write_text("# @package _global_\n" + yaml.safe_dump({**body, **keys, "hydra": hydra}))
     return path
 
 
 @pytest.mark.parametrize("name", GADGETS)
 def test_a_gadget_is_refused_before_hydra_sees_it(toys: Path, name: str) -> None:
-    path = recipe(GADGETS[name])
+    path = recipe(GADGETS[name], world={"x": {**CODE, **FACTORY}})
     for judge in (check, check_shown):
         with pytest.raises(ConfigError) as refused:
             judge(compose(locate(str(path))))
