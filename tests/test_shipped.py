@@ -19,6 +19,7 @@ TOGETHER = {
     "callbacks/early_stopping": ["trainer=validated"],
     "evaluate/multiple_choice": ["data=multiple_choice"],
     "generate/likelihood": ["data=multiple_choice"],
+    "prompt/chain_of_thought": ["data=storefront_instructions"],
     "prompt/worked_answers": ["data=json"],
 }
 WAITING = ("smollm2/", "nanogpt")  # recipes that only lack a file of the user's

@@ -50,7 +50,7 @@ def every_misfit(stage: Stage) -> Iterator[Misfit]:
             continue
         of = parameter_types(target)
         for argument, value in node.items():
-            if argument in CONTROL or argument not in of:
+            if argument in CONTROL or argument not in of or value == "???":  # that it is missing is told by check_reads
                 continue
             for place, item, wanted in misfits(value, of[argument], f"{path}.{argument}"):
                 yield Misfit(origin(stage.raw, place), item, wanted, target, argument, path)
