@@ -104,7 +104,8 @@ def test_the_likelier_way_is_the_sensible_one(smollm2: Path) -> None:
         {"prompt": goal, "choices": [good, bad][:: 1 - 2 * (i % 2)], "label": i % 2}
         for i, (goal, good, bad) in enumerate(ROWS)
     ]
-    scores = MultipleChoice(SimpleNamespace(validation=rows))(load(smollm2), AutoTokenizer.from_pretrained(smollm2))
+    engine = TransformersEngine(load(smollm2), AutoTokenizer.from_pretrained(smollm2))
+    scores = MultipleChoice(SimpleNamespace(validation=rows))(engine)
     assert sum(scores["accuracy"].values) >= len(ROWS) - 1
     assert sum(scores["accuracy_normalised"].values) >= len(ROWS) - 1
 
