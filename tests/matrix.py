@@ -65,7 +65,7 @@ TABLE = Fixtures(
         "data/corpus": ("+{place}.sources.own=text.txt",),
         "data/corpus_web": ("+{place}.sources.own=text.txt",),
         "data/mixture": ("+data@{place}.sources.own=storefront_instructions",),
-        "reward/learned": ("+inputs.reward=scorer",),
+        "reward/learned": ("++inputs.reward=scorer",),
     },
 )
 # Too large for a test: the same architecture, smaller, comes by overrides.

@@ -88,11 +88,13 @@ def shrunk(pair: matrix.Pair) -> list[str]:
     if pair.recipe in ("pretrain", "pretrain_mlm", "nanogpt"):
         found.pop("data.count", None)
         found |= {"data.count": 300} if "data.count" in dict(endings(known, "")) else {}
+    if "truncation" in (known.get("encode") or {}):
+        found["encode.max_length"] = 512  # of a tokenizer of bytes
     return [f"{path}={value}" for path, value in found.items()]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [recipe for recipe in RECIPES if recipe != "reinforce"])  # `rlvr` and an input
 def test_every_pair_passes_or_is_refused_with_a_remedy(bench: Path, recipe: str) -> None:
     """The remedy, its placeholders filled, clears that very error."""
     passed, wrong = 0, []
@@ -101,6 +103,8 @@ def test_every_pair_passes_or_is_refused_with_a_remedy(bench: Path, recipe: str)
         passed += not errors
         for error in errors[:1]:
             words = matrix.typed(error)
+            if not words and error.remedy.startswith("llmcycle "):
+                continue  # another recipe, whose own pairs are checked
             if not words:
                 wrong.append(f"{pair}: nothing to type: {error}")
             elif any((e.key, e.reason) == (error.key, error.reason) for e in matrix.refusals(pair, tuple(words))):
@@ -134,7 +138,7 @@ def run(pair: matrix.Pair, capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.slow
 def test_one_pair_of_each_group_runs(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pairs = runnable()
-    assert pairs.keys() >= {"peft", "optim", "data", "encode", "loss", "quant", "evaluate", "schedule", "objective"}
+    assert pairs.keys() >= {"peft", "optim", "data", "encode", "loss", "quant", "evaluate", "schedule", "generate"}
     failed = [reason for pair in pairs.values() if (reason := run(pair, capsys))]
     assert not failed, f"{len(failed)} of {len(pairs)}:\n" + "\n".join(failed)
 
