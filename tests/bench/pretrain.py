@@ -39,13 +39,14 @@ from llmcycle.train.fit import prepare
 from llmcycle.train.throughput import flops_per_token, peak_flops, product_dtype
 
 WIDTH, LAYERS, VOCABULARY, LENGTH, BATCH = 256, 6, 4096, 256, 4
+SMALL = {"WIDTH": 192, "LAYERS": 4, "VOCABULARY": 4096, "LENGTH": 256, "BATCH": 16}  # 3 million on longer batches
 CHUNK = 256  # tokens whose logits exist at once
 LR, BETAS, DECAY, CLIP, WARMUP = 1e-3, (0.9, 0.95), 0.01, 1.0, 10
 Clock = list[float]  # when each step ended
 
 
 def model() -> LlamaForCausalLM:
-    """A Llama of 8 million parameters."""
+    """A Llama of the size that the constants give."""
     torch.manual_seed(0)
     sizes = {"hidden_size": WIDTH, "intermediate_size": 3 * WIDTH, "num_hidden_layers": LAYERS}
     config = LlamaConfig(vocab_size=VOCABULARY, num_attention_heads=4, tie_word_embeddings=True, **sizes)
@@ -70,15 +71,16 @@ def loader(steps: int) -> TrainingLoader:
     return TrainingLoader(rows, collate, Order(len(rows), BATCH, seed=0))
 
 
-def bare(steps: int, bf16: bool) -> Clock:
+def bare(steps: int, bf16: bool, compiled: bool = False) -> Clock:
     """The loop that one would write by hand."""
     net = model()
+    run = torch.compile(net) if compiled else net
     optimizer = torch.optim.AdamW(net.parameters(), lr=LR, betas=BETAS, weight_decay=DECAY, fused=True)
     schedule = get_cosine_schedule_with_warmup(optimizer, WARMUP, steps)
     clock: Clock = []
     for batch in islice(loader(steps), steps):
         with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
-            loss = net(**batch, use_cache=False).loss
+            loss = run(**batch, use_cache=False).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP)
         optimizer.step()
@@ -157,16 +159,19 @@ def hugging_face(steps: int, bf16: bool) -> Clock:
     return ticks.clock
 
 
-def sides(bf16: bool) -> dict[str, Callable[[int], Clock]]:
+def sides(bf16: bool, compiled: bool = False) -> dict[str, Callable[[int], Clock]]:
     """Who runs: each in fp32, and in bf16 where this machine is fast in it; llmcycle with a chunked loss as well."""
-    found: dict[str, Callable[[int], Clock]] = {
+    runs: dict[str, Callable[[int], Clock]] = {
         "bare": partial(bare, bf16=False),
         "llmcycle": partial(llmcycle, precision="32-true"),
         "trainer": partial(hugging_face, bf16=False),
     }
+    if compiled:
+        runs["bare compiled"] = partial(bare, bf16=False, compiled=True)
+        runs["llmcycle compiled"] = partial(llmcycle, precision="32-true", compile=True)
     if not bf16:
-        return found
-    return found | {
+        return runs
+    return runs | {
         "bare bf16": partial(bare, bf16=True),
         "trainer bf16": partial(hugging_face, bf16=True),
         "llmcycle bf16": partial(llmcycle, precision="bf16-mixed"),
@@ -174,9 +179,9 @@ def sides(bf16: bool) -> dict[str, Callable[[int], Clock]]:
     }
 
 
-def rates(rounds: int, steps: int, bf16: bool) -> Iterator[dict[str, float]]:
+def rates(rounds: int, steps: int, bf16: bool, compiled: bool = False) -> Iterator[dict[str, float]]:
     """Tokens a second of every side, a round at a time, the order turned from round to round."""
-    order = list(sides(bf16).items())
+    order = list(sides(bf16, compiled).items())
     for number in range(rounds + 1):
         found: dict[str, float] = {}
         for name, side in order[number % len(order) :] + order[: number % len(order)]:
@@ -202,11 +207,9 @@ def report(rounds: list[dict[str, float]]) -> None:
     print(f"all: fused AdamW lr {LR} betas {BETAS} decay {DECAY}, clip {CLIP}, cosine, warm-up {WARMUP}, no logging")
     for name in rounds[0]:
         speed = statistics.median(r[name] for r in rounds)
-        peak = peak_flops(
-            torch.device("cpu"), product_dtype(32 if name in ("bare", "llmcycle", "trainer") else "bf16-mixed")
-        )
+        peak = peak_flops(torch.device("cpu"), product_dtype("bf16-mixed" if name.endswith(("bf16", "best")) else 32))
         mfu = speed * flops_per_token(net, LENGTH) / peak
-        print(f"{name:14} {speed:8.0f} tokens/s  {BATCH * LENGTH / speed * 1000:5.0f} ms a step  MFU {mfu:.2f}")
+        print(f"{name:18} {speed:8.0f} tokens/s  {BATCH * LENGTH / speed * 1000:5.0f} ms a step  MFU {mfu:.2f}")
     others = [name for name in rounds[0] if not name.startswith("llmcycle")]
     for one in [name for name in rounds[0] if name.startswith("llmcycle")]:
         for other in others:
@@ -224,9 +227,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--no-bf16", action="store_true", help="for a CPU without bf16 units, where it is very slow")
-    given = parser.parse_args()
+    parser.add_argument("--compile", action="store_true", help="compiled passes as well")
+    parser.add_argument("--small", action="store_true", help="3 million parameters on 16 x 256 tokens")
+    options = parser.parse_args()
     hush()
-    report(list(rates(given.rounds, given.steps, not given.no_bf16)))
+    if options.small:
+        globals().update(SMALL)
+    report(list(rates(options.rounds, options.steps, not options.no_bf16, options.compile)))
 
 
 if __name__ == "__main__":
