@@ -109,11 +109,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of `llmcycle`; leaves by SystemExit with 0, 1 (a stage failed), 2 (refused) or 130 (interrupted)."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments in ([], ["--help"], ["-h"], ["help"]):
-        sys.exit(print(HELP.format(recipes=shipped_recipes())))
+        sys.exit(guard(lambda: print(HELP.format(recipes=shipped_recipes()), flush=True)))
     if arguments == ["--version"]:
         from llmcycle import __version__
 
-        sys.exit(print(__version__))
+        sys.exit(guard(lambda: print(__version__, flush=True)))
     place = first_word(arguments)
     if place is not None and arguments[place] in VERBS:
         rest = [*arguments[:place], *arguments[place + 1 :]]

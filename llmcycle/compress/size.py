@@ -44,6 +44,19 @@ def linear_layers(model: PreTrainedModel) -> dict[str, nn.Linear]:
     return {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear) and m is not tied}
 
 
+def beside_linear(model: PreTrainedModel) -> dict[str, float]:
+    """By name, matrices that are in no linear layer and no embedding, such as the experts of a mixture in one tensor.
+
+    Returns:
+        the share that each is of all the model's weights, largest first.
+    """
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Embedding)]
+    known = {id(p) for layer in layers for p in layer.parameters()}
+    whole = sum(p.numel() for p in model.parameters())
+    shares = {n: p.numel() / whole for n, p in model.named_parameters() if p.dim() > 1 and id(p) not in known}
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+
 def parameters(layer: nn.Linear) -> int:
     """Weights and biases, however they are stored."""
     return layer.in_features * layer.out_features + (0 if layer.bias is None else layer.out_features)

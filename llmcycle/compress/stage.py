@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
 
 from llmcycle.compress.methods import Quant, as_method
 from llmcycle.compress.quality import metrics, quality, write_answers
-from llmcycle.compress.size import linear_layers, measure, parameters, size_metrics
+from llmcycle.compress.size import beside_linear, linear_layers, measure, parameters, size_metrics
 from llmcycle.data.batches import Rows
 from llmcycle.data.chat import Prompt
 from llmcycle.engine import TransformersEngine, write_samples
@@ -21,6 +22,8 @@ from llmcycle.evaluate.scores import write_scores
 from llmcycle.handoff import Safetensors, hand_on, probe_of
 from llmcycle.model import load
 from llmcycle.quantities import Count, CountOrZero
+
+LITTLE = 0.02  # of the weights: positions and the like
 
 
 def compress(
@@ -56,6 +59,7 @@ def compress(
     check_plain(source)
     tokenizer, asked = AutoTokenizer.from_pretrained(source), to_ask(samples, data, prompts)
     model = on_device(load(source, dtype))
+    tell_what_stays(model)
     linear = sum(map(parameters, linear_layers(model).values()))
     before = quality(TransformersEngine(model, tokenizer), evaluators or {}, asked, max_new_tokens)
     smaller = on_device(as_method(quant)(model, tokenizer, data.train).eval())
@@ -75,6 +79,18 @@ def to_ask(samples: Sequence[Prompt], data: Rows, prompts: int) -> list[Prompt]:
     if not asked:
         raise ValueError("prompts: none to compare; raise stage.prompts, or choose data with a prompt column")
     return asked
+
+
+def tell_what_stays(model: PreTrainedModel) -> None:
+    """Say on standard error that much of a model is in no linear layer, which methods of torchao leave as it is."""
+    shares = beside_linear(model)
+    if (share := sum(shares.values())) > LITTLE:
+        rest = f" and {len(shares) - 1} more" if len(shares) > 1 else ""
+        print(
+            f"compress: {100 * share:.0f} % of the weights are in no linear layer and are likely to stay as they are: "
+            f"{next(iter(shares))}{rest} (experts that share one tensor, for example); see the metric file_bytes",
+            file=sys.stderr,
+        )
 
 
 def check_plain(source: str) -> None:

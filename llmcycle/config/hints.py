@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from .errors import ConfigError, choose, nearest
 from .options import option
 from .paths import extended, groups
 from .stages import Stage
+from .typed import in_quotes, parses
 
 FEW = 4  # remedies in one line
 
@@ -260,7 +262,11 @@ def no_name(complaint: Complaint) -> ConfigError:
 def syntax(complaint: Complaint) -> ConfigError:
     """An override that is not `key=value`."""
     reason = "it can't be read as key=value; brackets, braces and quotes must be closed"
-    return ConfigError(complaint.subject, reason, f"'{complaint.key}=VALUE', all of it in quotes for the shell")
+    key, sign, value = complaint.subject.partition("=")
+    whole = f"{key}={in_quotes(value)}"
+    if not (sign and value and parses(whole)):
+        return ConfigError(complaint.subject, reason, f"{complaint.key}=VALUE")
+    return ConfigError(complaint.subject, reason, f"{shlex.quote(whole)}, where it is one text")
 
 
 RULES = (

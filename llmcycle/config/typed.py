@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from . import stages
@@ -33,17 +35,41 @@ def meant(overrides: Sequence[str], compose: Callable[[list[str]], DictConfig]) 
 
 
 def as_text(override: str) -> str:
-    """An input is a name: Hydra would read the ids 6953 and 7e88 as numbers, and `~` or `(1)` in a path not at all."""
-    match = INPUT.fullmatch(override)
-    if match is None or FUNCTION.fullmatch(match[2]) or any(sign in match[2] for sign in "'\"[{$"):
+    """An override whose value Hydra would read otherwise, or not at all, with that value in quotes.
+
+    An input is a name: Hydra would read the ids 6953 and 7e88 as numbers. Of any key `rows (1).csv` is a text.
+    """
+    key, _, value = override.partition("=")
+    if FUNCTION.fullmatch(value) or any(sign in value for sign in "'\"[{$"):
         return override
-    return f"{match[1]}={','.join(map(quoted, match[2].split(',')))}"
+    if INPUT.fullmatch(override):
+        return f"{key}={','.join(map(quoted, value.split(',')))}"
+    if not value or parses(override):
+        return override
+    return f"{key}={','.join(part if parses(f'key={part}') else in_quotes(part) for part in value.split(','))}"
+
+
+def parses(override: str) -> bool:
+    """Whether Hydra's grammar can read an override; of letters it knows those of English only."""
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        return False
+    return True
+
+
+def in_quotes(value: str) -> str:
+    """A text as Hydra reads it back, whatever stands in it; its backslashes matter before a quote only."""
+    mark = "'" if '"' in value else '"'
+    escaped = re.sub(rf"(\\*)({mark}|$)", lambda match: match[1] * 2 + (match[2] and f"\\{mark}"), value)
+    return f"{mark}{escaped}{mark}"
 
 
 def quoted(value: str) -> str:
     """A value in quotes, where Hydra would not read it as a text without them."""
     is_number = re.fullmatch(r"[\d_]+([eE][\d_]+)?", value) is not None
-    return f"'{value}'" if is_number or any(sign in value for sign in "~()=") else value
+    is_call = any(sign in value for sign in "()=~")
+    return in_quotes(value) if is_number or is_call or not parses(f"key={value}") else value
 
 
 def by_epochs(overrides: Sequence[str]) -> list[str]:
