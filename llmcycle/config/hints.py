@@ -21,6 +21,7 @@ from .stages import Stage
 from .typed import in_quotes, parses
 
 FEW = 4  # remedies in one line
+CLOSING = ("]", "}", ")", '"', "'")
 
 
 @dataclass(frozen=True)
@@ -263,10 +264,11 @@ def syntax(complaint: Complaint) -> ConfigError:
     """An override that is not `key=value`."""
     reason = "it can't be read as key=value; brackets, braces and quotes must be closed"
     key, sign, value = complaint.subject.partition("=")
-    whole = f"{key}={in_quotes(value)}"
-    if not (sign and value and parses(whole)):
+    if not (sign and value and parses(whole := f"{key}={in_quotes(value)}")):
         return ConfigError(complaint.subject, reason, f"{complaint.key}=VALUE")
-    return ConfigError(complaint.subject, reason, f"{shlex.quote(whole)}, where it is one text")
+    closed = next((typed for mark in CLOSING if parses(typed := f"{key}={value}{mark}")), None)
+    remedy = f"{shlex.quote(whole)}, where it is one text"
+    return ConfigError(complaint.subject, reason, remedy if closed is None else f"{shlex.quote(closed)}, or {remedy}")
 
 
 RULES = (

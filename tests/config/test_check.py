@@ -232,7 +232,7 @@ LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "compress", "deploy"]
         (
             "finetune inputs.model=o/n peft.target_modules=[q",
             "peft.target_modules=[q",
-            "'peft.target_modules=VALUE', all",
+            "'peft.target_modules=[q]', or",
         ),
         ("finetune inputs.model=./mdel", "inputs.model", "inputs.model=model"),
         ("lifecycle ~prompt", "~prompt", "lifecycle=[pretrain,finetune,reward,align,compress,deploy]"),

@@ -6,7 +6,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from llmcycle.config.typed import as_text, in_quotes
 
 ODD = ["数据.jsonl", "rows (1).jsonl", "a=b.csv", "a~b", "#1", "x(", "räksmörgås och mer", "C:\\x y\\"]
-QUOTES = ["it's é", "say \"hi\" it's", "a\\'b", "back\\", "two\\\\", "[1", "{a", "é[1]"]
+QUOTES = ["it's é", 'say "hi" it\'s', "a\\'b", "back\\", "two\\\\", "[1", "{a", "é[1]"]
 
 
 def read(override: str) -> object:
