@@ -19,7 +19,7 @@ from llmcycle.config import identity, recipe, render, stages
 from llmcycle.config.stages import Stage
 from llmcycle.estimate import foretell
 from llmcycle.log import FILE, clean, logged
-from llmcycle.report import RunFacts, StageRecord, print_plan, print_table, write_report
+from llmcycle.report import RunFacts, StageRecord, print_plan, print_stage, print_table, write_report
 from llmcycle.report.numbers import duration, number
 from llmcycle.stage_run import Context, Planned, plan, run_stage
 from llmcycle.tracking.secrets import hidden, without
@@ -58,6 +58,7 @@ def in_order(root: DictConfig, context: Context) -> Outcome:
     records: list[StageRecord] = []
     for one in planned:
         records.append(attempt(one, context))
+        print_stage(records[-1])
         if records[-1].error is not None:
             break
         link(context.folder / records[-1].name, Path(records[-1].folder))

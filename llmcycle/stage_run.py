@@ -24,6 +24,7 @@ from llmcycle.config.allow import allowed
 from llmcycle.config.facts import taken_off
 from llmcycle.config.stages import Stage, plain
 from llmcycle.evaluate.metric import Metric, Metrics
+from llmcycle.evaluate.scores import read_scores
 from llmcycle.peak_memory import peak_memory, reset_peak_memory
 from llmcycle.processes import Job, processes, run_apart
 from llmcycle.report import StageRecord, read_metrics
@@ -135,6 +136,8 @@ def record(planned: Planned, artifact: Artifact, skipped: bool, seconds: float =
         samples=samples(artifact.folder),
         holds_model=not any((artifact.folder / name).exists() for name in ASKED),
         memory=memory(artifact.folder),
+        curves=curves(artifact.folder),
+        own_rows=own_rows(artifact.folder),
     )
 
 
@@ -153,6 +156,17 @@ def memory(folder: Path) -> list[dict[str, Any]]:
     """What a stage that trains set its memory beside."""
     path = folder / "memory.json"
     return json.loads(path.read_text("utf-8")) if path.exists() else []
+
+
+def curves(folder: Path) -> dict[str, Any]:
+    """The values that a stage that trains logged over its steps."""
+    path = folder / "curves.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
+def own_rows(folder: Path) -> list[dict[str, Any]]:
+    """Rows of the stage's own data with its answers, of the first metric that shows some."""
+    return next((shown for each in read_scores(folder).values() if (shown := each.shown)), [])
 
 
 def make(planned: Planned, context: Context, draft: Draft) -> StageRecord:
@@ -227,10 +241,33 @@ def build_part(stage: Stage, part: str, **options: Any) -> Any:
     with open_dict(node):
         node.inputs = {key: str(a.folder) if (a := store.find(value)) else value for key, value in values.items()}
     try:
-        return instantiate(taken_off(plain(node[part])), _convert_="all", **options)
+        tree = with_data(taken_off(plain(node[part])), taken_off(plain(node.get("data"))))
+        return instantiate(tree, _convert_="all", **options)
     except InstantiationException as error:
         # A part's own complaint says more than where Hydra was when it heard it.
         raise (error.__cause__ if isinstance(error.__cause__, ValueError) else error) from None
+
+
+def with_data(tree: Any, data: Any) -> Any:
+    """A part whose references to the stage's data are all one object, so that a large file is read once."""
+    if not (isinstance(data, dict) and "_target_" in data and refers(tree, data)):
+        return tree
+    return replaced(tree, data, instantiate(data, _convert_="all"))
+
+
+def refers(tree: Any, node: dict[str, Any]) -> bool:
+    """Whether a node stands anywhere in a tree of plain values."""
+    inner = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    return tree == node or any(refers(item, node) for item in inner)
+
+
+def replaced(tree: Any, node: dict[str, Any], value: Any) -> Any:
+    """The tree with a value wherever the node stood."""
+    if tree == node:
+        return value
+    if isinstance(tree, dict):
+        return {key: replaced(item, node, value) for key, item in tree.items()}
+    return [replaced(item, node, value) for item in tree] if isinstance(tree, list) else tree
 
 
 @dataclass

@@ -34,6 +34,24 @@ def map_columns(rows: Sequence[Row], columns: Columns, source: str) -> list[Row]
     return [_written(row, {n: _value(row, w, n, index) for n, w in mapped.items()}) for index, row in enumerate(rows)]
 
 
+def refuse_no_texts(rows: Sequence[Row], key: str) -> None:
+    """ValueError for a value that is neither a text nor, but for `text`, a conversation where one is needed."""
+    for index, row in enumerate(rows):
+        for name in TEXTS:
+            value = row.get(name)
+            if value is not None and not isinstance(value, str) and (name == "text" or not _is_chat(value)):
+                wanted = "a text" if name == "text" else "a text or a list of messages"
+                kind = "a mapping" if isinstance(value, Mapping) else "a list of other things"
+                raise ValueError(
+                    f"{key}: row {index} (counted from 0): its `{name}` is {kind}, and {wanted} is needed: "
+                    f"name another column by data.columns.{name}=COLUMN, or write each text in a row of its own"
+                )
+
+
+def _is_chat(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, Mapping) for item in value)
+
+
 def _as_written(wanted: Wanted) -> str | list[str]:
     """Names as text: YAML reads `0` as a number."""
     return str(wanted) if isinstance(wanted, str | int) else [str(name) for name in wanted]

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from llmcycle.data import shapes
-from llmcycle.data.columns import TEXTS, Columns, map_columns
+from llmcycle.data.columns import TEXTS, Columns, map_columns, refuse_no_texts
 from llmcycle.data.encode import Row
 from llmcycle.data.holdout import hold_out
 from llmcycle.data.read import Unit, first_row, is_local, read_files, read_hub
@@ -122,7 +122,9 @@ class Table:
             raise ValueError(f"{key}: {source} holds no row")
         mapped = map_columns(rows, self.columns, source)
         self.recognised[part] = shapes.resolve(self.shape, mapped[0])
-        return self._short(self._transformed(shapes.convert(mapped, self.recognised[part], key), key), key)
+        final = self._transformed(shapes.convert(mapped, self.recognised[part], key), key)
+        refuse_no_texts(final, key)
+        return self._short(final, key)
 
     def _transformed(self, rows: list[Row], key: str) -> list[Row]:
         if self.transform is None:

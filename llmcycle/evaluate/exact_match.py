@@ -11,7 +11,7 @@ from llmcycle.data.batches import Rows
 from llmcycle.data.encode import Columns
 from llmcycle.engine import Engine, texts
 from llmcycle.evaluate.metric import Better
-from llmcycle.evaluate.scores import Scores, row_id
+from llmcycle.evaluate.scores import Scores, row_id, to_show
 from llmcycle.evaluate.text_match import TextMatch
 from llmcycle.quantities import Count
 
@@ -47,9 +47,11 @@ class ExactMatch:
         """See the class."""
         rows = self.rows.validation[: self.limit]
         answers = texts(engine, [row["prompt"] for row in rows], self.config)
-        correct = [self.match(answer, reference(row)) for answer, row in zip(answers, rows, strict=True)]
-        ids = [row_id(row["prompt"], reference(row)) for row in rows]
-        return {"exact_match": Scores([float(value) for value in correct], rows=ids)}
+        expected = [reference(row) for row in rows]
+        values = [float(self.match(answer, right)) for answer, right in zip(answers, expected, strict=True)]
+        ids = [row_id(row["prompt"], right) for row, right in zip(rows, expected, strict=True)]
+        shown = to_show([row["prompt"] for row in rows], expected, answers, values, ids)
+        return {"exact_match": Scores(values, rows=ids, shown=shown)}
 
 
 def reference(row: dict[str, Any], columns: tuple[str, ...] = REFERENCE_COLUMNS) -> str:

@@ -21,6 +21,7 @@ from llmcycle.evaluate.interval import (
 from llmcycle.evaluate.metric import Better, Metric
 
 FILE = "scores.jsonl"
+SHOWN = 12  # rows that a person is shown
 DIGITS = 16  # hex digits of a row's digest: two of a million rows share one with a probability of 3e-8
 
 
@@ -30,6 +31,7 @@ class Scores:
 
     Args:
         rows: `row_id` of each row; None for rows that nobody can find again.
+        shown: of some rows what a person would look at, {"prompt", "expected", "got", "score", "row"}: see `to_show`.
     """
 
     values: list[float]
@@ -37,6 +39,7 @@ class Scores:
     unit: str = ""
     weights: list[float] | None = None
     rows: list[str] | None = None
+    shown: list[dict[str, Any]] | None = None
 
     @property
     def mean(self) -> float:
@@ -49,7 +52,24 @@ class Scores:
         """The scores of some rows alone, by their places."""
         weights = None if self.weights is None else [self.weights[i] for i in places]
         rows = None if self.rows is None else [self.rows[i] for i in places]
-        return replace(self, values=[self.values[i] for i in places], weights=weights, rows=rows)
+        shown = [each for each in self.shown or () if rows is None or each["row"] in rows]
+        return replace(self, values=[self.values[i] for i in places], weights=weights, rows=rows, shown=shown or None)
+
+
+def to_show(
+    prompts: Sequence[Any], expected: Sequence[str], got: Sequence[str], values: Sequence[float], ids: Sequence[str]
+) -> list[dict[str, Any]]:
+    """At most `SHOWN` rows: of those in the lower half of the scores the first, then of the others."""
+    rows = [
+        {"prompt": prompt, "expected": right, "got": answer, "score": value, "row": row}
+        for prompt, right, answer, value, row in zip(prompts, expected, got, values, ids, strict=True)
+    ]
+    worst, best = min(values, default=0.0), max(values, default=0.0)
+    middle = (worst + best) / 2
+    low = [row for row in rows if row["score"] < middle or worst == best]
+    high = [row for row in rows if row["score"] >= middle and worst != best]
+    few = min(len(low), max(SHOWN // 2, SHOWN - len(high)))
+    return low[:few] + high[: SHOWN - few]
 
 
 def row_id(*parts: Any) -> str:

@@ -3,13 +3,14 @@
 from llmcycle.report.build import build, render_report, write_report
 from llmcycle.report.record import RunFacts, StageRecord, read_metrics
 from llmcycle.report.sweep import print_sweep
-from llmcycle.report.terminal import print_plan, print_table
+from llmcycle.report.terminal import print_plan, print_stage, print_table
 
 __all__ = [
     "RunFacts",
     "StageRecord",
     "build",
     "print_plan",
+    "print_stage",
     "print_sweep",
     "print_table",
     "read_metrics",

@@ -5,24 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from llmcycle.evaluate.metric import Metric
+from llmcycle.evaluate.metric import Metric, headline
 from llmcycle.report.numbers import judge, number
 from llmcycle.report.record import RunFacts, StageRecord
 
 FEW = 100  # rows, prompts or tokens
 WIDE_RATE = 0.1  # width of a rate's 95 % interval
-WIDE = 0.2  # width of another metric's 95 % interval, relative to the value
+WIDE = 0.2  # width of another metric's 95 % interval, relative to the difference or to the value
 
 
 def caveats(records: Sequence[StageRecord], facts: RunFacts) -> list[str]:
     """All that apply, most serious first."""
     notes = [f"{record.name} failed: {record.error}" for record in records if record.error is not None]
     for record in records:
-        notes += [
-            f"{record.name}: {name} {reason}"
-            for name, metric in record.metrics.items()
-            for reason in _of_metric(metric)
-        ]
+        leading = headline(record.metrics)
+        for name, metric in record.metrics.items():
+            reasons = _of_headline(metric) if name == leading else _of_metric(metric)
+            notes += [f"{record.name}: {name} {reason}" for reason in reasons]
     return notes + list(_of_run(facts))
 
 
@@ -31,6 +30,10 @@ def _of_metric(metric: Metric) -> Iterator[str]:
         yield "is not a finite number"
     if judge(metric) == "worse":
         yield "got worse, beyond its 95 % interval"
+
+
+def _of_headline(metric: Metric) -> Iterator[str]:
+    yield from _of_metric(metric)
     if metric.n is not None and metric.n < FEW:
         yield f"stands on few rows: {metric.n}, fewer than {FEW}"
     if metric.interval is not None and _wide(metric, *metric.interval):
@@ -38,8 +41,10 @@ def _of_metric(metric: Metric) -> Iterator[str]:
 
 
 def _wide(metric: Metric, low: float, high: float) -> bool:
+    """Wide for a rate; of another metric, wide beside what the interval is of: the difference, or the value."""
+    size = abs(metric.value - (metric.before or 0.0))
     rate = metric.unit == "" and 0 <= metric.value <= 1
-    return high - low > (WIDE_RATE if rate else WIDE * abs(metric.value)) + 1e-9
+    return high - low > (WIDE_RATE if rate else WIDE * size) + 1e-9
 
 
 def _of_run(facts: RunFacts) -> Iterator[str]:

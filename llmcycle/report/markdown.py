@@ -5,32 +5,59 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from llmcycle.report.curves import charts, in_blocks, in_words
 from llmcycle.report.record import StageRecord
-from llmcycle.report.tables import HEADER, MEMORY_HEADER, answers, memory_rows, metric_rows, reproduce
+from llmcycle.report.tables import (
+    HEADER,
+    MEMORY_HEADER,
+    OWN_HEADER,
+    answers,
+    headline_rows,
+    memory_rows,
+    metric_rows,
+    own_rows,
+    reproduce,
+)
 
 Report = Mapping[str, Any]
+
+CURVE_WIDTH = 72  # columns
 
 
 def markdown(report: Report) -> str:
     """The whole report as GitHub-flavoured Markdown."""
+    records = [StageRecord.read(stage) for stage in report["stages"]]
     sections = (
         f"# {report['run']['recipe']}\n\n**{_escape(report['verdict'])}**",
-        _section("Stages", _stages(report)),
-        _section("Memory of training", _memory(report)),
-        _section("Answers after each stage", _answers(report)),
-        _section("Lineage", _fence(report["run"]["lineage"])),
+        _section("Stages", _table(HEADER, (row.cells for row in headline_rows(records)))),
         _section("Caveats", "\n".join(f"- {_escape(text)}" for text in report["caveats"])),
+        _section("Training", _fence("\n\n".join(filter(None, map(_curve, records))))),
+        _section("Own rows", _own_rows(records)),
+        _section("Answers after each stage", _answers(report)),
+        _section("Memory of training", _memory(records)),
+        _section("All metrics", _table(HEADER, (row.cells for row in metric_rows(records)))),
+        _section("Lineage", _fence(report["run"]["lineage"])),
         _section("Reproduce", _fence("\n".join(reproduce(report)))),
     )
     return "\n\n".join(filter(None, sections)) + "\n"
 
 
-def _stages(report: Report) -> str:
-    return _table(HEADER, (row.cells for row in metric_rows(map(StageRecord.read, report["stages"]))))
+def _curve(record: StageRecord) -> str:
+    """The first chart of a stage as text: its loss."""
+    drawn = charts(record.curves)
+    if not drawn:
+        return ""
+    first = drawn[0][0]
+    return "\n".join((f"{record.name}: {in_words(first)}", *in_blocks(first.values, CURVE_WIDTH)))
 
 
-def _memory(report: Report) -> str:
-    rows = memory_rows(map(StageRecord.read, report["stages"]))
+def _own_rows(records: Sequence[StageRecord]) -> str:
+    rows = [[record.name, *row] for record in records for row in own_rows(record)]
+    return _table(("stage", *OWN_HEADER), rows) if rows else ""
+
+
+def _memory(records: Sequence[StageRecord]) -> str:
+    rows = memory_rows(records)
     return _table(MEMORY_HEADER, rows) if rows else ""
 
 

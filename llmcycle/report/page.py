@@ -8,55 +8,98 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from llmcycle.evaluate.metric import Metric
-from llmcycle.report.numbers import judge
+from llmcycle.report import svg
+from llmcycle.report.curves import charts
 from llmcycle.report.record import StageRecord
-from llmcycle.report.tables import HEADER, MEMORY_HEADER, MetricRow, answers, memory_rows, metric_rows, reproduce
+from llmcycle.report.tables import (
+    HEADER,
+    MEMORY_HEADER,
+    OWN_HEADER,
+    MetricRow,
+    answers,
+    headline_rows,
+    memory_rows,
+    metric_rows,
+    own_rows,
+    reproduce,
+)
 
 Report = Mapping[str, Any]
 
 TEMPLATE = Path(__file__).with_name("page.html")
 ANSWER = 2000  # characters of an answer on the page, so that it stays under 2 MB; all of it is in report.json
-PLOT_WIDTH = 160  # pixels
 
 
 def page(report: Report) -> str:
-    """The whole report as HTML; all text from outside is escaped."""
+    """The whole report as HTML, what matters most first; all text from outside is escaped."""
     records = [StageRecord.read(stage) for stage in report["stages"]]
+    caveats = "".join(f"<li>{escape(text)}</li>" for text in report["caveats"])
+    sections = (
+        ("Stages", "metrics", _metrics(headline_rows(records))),
+        ("Caveats", "", f"<ul>{caveats}</ul>" if caveats else ""),
+        ("Training", "", "".join(map(_curves, records))),
+        ("Own rows", "answers", "".join(map(_own_rows, records))),
+        ("Answers after each stage", "answers", _answers(report)),
+        ("Memory of training", "", _memory(records)),
+        ("All metrics", "metrics", "".join(map(_folded, records))),
+        ("Lineage", "", _pre(report["run"]["lineage"])),
+        ("Reproduce", "", _pre("\n".join(reproduce(report)))),
+    )
     parts = {
         "title": escape(report["run"]["recipe"]),
         "verdict": escape(report["verdict"]),
         "state": "failed" if any(record.error is not None for record in records) else "finished",
         "written": escape(report["written"]),
-        "stages": _stages(records),
-        "memory": _memory(records),
-        "answers": _answers(report),
-        "lineage": escape(report["run"]["lineage"]),
-        "caveats": "".join(f"<li>{escape(text)}</li>" for text in report["caveats"]),
-        "reproduce": escape("\n".join(reproduce(report))),
+        "sections": "\n".join(_section(*section) for section in sections if section[2]),
     }
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(parts)
 
 
-def _stages(records: Sequence[StageRecord]) -> str:
-    header = (*HEADER[:6], "change", *HEADER[6:])
-    return _table(header, map(_stage_row, metric_rows(records)))
+def _section(title: str, kind: str, body: str) -> str:
+    return f'<section class="{kind}"><h2>{title}</h2>{body}</section>'
 
 
-def _stage_row(row: MetricRow) -> str:
+def _pre(text: str) -> str:
+    return f"<pre>{escape(text)}</pre>" if text else ""
+
+
+def _metrics(rows: Iterable[MetricRow]) -> str:
+    return _table((*HEADER[:6], "change", *HEADER[6:]), map(_metric_row, rows))
+
+
+def _metric_row(row: MetricRow) -> str:
     cells = [f"<td>{escape(cell)}</td>" for cell in row.cells]
     cells[5] = f'<td class="{row.judgement}">{escape(row.cells[5])}</td>'
-    cells.insert(6, f"<td>{_plot(row.metric) if row.metric else ''}</td>")
+    cells.insert(6, f"<td>{svg.interval(row.metric) if row.metric else ''}</td>")
     return f'<tr class="{"first" if row.cells[0] else "more"}">{"".join(cells)}</tr>'
+
+
+def _folded(record: StageRecord) -> str:
+    count = len(record.metrics)
+    name = escape(record.name)
+    return f"<details><summary>{name}: {count} metrics</summary>{_metrics(metric_rows([record]))}</details>"
+
+
+def _curves(record: StageRecord) -> str:
+    drawn = "".join(map(svg.chart, charts(record.curves)))
+    return f'<h3>{escape(record.name)}</h3><div class="charts">{drawn}</div>' if drawn else ""
+
+
+def _own_rows(record: StageRecord) -> str:
+    if not record.own_rows:
+        return ""
+    rows = (_own_row(row) for row in own_rows(record))
+    return f"<h3>{escape(record.name)}</h3>{_table(OWN_HEADER, rows)}"
+
+
+def _own_row(row: Sequence[str]) -> str:
+    *texts, judgement = row
+    return f'<tr>{"".join(map(_answer, texts))}<td class="{judgement}">{escape(judgement)}</td></tr>'
 
 
 def _memory(records: Sequence[StageRecord]) -> str:
     rows = memory_rows(records)
-    return (
-        _table(MEMORY_HEADER, (f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in row)}</tr>" for row in rows))
-        if rows
-        else ""
-    )
+    return _table(MEMORY_HEADER, (f"<tr>{''.join(map(_answer, row))}</tr>" for row in rows)) if rows else ""
 
 
 def _answers(report: Report) -> str:
@@ -71,18 +114,3 @@ def _answer(text: str) -> str:
 def _table(header: Sequence[str], rows: Iterable[str]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-
-
-def _plot(metric: Metric) -> str:
-    """The difference and its interval on a line with zero in the middle, as inline SVG."""
-    if metric.before is None or metric.interval is None:
-        return ""
-    low, high = metric.interval
-    points = (low, metric.value - metric.before, high, 0.0)
-    reach = max(map(abs, points)) or 1.0
-    left, dot, right, zero = (round(PLOT_WIDTH / 2 + point / reach * (PLOT_WIDTH / 2 - 6), 1) for point in points)
-    return (
-        f'<svg class="{judge(metric)}" width="{PLOT_WIDTH}" height="16" role="img" aria-label="difference, interval">'
-        f'<line class="zero" x1="{zero}" x2="{zero}" y1="1" y2="15"/>'
-        f'<line class="range" x1="{left}" x2="{right}" y1="8" y2="8"/><circle cx="{dot}" cy="8" r="4"/></svg>'
-    )

@@ -25,6 +25,8 @@ class StageRecord:
         metrics: by name; one of them is marked as the headline.
         samples: {"prompt", "answer"} for each of the fixed prompts; empty when the stage's model doesn't write text.
         memory: of a stage that trains, in bytes, beside other ways to train its model: `llmcycle.train.memory.Row`.
+        curves: of a stage that trains, {"points", "judged", "resumed"}: `llmcycle.train.curves.Curves.write`.
+        own_rows: {"prompt", "expected", "got", "score"} of rows of its own data: `llmcycle.evaluate.scores.Scores`.
         error: why it failed, in words for a user.
         holds_model: whether what it left can be loaded as a model.
         refused: whether it failed because of what it was told or given, so that the same command would fail again.
@@ -40,6 +42,8 @@ class StageRecord:
     metrics: Metrics = field(default_factory=dict)
     samples: list[dict[str, Any]] = field(default_factory=list)
     memory: list[dict[str, Any]] = field(default_factory=list)
+    curves: dict[str, Any] = field(default_factory=dict)
+    own_rows: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
     holds_model: bool = True
     refused: bool = False
@@ -54,7 +58,7 @@ class StageRecord:
     def plain(self) -> dict[str, Any]:
         """JSON values; a number that is not finite becomes null, because JSON has none."""
         metrics = {name: {key: _finite(item) for key, item in asdict(m).items()} for name, m in self.metrics.items()}
-        return asdict(self) | {"metrics": metrics}
+        return asdict(self) | {"metrics": metrics, "curves": finite_points(self.curves)}
 
     @classmethod
     def read(cls, plain: Mapping[str, Any]) -> StageRecord:
@@ -96,6 +100,14 @@ def _metric(values: Mapping[str, Any]) -> Metric:
     value, interval = values["value"], values.get("interval")
     value = math.nan if value is None else value
     return Metric(**{**values, "value": value, "interval": tuple(interval) if interval else None})
+
+
+def finite_points(curves: Mapping[str, Any]) -> dict[str, Any]:
+    """Curves without the values that are no numbers, which JSON has not."""
+    return {
+        name: [{k: v for k, v in p.items() if math.isfinite(v)} for p in points] if name != "resumed" else points
+        for name, points in curves.items()
+    }
 
 
 def _finite(value: Any) -> Any:

@@ -30,6 +30,7 @@ PARTS = {
     "peak": "at the most",
 }
 MEMORY_HEADER = ("stage", "memory of", "how", *PARTS.values())
+OWN_HEADER = ("prompt", "expected", "got", "judged")
 HEADER = ("stage", "method", "metric", "before", "after", "difference [95 %]", "n", "seconds", "artifact")
 
 
@@ -37,6 +38,25 @@ def metric_rows(records: Iterable[StageRecord]) -> Iterator[MetricRow]:
     """Every metric of every stage, with the cells of `HEADER`."""
     for record in records:
         yield from _stage_rows(record)
+
+
+def headline_rows(records: Iterable[StageRecord]) -> Iterator[MetricRow]:
+    """Of every stage the metric that tells most."""
+    for record in records:
+        yield next(_stage_rows(record))
+
+
+def own_rows(record: StageRecord) -> list[list[str]]:
+    """Cells of `OWN_HEADER` for rows of the stage's own data, the wrong ones first."""
+    return [
+        [prompt_text(row["prompt"]), str(row["expected"]), str(row["got"]), judged(float(row["score"]))]
+        for row in record.own_rows
+    ]
+
+
+def judged(score: float) -> str:
+    """Right, wrong, or the score of an answer that is neither."""
+    return {0.0: "wrong", 1.0: "right"}.get(score, numbers.number(score))
 
 
 def memory_rows(records: Iterable[StageRecord]) -> list[list[str]]:

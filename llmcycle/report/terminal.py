@@ -7,13 +7,14 @@ import sys
 from collections.abc import Collection, Iterable, Sequence
 
 from rich import box
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from llmcycle.report.curves import charts, in_blocks, in_words
 from llmcycle.report.record import StageRecord
-from llmcycle.report.tables import HEADER, MEMORY_HEADER, MetricRow, memory_rows, metric_rows
+from llmcycle.report.tables import HEADER, MEMORY_HEADER, MetricRow, memory_rows, metric_rows, own_rows
 
 LINES = 24
 FRAME = 6  # lines that are no metric: blank lines, header and rules, "more", "next"
@@ -28,6 +29,9 @@ LAYOUTS = (
 )
 STYLES = {"better": "green", "worse": "red", "unclear": "yellow", "measured": ""}
 UNBOUNDED = Console(width=10_000)  # to measure with: a console's own width would bound the answer
+CURVE = 72  # columns of a curve
+PIPED = 120  # columns of a line that goes to no terminal
+ROWS_SHOWN = 3  # of a stage's own
 ABBREVIATION = 4  # digits of an id that the commands take
 
 Cells = Sequence[str]
@@ -46,6 +50,47 @@ def print_plan(
     count = f"{len(rows)} stage{'s' * (len(rows) != 1)}"
     lines = [f"plan: {count}, {ready} up to date, logged in {where_logged}", *(f"  {line}" for line in _aligned(rows))]
     _print(console or _console(), [*lines, f"estimate: {estimate}"] if estimate else lines)
+
+
+def print_stage(record: StageRecord, *, console: Console | None = None) -> None:
+    """Print how a stage that was just made went: a curve of its loss, and three of its own rows with its answers."""
+    if record.skipped or record.error is not None:
+        return
+    console = console or _console()
+    lines = [*_curve(record, console), *_few_rows(record, console.width if console.is_terminal else PIPED)]
+    _print(console, [f"{record.name}: {lines[0]}", *(f"  {line}" for line in lines[1:])] if lines else [])
+
+
+def _curve(record: StageRecord, console: Console) -> list[str]:
+    """Its ends in words, and on a terminal its form in blocks."""
+    drawn = charts(record.curves)
+    if not drawn:
+        return []
+    first = drawn[0][0]
+    blocks = in_blocks(first.values, min(CURVE, console.width - 4)) if console.is_terminal else []
+    return [in_words(first), *blocks]
+
+
+def _few_rows(record: StageRecord, width: int) -> list[str]:
+    """Rows of its own data, wrong ones and right ones, each in one line."""
+    rows = own_rows(record)
+    few = [*rows[: ROWS_SHOWN - 1], rows[-1]] if len(rows) > ROWS_SHOWN else rows
+    lines = [f"{len(few)} of its own rows, wrong ones first"] if few else []
+    for prompt, expected, got, judgement in few:
+        tail = "" if judgement == "right" else f" (expected: {_one_line(expected)})"
+        lines.append(_cut(f"  {judgement:5}  {_one_line(prompt)} -> {_one_line(got)}{tail}", width - 3))
+    return lines
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _cut(text: str, width: int) -> str:
+    """At most so many columns of the terminal."""
+    if cell_len(text) <= width:
+        return text
+    return f"{set_cell_size(text, max(1, width - 1)).rstrip()}…"
 
 
 def print_table(

@@ -22,6 +22,7 @@ from llmcycle.train.activations import Activations
 from llmcycle.train.bad_steps import BadSteps
 from llmcycle.train.checkpoint import Checkpoint
 from llmcycle.train.checkpoints import Checkpoints
+from llmcycle.train.curves import Curves
 from llmcycle.train.early_stopping import EarlyStopping
 from llmcycle.train.judge import judge_of
 from llmcycle.train.judging import Judging, validation_scores
@@ -71,12 +72,13 @@ def fit(
     judging = Judging(trainer, evaluators or {})
     before = judging.before(engine_of(module.model.to(device).eval(), batches)) if first else {}
     loss_before = validation_scores(module, batches, device) if first else {}
-    counted = Activations()
-    trainer.callbacks.append(counted)  # type: ignore[attr-defined]
+    counted, curves = Activations(), Curves()
+    trainer.callbacks.extend([counted, curves])  # type: ignore[attr-defined]
     train(module, batches, trainer, logger, prepare(trainer, checkpoints, resume, out))
     module.models.policy = module.gathered()
     if not first:
         return {}  # the other processes were there for training only
+    curves.write(trainer, out)
     judged = judging.finish(module, out)
     loss = compare(loss_before, validation_scores(module, batches, device))
     cost = {**judged, **loss, **costs(module, batches, trainer, counted, out)}  # now: a merge uses the model up

@@ -179,3 +179,18 @@ def test_a_transform_that_fails_names_the_row(tmp_path: Path) -> None:
     path = lines(tmp_path / "rows.jsonl", [{"chosen": "no turns", "rejected": "none"}])
     with pytest.raises(ValueError, match=r"data\.train: row 0 .*Human"):
         _ = Table(path, transform=transforms.hh_dialogues).train
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"text": ["one", "two"]}, r"row 1 .* its `text` is a list of other things, and a text is needed"),
+        ({"text": [{"role": "user", "content": "a"}]}, "its `text` is a list of other things"),
+        ({"prompt": ["a", "b"], "completion": "c"}, "its `prompt` is a list of other things, and a text or a list of"),
+        ({"prompt": "a", "completion": {"b": 1}}, "its `completion` is a mapping"),
+    ],
+)
+def test_what_is_no_text_is_refused_by_row(tmp_path: Path, row: dict[str, Any], reason: str) -> None:
+    right = dict.fromkeys(row, "right")
+    with pytest.raises(ValueError, match=reason):
+        assert Table(lines(tmp_path / "rows.jsonl", [right, row]), shape="none").train

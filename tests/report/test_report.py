@@ -16,12 +16,15 @@ from report.cycle import FACTS, cycle, failed
 from llmcycle.evaluate.metric import Metric
 from llmcycle.report import RunFacts, StageRecord, build, numbers, render_report, write_report
 from llmcycle.report.caveats import caveats
+from llmcycle.report.curves import charts, in_blocks
+from llmcycle.report.numbers import number
+from llmcycle.report.tables import metric_rows
 
 
 class Page(HTMLParser):
     """Tags, attributes and text of a page; unclosed tags are an error."""
 
-    VOID = ("meta", "line", "circle")
+    VOID = ("meta",)
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -82,9 +85,11 @@ def test_markdown_and_page_come_from_the_json_alone(tmp_path: Path) -> None:
 
 
 def test_markdown_has_a_row_for_every_metric(tmp_path: Path) -> None:
-    rows = table(written(tmp_path, cycle())["report.md"], "Stages")
+    text = written(tmp_path, cycle())["report.md"]
+    rows = table(text, "All metrics")
     assert {len(row) for row in rows} == {9}
     assert len(rows) == 2 + sum(len(record.metrics) for record in cycle())
+    assert [row[0] for row in table(text, "Stages")[2:]] == [record.name for record in cycle()], "a headline each"
     align = next(row for row in rows if row[0] == "align")
     assert align == [
         "align",
@@ -143,11 +148,64 @@ def test_page_escapes_what_a_model_wrote(tmp_path: Path) -> None:
     page = Page(html)
     assert "b" not in page.tags
     assert any("<b>oak</b> | finetune" in text for text in page.text)
-    assert page.tags.count("svg") == sum(
-        metric.before is not None and metric.interval is not None
-        for record in cycle()
-        for metric in record.metrics.values()
-    )
+    drawn = [metric for record in cycle() for metric in record.metrics.values() if metric.before and metric.interval]
+    headlines = [metric for metric in drawn if metric.n in (300, 500)]
+    assert page.tags.count("svg") == len(drawn) + len(headlines)
+
+
+def trained() -> StageRecord:
+    """A stage of 60 steps that was interrupted after 30, judged twice, with rows of its own."""
+    points = [{"step": s, "loss": 3.0 - s / 40, "lr": 1e-3, "validation/loss": 3.5 - s / 40} for s in range(10, 61, 10)]
+    judged = [{"step": 0, "exact_match": 0.25}, {"step": 60, "exact_match": 0.75}]
+    rows = [
+        {"prompt": "Is <i>it</i> wood?", "expected": "oak", "got": "<b>pine</b>", "score": 0.0, "row": "a"},
+        {"prompt": "And this?", "expected": "ash", "got": "ash", "score": 1.0, "row": "b"},
+    ]
+    curves = {"points": points, "judged": judged, "resumed": [30]}
+    return StageRecord("finetune", "lora", curves=curves, own_rows=rows, metrics={"exact_match": Metric(0.75, n=4)})
+
+
+def test_the_page_draws_what_was_logged_over_the_steps(tmp_path: Path) -> None:
+    html = written(tmp_path, [trained()])["page.html"]
+    assert html.count("<figure>") == 3, "loss with its validation, the learning rate, the judged score"
+    assert html.count("<polyline") == 4
+    assert "the run went on from step 30" in html
+    assert "loss 2.750 at step 10, 1.500 at step 60" in (tmp_path / "report.md").read_text()
+
+
+def test_every_number_on_the_page_is_in_the_records(tmp_path: Path) -> None:
+    """Figures of the charts and of the tables, but for places in a drawing."""
+    report = json.loads(written(tmp_path, [*cycle(), trained()])["report.json"])
+    known = {cell for record in [*cycle(), trained()] for row in metric_rows([record]) for cell in row.cells}
+    for record in [*cycle(), trained()]:
+        for chart in charts(record.curves):
+            for values in ([v for line in chart for v in line.values], [s for line in chart for s, _ in line.points]):
+                known |= {number(min(values)), number(max(values)), f"step {min(values):.0f}", f"{max(values):.0f}"}
+    told = json.dumps(report, ensure_ascii=False)
+    page = Page((tmp_path / "page.html").read_text("utf-8"))
+    figures = [text.strip() for text in page.text if re.search(r"\d", text) and "{" not in text]
+    words = [word for text in figures if text not in known for word in text.split() if re.search(r"\d", word)]
+    counts = {str(len(record.metrics)) for record in [*cycle(), trained()]} | {"sha256:"}
+    assert len(figures) > 60
+    assert [word for word in words if word.strip('",.()[]') not in told and word not in counts] == []
+
+
+def test_a_curve_in_blocks_falls_and_is_as_wide_as_asked() -> None:
+    lines = in_blocks([10 - i / 10 for i in range(100)], 20, lines=2)
+    assert [len(line) for line in lines] == [20, 20]
+    assert lines[0].startswith("█")
+    assert lines[-1].endswith("▁")
+    assert lines[0].endswith(" ")
+    assert in_blocks([1.0, 1.0], 20, lines=1) == ["▁▁"]
+
+
+def test_own_rows_are_shown_and_escaped(tmp_path: Path) -> None:
+    files = written(tmp_path, [trained()])
+    rows = table(files["report.md"], "Own rows")
+    assert [row[-1] for row in rows[2:]] == ["wrong", "right"]
+    page = Page(files["page.html"])
+    assert not {"b", "i"} & set(page.tags)
+    assert {"Is <i>it</i> wood?", "<b>pine</b>", "oak"} <= set(page.text)
 
 
 def test_prompts_may_be_messages(tmp_path: Path) -> None:

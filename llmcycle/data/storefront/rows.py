@@ -47,6 +47,11 @@ class Documents:
     def validation(self) -> Rows:
         return self._draw("validation", self.held_out)
 
+    @property
+    def samples(self) -> list[str]:
+        """Eight fixed prompts: see `samples`."""
+        return samples(self.world)
+
     @cached_property
     def entropy(self) -> list[float]:
         """Exact -log probability, in nats, of each whole document of `validation`."""
@@ -72,6 +77,11 @@ class _Asked(ABC):
             arguments: the other arguments of this class.
         """
         cls(as_world(world), **arguments).require()
+
+    @property
+    def samples(self) -> list[str]:
+        """Eight fixed prompts, the same for all rows of a world: see `samples`."""
+        return samples(self.world)
 
     def require(self) -> None:
         """ValueError where the world has too few questions: none of these kinds to hold out."""
