@@ -65,7 +65,7 @@ def in_order(root: DictConfig, context: Context) -> Outcome:
     drop_dangling(context.folder)
     write_report(context.folder, records, facts(root, records, context))
     known = [artifact.folder.name.rpartition("-")[2] for artifact in identity.store(root).artifacts()]
-    print_table(records, known=known, again=context.command)
+    print_table(records, known=known, again=context.command, store=context.store)
     print(f"report: {context.folder / 'report.md'}")
     return Outcome(all(record.error is None for record in records), context.sweep, tuple(records))
 
@@ -127,10 +127,18 @@ def here(root: DictConfig, arguments: list[str]) -> Context:
         label=without(label(sweep, typed), secrets) if sweep else "",
         command=without(shlex.join(["llmcycle", *arguments]), secrets),
         choices={str(key): str(value) for key, value in hydra.runtime.choices.items()},
+        store=store_words(str(root.outputs), arguments),
         force=os.environ.get(FORCE) == "1",
         sweep=Path(os.path.relpath(sweep)) if sweep else None,
         hidden=secrets,
     )
+
+
+def store_words(outputs: str, arguments: list[str]) -> str:
+    """What a verb must be told beside an id to find it in this run's store; "" where it looks there anyway."""
+    typed = any(word.lstrip("-").startswith("outputs=") or word == "--outputs" for word in arguments)
+    default = None if typed else os.environ.get("LLMCYCLE_OUTPUTS") or "outputs"
+    return "" if outputs == default else f" {shlex.quote(f'outputs={outputs}')}"
 
 
 def typed_overrides() -> list[str]:

@@ -5,6 +5,7 @@ from typing import Annotated, TypeAlias
 from annotated_types import Ge, Gt, Interval
 
 Count: TypeAlias = Annotated[int, Ge(1)]
+Length: TypeAlias = Annotated[int, Ge(2)]  # tokens of a row: each but the first is foretold
 CountOrZero: TypeAlias = Annotated[int, Ge(0)]
 Positive: TypeAlias = Annotated[float, Gt(0)]
 NotNegative: TypeAlias = Annotated[float, Ge(0)]

@@ -62,6 +62,7 @@ class Context:
         label: what sets it apart in its sweep: the swept overrides; "" outside one.
         command: what the user typed.
         choices: the options that Hydra composed, by `group@package`.
+        store: what a verb is told to find the run's store; "" where it needs no word.
         force: make stages again that are up to date.
         sweep: the folder of the sweep that it is an arm of.
         hidden: texts that may stand in no file, such as keys.
@@ -72,6 +73,7 @@ class Context:
     label: str = ""
     command: str = ""
     choices: dict[str, str] = field(default_factory=dict)
+    store: str = ""
     force: bool = False
     sweep: Path | None = None
     hidden: frozenset[str] = frozenset()
@@ -241,7 +243,8 @@ def build_part(stage: Stage, part: str, **options: Any) -> Any:
     with open_dict(node):
         node.inputs = {key: str(a.folder) if (a := store.find(value)) else value for key, value in values.items()}
     try:
-        tree = with_data(taken_off(plain(node[part])), taken_off(plain(node.get("data"))))
+        data = node.get("data")
+        tree = with_data(taken_off(plain(node[part])), taken_off(plain(data)) if data is not None else None)
         return instantiate(tree, _convert_="all", **options)
     except InstantiationException as error:
         # A part's own complaint says more than where Hydra was when it heard it.

@@ -15,7 +15,7 @@ from llmcycle.data.storefront import World
 from llmcycle.engine import TransformersEngine
 from llmcycle.evaluate.text_match import TextMatch
 from llmcycle.model import load
-from llmcycle.quantities import Count
+from llmcycle.quantities import Count, Length
 
 OURS = {"completion_ids"}  # columns that the data does not have
 
@@ -68,7 +68,7 @@ class Learned:
 
     model_kind: ClassVar[str] = "classifier"  # of what `path` leads to
 
-    def __init__(self, path: str, max_length: Count = 1024, batch_size: Count = 64) -> None:
+    def __init__(self, path: str, max_length: Length = 1024, batch_size: Count = 64) -> None:
         model = load(path).requires_grad_(False).to("cuda" if torch.cuda.is_available() else "cpu")
         if model.can_generate() or model.config.num_labels != 1:
             raise ValueError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from textwrap import indent
 
+from llmcycle.printable import printable
+
 
 class ConfigError(ValueError):
     """A recipe, override or input that is refused before anything is built.
@@ -51,5 +53,5 @@ def choose(name: str, candidates: Iterable[str]) -> str:
 
 def render(error: BaseException) -> str:
     """At most ten lines for a terminal."""
-    lines = indent(str(error), "  ").strip().splitlines()
+    lines = printable(indent(str(error), "  ").strip()).splitlines()
     return "\n".join([f"llmcycle: {lines[0] if lines else type(error).__name__}", *lines[1:10]])

@@ -14,7 +14,7 @@ from llmcycle.data.chat import IGNORE, Message, Tools, as_answer, as_messages, r
 from llmcycle.data.encode import Asked, Columns, Example, Row, column, each, supervised_batch
 from llmcycle.data.messages import is_learnt, text
 from llmcycle.data.truncation import check_truncation, truncate
-from llmcycle.quantities import Count
+from llmcycle.quantities import Length
 
 Encode = Callable[[Sequence[Message], Tools], Example]
 
@@ -35,7 +35,7 @@ class Assistant:
     needs_template: ClassVar[bool] = True  # `check` reads it: a tokenizer without a chat template is refused
     rows_need: ClassVar[Columns] = (("messages",), ("prompt", "completion"))
 
-    def __init__(self, max_length: Count, truncation: str = "error") -> None:
+    def __init__(self, max_length: Length, truncation: str = "error") -> None:
         self.max_length, self.truncation = max_length, check_truncation(truncation)
 
     def asked(self, row: Row) -> list[Asked]:

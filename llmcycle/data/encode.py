@@ -14,7 +14,7 @@ from llmcycle.data.packing import collate_packed, pack
 from llmcycle.data.padding import pad
 from llmcycle.data.tokenise import encode_documents
 from llmcycle.data.truncation import check_truncation, truncate
-from llmcycle.quantities import Count
+from llmcycle.quantities import Length
 
 Row = dict[str, Any]
 Example = dict[str, Any]  # lists of token ids, `index` (the row's place), and per encoder the names below
@@ -99,7 +99,7 @@ class Completion:
     gives: ClassVar[str] = "labelled"
     rows_need: ClassVar[Columns] = (("prompt", "completion"),)
 
-    def __init__(self, max_length: Count, truncation: str = "error") -> None:
+    def __init__(self, max_length: Length, truncation: str = "error") -> None:
         self.max_length, self.truncation = max_length, check_truncation(truncation)
 
     def asked(self, row: Row) -> list[Asked]:
@@ -126,7 +126,7 @@ class Preference:
     gives: ClassVar[str] = "pairs"
     rows_need: ClassVar[Columns] = (("prompt", "chosen", "rejected"),)
 
-    def __init__(self, max_length: Count, truncation: str = "error") -> None:
+    def __init__(self, max_length: Length, truncation: str = "error") -> None:
         self.max_length, self.truncation = max_length, check_truncation(truncation)
 
     def asked(self, row: Row) -> list[Asked]:
@@ -154,7 +154,7 @@ class Prompts:
     gives: ClassVar[str] = "prompts"
     rows_need: ClassVar[Columns] = (("prompt",),)
 
-    def __init__(self, max_length: Count, truncation: str = "error") -> None:
+    def __init__(self, max_length: Length, truncation: str = "error") -> None:
         self.max_length, self.truncation = max_length, check_truncation(truncation)
 
     def asked(self, row: Row) -> list[Asked]:
@@ -190,7 +190,7 @@ class Packed:
     gives: ClassVar[str] = "packed"
     rows_need: ClassVar[Columns] = (("text",),)
 
-    def __init__(self, max_length: Count) -> None:
+    def __init__(self, max_length: Length) -> None:
         self.max_length = max_length
 
     def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:

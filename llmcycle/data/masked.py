@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from llmcycle.data.chat import IGNORE
 from llmcycle.data.encode import Columns, Example, Packed, Row
 from llmcycle.data.padding import pad
-from llmcycle.quantities import Count, PositiveShare, Share
+from llmcycle.quantities import Length, PositiveShare, Share
 
 
 class Masked:
@@ -38,7 +38,7 @@ class Masked:
     rows_need: ClassVar[Columns] = (("text",),)
 
     def __init__(
-        self, max_length: Count, rate: PositiveShare = 0.15, masked: Share = 0.8, random: Share = 0.1, seed: int = 0
+        self, max_length: Length, rate: PositiveShare = 0.15, masked: Share = 0.8, random: Share = 0.1, seed: int = 0
     ) -> None:
         if not (0 < rate <= 1 and masked >= 0 and random >= 0 and masked + random <= 1):
             raise ValueError(

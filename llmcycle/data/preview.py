@@ -17,6 +17,7 @@ from llmcycle.data.chat import IGNORE
 from llmcycle.data.encode import Example
 from llmcycle.data.packing import best_fit
 from llmcycle.data.truncation import parts
+from llmcycle.printable import printable
 
 # Neighbouring tokens differ, so that one sees where each ends; what is learnt stands in brackets, colour or not.
 LEARNT, READ = ("black on green", "black on bright_green"), ("dim", "default")
@@ -58,7 +59,7 @@ def tokens(part: Example, tokenizer: Any) -> Text:
         styles = LEARNT if learnt else READ
         text.append(OPEN if learnt else "", style="bold")
         for place, piece in enumerate(_pieces([token for token, _ in span], tokenizer)):
-            text.append(piece.replace("\n", "↵\n"), style=styles[place % 2])
+            text.append(printable(piece).replace("\n", "↵\n"), style=styles[place % 2])
         text.append(CLOSE if learnt else "", style="bold")
     return text
 
@@ -124,7 +125,9 @@ def audited(batches: Batches, console: Console, allow: Sequence[str]) -> bool:
     for finding in batches.findings:
         word = "let pass" if finding.rule in allow else "refused"
         console.print(
-            f"audit: {finding.rule}: {finding} [{word}]", style="red" if finding in refused else "", markup=False
+            printable(f"audit: {finding.rule}: {finding} [{word}]"),
+            style="red" if finding in refused else "",
+            markup=False,
         )
     if not batches.findings:
         console.print("audit: nothing wrong", style="green")

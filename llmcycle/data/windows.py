@@ -13,7 +13,7 @@ from llmcycle.data.chat import IGNORE, encode_document
 from llmcycle.data.encode import Columns, Example, Row
 from llmcycle.data.padding import pad
 from llmcycle.data.read import first_row, read_files
-from llmcycle.quantities import Count, Share
+from llmcycle.quantities import Count, Length, Share
 
 
 class Windows:
@@ -28,7 +28,7 @@ class Windows:
     gives: ClassVar[str] = "packed"
     rows_need: ClassVar[Columns] = (("text",),)
 
-    def __init__(self, max_length: Count, stride: Count) -> None:
+    def __init__(self, max_length: Length, stride: Count) -> None:
         if not 0 < stride < max_length:
             raise ValueError(f"encode.stride={stride}: from 1 to encode.max_length - 1, or tokens would be left out")
         self.max_length, self.stride = max_length, stride

@@ -11,6 +11,7 @@ from transformers import GenerationConfig
 
 from llmcycle.deploy.serving import open_engine
 from llmcycle.engine import BadPrompt, Engine
+from llmcycle.printable import printable
 
 HELP = "/reset forgets the conversation, /quit ends it"
 
@@ -68,4 +69,5 @@ def turn(engine: Engine, history: list[dict[str, str]], line: str, max_tokens: i
 
 
 def say(piece: str) -> None:
-    print(piece, end="", flush=True)
+    """On a terminal a model must not move the cursor; a pipe gets what it wrote."""
+    print(printable(piece) if sys.stdout.isatty() else piece, end="", flush=True)

@@ -17,7 +17,7 @@ from llmcycle.engine import Engine, Labelled
 from llmcycle.evaluate.loss import HeldOutLoss
 from llmcycle.evaluate.metric import Better
 from llmcycle.evaluate.scores import Scores
-from llmcycle.quantities import Count
+from llmcycle.quantities import Count, Length
 
 
 class Forgetting(HeldOutLoss):
@@ -34,7 +34,7 @@ class Forgetting(HeldOutLoss):
     scores: ClassVar[Mapping[str, Better]] = {"general_bits_per_byte": "lower"}
     rows_need: ClassVar[Columns] = (("text",),)
 
-    def __init__(self, rows: Rows, max_length: Count = 1024, limit: Count | None = 100, seed: int = 0) -> None:
+    def __init__(self, rows: Rows, max_length: Length = 1024, limit: Count | None = 100, seed: int = 0) -> None:
         super().__init__(rows, max_length, limit)
         self.seed = seed
 

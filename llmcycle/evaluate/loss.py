@@ -18,7 +18,7 @@ from llmcycle.engine import Engine, Labelled, total
 from llmcycle.evaluate.exact_match import WRITTEN_COLUMNS, reference
 from llmcycle.evaluate.metric import Better
 from llmcycle.evaluate.scores import Scores, row_id
-from llmcycle.quantities import Count
+from llmcycle.quantities import Count, Length
 
 
 class HeldOutLoss:
@@ -44,7 +44,7 @@ class HeldOutLoss:
 
     rows_need: ClassVar[Columns] = (("text",), ("prompt", "completion"), ("prompt", "chosen"), ("prompt", "answer"))
 
-    def __init__(self, rows: Rows, max_length: Count = 1024, limit: Count | None = None) -> None:
+    def __init__(self, rows: Rows, max_length: Length = 1024, limit: Count | None = None) -> None:
         self.rows, self.max_length, self.limit = rows, max_length, limit
 
     def __call__(self, engine: Engine) -> dict[str, Scores]:

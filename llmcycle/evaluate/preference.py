@@ -13,7 +13,7 @@ from llmcycle.data.encode import Columns
 from llmcycle.engine import Engine, Labelled
 from llmcycle.evaluate.metric import Better
 from llmcycle.evaluate.scores import Scores, row_id
-from llmcycle.quantities import Count
+from llmcycle.quantities import Count, Length
 
 
 class PreferenceAccuracy:
@@ -34,7 +34,7 @@ class PreferenceAccuracy:
 
     rows_need: ClassVar[Columns] = (("prompt", "chosen", "rejected"),)
 
-    def __init__(self, rows: Rows, max_length: Count = 1024, limit: Count | None = None) -> None:
+    def __init__(self, rows: Rows, max_length: Length = 1024, limit: Count | None = None) -> None:
         self.rows, self.max_length, self.limit = rows, max_length, limit
 
     def __call__(self, engine: Engine) -> dict[str, Scores]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
@@ -39,6 +39,11 @@ class Trainable:
                 f"tokenizer.vocab_size={vocab_size}: {len(self.special)} special tokens and {self.least} bytes need at "
                 f"least {len(self.special) + self.least}"
             )
+
+    @classmethod
+    def preflight(cls, **arguments: Any) -> None:
+        """Refuse, before anything runs, a vocabulary that is too small."""
+        cls(**arguments)
 
     def backend(self, texts: Iterable[str]) -> Tokenizer:
         """The trained tokenizer, without what all have in common."""

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from llmcycle.printable import printable
 from llmcycle.report.curves import charts, in_blocks, in_words
 from llmcycle.report.record import StageRecord
 from llmcycle.report.tables import HEADER, MEMORY_HEADER, MetricRow, memory_rows, metric_rows, own_rows
@@ -83,7 +84,7 @@ def _few_rows(record: StageRecord, width: int) -> list[str]:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
 
 
 def _cut(text: str, width: int) -> str:
@@ -94,7 +95,12 @@ def _cut(text: str, width: int) -> str:
 
 
 def print_table(
-    records: Sequence[StageRecord], *, known: Collection[str] = (), again: str = "", console: Console | None = None
+    records: Sequence[StageRecord],
+    *,
+    known: Collection[str] = (),
+    again: str = "",
+    store: str = "",
+    console: Console | None = None,
 ) -> None:
     """Print the stages' metrics, headlines first, and the command to type next; a failure was told when it happened.
 
@@ -102,6 +108,7 @@ def print_table(
         records: the run's stages in order.
         known: the ids in the store, which the next command's abbreviation must be told from.
         again: the command to type after a failure.
+        store: what the next command is told beside an id, to find the store.
     """
     console = console or _console()
     memory = _memory(records)
@@ -113,7 +120,7 @@ def print_table(
     else:
         _print(console, _aligned([_pick(HEADER, ("n",)), *(_pick(row.cells, ("n",)) for row in rows)]))
     more = [f"{left_out} more metrics in report.md"] if left_out else []
-    _print(console, [*more, *memory, *_next(records, ids, again)])
+    _print(console, [*more, *memory, *_next(records, ids, again, store)])
 
 
 def _memory(records: Sequence[StageRecord]) -> list[str]:
@@ -183,7 +190,7 @@ def _aligned(rows: Iterable[Cells]) -> list[str]:
     ]
 
 
-def _next(records: Sequence[StageRecord], ids: Collection[str], again: str) -> list[str]:
+def _next(records: Sequence[StageRecord], ids: Collection[str], again: str, store: str) -> list[str]:
     """What to type next; nothing where it would be what was just refused, whose remedy has been told."""
     if any(record.refused for record in records):
         return []
@@ -191,7 +198,7 @@ def _next(records: Sequence[StageRecord], ids: Collection[str], again: str) -> l
         return [f"next: {again or 'mend the cause and type the same command again'}  (finished stages are kept)"]
     made = [record for record in records if record.artifact_id]
     speaking = [record.artifact_id for record in made if record.samples and record.holds_model]
-    return [f"next: llmcycle chat {_abbreviated(speaking[-1], ids)}" if speaking else "next: llmcycle ls"]
+    return [f"next: llmcycle chat {_abbreviated(speaking[-1], ids)}{store}" if speaking else "next: llmcycle ls"]
 
 
 def _abbreviated(id: str, known: Collection[str]) -> str:

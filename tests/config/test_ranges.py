@@ -44,7 +44,7 @@ TABLE = [
     ("llmcycle.data.batches.Batches", "workers", [0, 2], [-1]),
     ("llmcycle.data.corpus.stream.StreamedBatches", "lanes", [24], [0]),
     ("llmcycle.data.rows.Table", "limit", [1, None], [0, -1]),
-    ("llmcycle.data.encode.Completion", "max_length", [1, 128], [0]),
+    ("llmcycle.data.encode.Completion", "max_length", [2, 128], [0, 1]),
     ("llmcycle.data.masked.Masked", "rate", [0.15, 1], [0, 1.5]),
     ("llmcycle.data.storefront.Questions", "count", [1], [0]),
     ("llmcycle.evaluate.exact_match.ExactMatch", "limit", [1, None], [0, -1]),

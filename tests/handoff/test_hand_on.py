@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, PromptTuningConfig
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from llmcycle.handoff import Safetensors, hand_on
+from llmcycle.handoff.formats.safetensors import sort_metadata
 from llmcycle.model import adapt, digest, load, token_logits
 
 LORA = LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", r=4, lora_alpha=16, init_lora_weights=False)
@@ -112,3 +115,14 @@ def test_an_adapter_inside_a_tied_embedding_is_caught(
     model = adapt(load(tied), LoraConfig(target_modules=["embed_tokens"], init_lora_weights=False))
     with pytest.raises(ValueError, match="first layer that differs is lm_head"):
         hand_on(model, chat_tokenizer, tmp_path / "out", Safetensors(), probe)
+
+
+def test_a_file_is_the_same_however_its_writer_hashed(tmp_path: Path) -> None:
+    texts = {f"name {i}": f"{i} é \u2028" for i in range(50)}
+    for name, metadata in (("a", texts), ("b", dict(reversed(texts.items())))):
+        save_file({"w": torch.arange(5.0), "v": torch.ones(3)}, tmp_path / f"{name}.safetensors", metadata=metadata)
+        sort_metadata(tmp_path / f"{name}.safetensors")
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    with safe_open(tmp_path / "a.safetensors", "pt") as file:
+        assert file.metadata() == texts
+        assert torch.equal(file.get_tensor("w"), torch.arange(5.0))

@@ -16,7 +16,7 @@ from rich.console import Console
 
 import llmcycle
 from llmcycle.evaluate.metric import Metric
-from llmcycle.report import StageRecord, print_plan, print_table
+from llmcycle.report import StageRecord, print_plan, print_stage, print_table
 from llmcycle.report.numbers import duration
 from llmcycle.report.tables import HEADER
 
@@ -161,3 +161,36 @@ def test_reports_need_no_torch() -> None:
     code = "import sys, llmcycle.report; sys.exit('torch' in sys.modules)"
     root = str(Path(llmcycle.__file__).parents[1])
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": root}, check=False).returncode == 0
+
+
+LEARNT = StageRecord(
+    "finetune",
+    curves={"points": [{"step": s, "loss": 9 - s / 10} for s in range(10, 81, 10)], "judged": [], "resumed": []},
+    own_rows=[
+        {"prompt": f"q{i} \x1b[2J", "expected": "right", "got": "x" * 200 if i < 4 else "right", "score": float(i > 3)}
+        for i in range(6)
+    ],
+)
+
+
+def test_a_stage_ends_with_its_curve_and_three_of_its_own_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    print_stage(LEARNT)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "finetune: loss 8.000 at step 10, 1.000 at step 80"
+    assert [line.split()[0] for line in lines[2:]] == ["wrong", "wrong", "right"]
+    assert "\x1b" not in "".join(lines)
+    print_stage(replace(LEARNT, skipped=True))
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_on_a_terminal_the_curve_is_drawn_and_nothing_is_wider(width: int) -> None:
+    file = io.StringIO()
+    print_stage(LEARNT, console=Console(file=file, force_terminal=True, width=width))
+    lines = ANSI.sub("", file.getvalue()).splitlines()
+    assert sum("█" in line for line in lines) >= 3
+    assert max(map(cell_len, lines[1:])) <= width
+
+
+def test_the_next_command_names_another_store(capsys: pytest.CaptureFixture[str]) -> None:
+    assert piped(cycle(), capsys, store=" outputs=elsewhere")[-1].endswith("outputs=elsewhere")

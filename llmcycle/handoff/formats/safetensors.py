@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from llmcycle.handoff.formats.adapter import write_adapter
 from llmcycle.handoff.formats.format import Format, OpenedModel, open_model
 from llmcycle.handoff.merge import merge
 from llmcycle.handoff.observe import Model
+
+LENGTH, METADATA = 8, "__metadata__"  # bytes that hold the header's length, and the name of its texts
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,25 @@ class Safetensors(Format):
         if model.can_generate():
             model.generation_config.save_pretrained(out)
         model.save_pretrained(out)
+        for path in out.glob("*.safetensors"):
+            sort_metadata(path)
         tokenizer.save_pretrained(out)
 
     def open(self, folder: Path, device: torch.device) -> OpenedModel:
         return open_model(folder, device)
+
+
+def sort_metadata(path: Path) -> None:
+    """Put the texts in a file's header in the order of their names: its writer hashes them in another order each time.
+
+    The header keeps its length: https://huggingface.co/docs/safetensors/index#format
+    """
+    with path.open("r+b") as file:
+        written = file.read(size := int.from_bytes(file.read(LENGTH), "little"))
+        header = json.loads(written)
+        if METADATA in header:
+            header[METADATA] = dict(sorted(header[METADATA].items()))
+            text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+            if len(text) <= size:  # an escape that is written longer than it was read is left as it is
+                file.seek(LENGTH)
+                file.write(text.ljust(size))
