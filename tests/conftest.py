@@ -19,10 +19,15 @@ hush()
 
 import torch  # noqa: E402
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # noqa: E402
+from torch import Tensor  # noqa: E402
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
 
 from llmcycle.engine import TransformersEngine  # noqa: E402
 
+TEMPLATE = (
+    "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
 SPECIAL = ["<|pad|>", "<|endoftext|>", "<|user|>", "<|assistant|>", "<|end|>"]
 
 
@@ -61,6 +66,26 @@ def model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
 @pytest.fixture
 def engine(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> TransformersEngine:
     return TransformersEngine(model, tokenizer)
+
+
+@pytest.fixture
+def chat_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    tokenizer.chat_template = TEMPLATE
+    return tokenizer
+
+
+@pytest.fixture
+def probe(chat_tokenizer: PreTrainedTokenizerFast) -> dict[str, Tensor]:
+    """Two tokenised rows, [2, T]."""
+    rows = ["<|user|>What colour is the lamp?<|end|><|assistant|>red<|end|>", "<|user|>Hello<|end|>"]
+    return dict(chat_tokenizer(rows, padding=True, return_tensors="pt"))
+
+
+@pytest.fixture
+def base(model: LlamaForCausalLM, tmp_path: Path) -> Path:
+    """A folder that holds the base model."""
+    model.save_pretrained(tmp_path / "base")
+    return tmp_path / "base"
 
 
 @pytest.fixture

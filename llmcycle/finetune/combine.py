@@ -10,14 +10,15 @@ from pytorch_lightning.loggers import Logger
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 
 from llmcycle.data.chat import Prompt, choose_pad
-from llmcycle.engine import TransformersEngine, texts, write_samples
-from llmcycle.evaluate.evaluator import Evaluator, compare, evaluate
-from llmcycle.evaluate.metric import Metric, Metrics, led_by
-from llmcycle.evaluate.scores import write_scores
-from llmcycle.handoff import Format, Safetensors, hand_on, probe_of
+from llmcycle.engine import TransformersEngine
+from llmcycle.evaluate.evaluator import Evaluator, evaluate
+from llmcycle.evaluate.metric import Metrics, led_by
+from llmcycle.handoff import Format
 from llmcycle.model import combine as add_up
 from llmcycle.model import load
 from llmcycle.quantities import PositiveShare
+
+from .written import write_scored
 
 
 def combine(
@@ -52,13 +53,7 @@ def combine(
     before = evaluate(evaluators or {}, TransformersEngine(plain, tokenizer))
     tuned = {name: load(path, torch.float32) for name, path in models.items()}
     combined = add_up(plain, tuned, weights, method, density, seed)
-    probe = probe_of(tokenizer, samples, combined.device)
-    handed = hand_on(combined, tokenizer, out, handoff or Safetensors(), probe)
-    engine = TransformersEngine(handed.model, tokenizer)
-    after = evaluate(evaluators or {}, engine)
-    write_scores(out, after)
-    write_samples(out, list(samples), texts(engine, list(samples), generate or None))
-    metrics = {**compare(before, after), "hand_off_difference": Metric(handed.difference.share, better="lower")}
+    _, metrics = write_scored(combined, tokenizer, before, samples, evaluators or {}, generate, handoff, out)
     return led_by(next(iter(metrics)), metrics)
 
 

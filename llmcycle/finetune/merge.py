@@ -10,12 +10,13 @@ from pytorch_lightning.loggers import Logger
 from transformers import AutoTokenizer, GenerationConfig
 
 from llmcycle.data.chat import Prompt, choose_pad
-from llmcycle.engine import TransformersEngine, texts, write_samples
-from llmcycle.evaluate.evaluator import Evaluator, compare, evaluate
+from llmcycle.engine import TransformersEngine
+from llmcycle.evaluate.evaluator import Evaluator, evaluate
 from llmcycle.evaluate.metric import Metric, Metrics, led_by
-from llmcycle.evaluate.scores import write_scores
-from llmcycle.handoff import Format, Safetensors, hand_on, probe_of
+from llmcycle.handoff import Format
 from llmcycle.model import load
+
+from .written import write_scored
 
 
 def merge(
@@ -41,12 +42,5 @@ def merge(
     model, tokenizer = load(source), choose_pad(AutoTokenizer.from_pretrained(source))
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     before = evaluate(evaluators or {}, TransformersEngine(model, tokenizer))
-    probe = probe_of(tokenizer, samples, model.device)
-    handed = hand_on(model, tokenizer, out, handoff or Safetensors(), probe)
-    engine = TransformersEngine(handed.model, tokenizer)
-    after = evaluate(evaluators or {}, engine)
-    write_scores(out, after)
-    write_samples(out, list(samples), texts(engine, list(samples), generate or None))
-    share, merged = Metric(handed.difference.share, better="lower"), Metric(float(handed.merged))
-    metrics = {**compare(before, after), "hand_off_difference": share, "merged": merged}
-    return led_by(next(iter(metrics)), metrics)
+    handed, metrics = write_scored(model, tokenizer, before, samples, evaluators or {}, generate, handoff, out)
+    return led_by(next(iter(metrics)), {**metrics, "merged": Metric(float(handed.merged))})
