@@ -94,7 +94,7 @@ def shrunk(pair: matrix.Pair) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", [recipe for recipe in RECIPES if recipe != "reinforce"])  # `rlvr` and an input
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_every_pair_passes_or_is_refused_with_a_remedy(bench: Path, recipe: str) -> None:
     """The remedy, its placeholders filled, clears that very error."""
     passed, wrong = 0, []
