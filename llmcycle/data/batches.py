@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
+import llmcycle.remote_code  # noqa: F401  to import it is to refuse
 from llmcycle.data.audit import Finding, audit, check_allowed, report
 from llmcycle.data.chat import choose_pad
 from llmcycle.data.encode import Encoder, Example, Row

@@ -42,7 +42,7 @@ class Answered:
 
 def deploy(
     source: str,
-    data: Rows,
+    data: Rows | None,
     samples: Sequence[str],
     prompts: CountOrZero = 48,
     max_new_tokens: Count = 32,
@@ -55,7 +55,8 @@ def deploy(
 
     Args:
         source: a folder, or a Hub name.
-        data: rows with a "prompt"; the first `prompts` of its validation rows are questions besides `samples`.
+        data: rows with a "prompt"; the first `prompts` of its validation rows are questions besides `samples`. None
+            for no more than these.
         max_new_tokens: length of an answer, in tokens.
         queue: requests inside the server at a time.
 
@@ -65,7 +66,8 @@ def deploy(
     Raises:
         ValueError: an answer over HTTP differs from the local one, streamed or not; no prompts.
     """
-    questions = [*samples, *(row["prompt"] for row in (data.validation or data.train)[:prompts])]
+    rows = (data.validation or data.train)[:prompts] if data is not None else []
+    questions = [*samples, *(row["prompt"] for row in rows)]
     if not questions:
         raise ValueError("prompts: none to compare; raise stage.prompts, or choose data with a prompt column")
     local = answers_here(source, questions, max_new_tokens)

@@ -1,5 +1,7 @@
 """Models as every stage needs them: load, adapt, run, digest, count bytes."""
 
+import llmcycle.remote_code  # noqa: F401  to import it is to refuse
+
 from .adapters import (
     adapt,
     allocate,

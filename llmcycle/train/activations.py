@@ -21,6 +21,7 @@ from llmcycle.train.learner import Learner
 
 log = logging.getLogger(__name__)
 Batch = Mapping[str, Tensor]
+COUNTS = ("peak", "gradients", "peak_with_gradients")  # of `Live`, for a checkpoint
 _known: dict[Hashable, Live | None] = {}
 
 
@@ -39,6 +40,21 @@ class Activations(pl.Callback):
         self.batch: Batch | None = None
         self._tokens = 0
         self._counting = ExitStack()
+
+    def state_dict(self) -> dict[str, Any]:
+        if self.largest is None or self.batch is None:
+            return {}
+        counts = {name: getattr(self.largest, name) for name in COUNTS}
+        batch = {name: tensor.cpu() for name, tensor in self.batch.items()}
+        return {"counts": counts, "batch": batch, "tokens": self._tokens}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """What a run counted before it was interrupted: it may have no batch left to count."""
+        if not state_dict:
+            return
+        self.largest, self.batch, self._tokens = Live(), state_dict["batch"], state_dict["tokens"]
+        for name, count in state_dict["counts"].items():
+            setattr(self.largest, name, count)
 
     def on_train_batch_start(self, _: pl.Trainer, module: pl.LightningModule, batch: Any, *__: Any) -> None:
         assert isinstance(module, Learner)

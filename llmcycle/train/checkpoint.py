@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from llmcycle.files import mismatch, record, seal, sync, sync_all, unseal, write_synced
+from llmcycle.train.sharded_state import refuse_code
 
 MANIFEST = "checkpoint.json"
 STATE = "state.ckpt"  # Lightning's: one file, or a folder of shards
@@ -81,11 +82,13 @@ def read(folder: Path) -> Checkpoint:
     """The checkpoint in `folder`.
 
     Raises:
-        ValueError: with the reason, for one that is not byte for byte what was written.
+        ValueError: with the reason, for one that is not byte for byte what was written, or would run code when read.
     """
     manifest = unseal(folder / MANIFEST, ("format", "step", "facts", "files"), FORMAT)
     if reason := mismatch(folder, manifest["files"], MANIFEST):
         raise ValueError(reason)
+    if (folder / STATE).is_dir():
+        refuse_code(folder / STATE)
     return Checkpoint(folder, int(manifest["step"]), dict(manifest["facts"]))
 
 

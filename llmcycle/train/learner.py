@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
@@ -91,6 +92,7 @@ class Learner(pl.LightningModule):
         self.tokens: Tensor | int = 0
         self.pace = Pace()
         self.memory: Memory | None = None
+        self.memory_before: Memory | None = None  # of the checkpoint that this run went on from
         self.strict_loading = False  # a checkpoint holds what is trained, not a frozen base
         self._norm: Tensor | None = None
         self.allocated = 0  # the step after which AdaLoRA moved ranks last
@@ -199,6 +201,7 @@ class Learner(pl.LightningModule):
         checkpoint["optimizer_states"] = [by_name(s, self.names()) if s else s for s in checkpoint["optimizer_states"]]
         counted = {"losses": [float(loss) for loss in self.losses], "tokens": int(self.tokens)}
         own = {"allocation": allocation(self.model), "objective": self.objective.state_dict()}
+        own["memory"] = asdict(measure(self.models, self.trainer.optimizers[0]))
         checkpoint[STATE] = {**counted, **own}
 
     def names(self) -> list[str]:
@@ -212,6 +215,7 @@ class Learner(pl.LightningModule):
         self.losses, self.tokens = list(counted["losses"]), counted["tokens"]
         restore_allocation(self.model, counted["allocation"])
         self.objective.load_state_dict(counted["objective"])
+        self.memory_before = Memory(**counted["memory"])
         if "state_dict" in checkpoint:  # a sharded run has its weights and its optimizer's state by now
             self.localise(checkpoint)
 
@@ -249,6 +253,8 @@ class Learner(pl.LightningModule):
         synchronise(self.device)
         self.pace.seconds = time.perf_counter() - self.pace.started
         self.memory = measure(self.models, self.trainer.optimizers[0])
+        if self.memory_before is not None and not self.memory.gradients:  # interrupted after its last step
+            self.memory = self.memory_before
 
 
 def refuse_chunk(loss_chunk: int | None, objective: Objective | None = None) -> None:

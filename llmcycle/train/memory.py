@@ -90,7 +90,9 @@ def of_all(module: Learner, train_all: bool = False) -> Memory:
 
 def foretell_largest(module: Learner, counted: Activations) -> Live | None:
     """What was to be expected of the batch that held most; None where the loss depends on what the model samples."""
-    return foretell(module, counted.batch) if counted.batch is not None and module.objective.comparable else None
+    if counted.batch is None or not module.objective.comparable:
+        return None
+    return foretell(module, {name: tensor.to(module.device) for name, tensor in counted.batch.items()})
 
 
 def write_table(module: Learner, counted: Activations, foretold: Live | None, batches: Batches, out: Path) -> None:
