@@ -63,6 +63,41 @@ def test_completion(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtur
     assert "finetune.peft." in complete("llmcycle lifecycle finetune.pe", monkeypatch, capfd)
 
 
+def test_completion_knows_verbs_artifacts_and_nested_groups(
+    toys: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert "finetune" in complete("llmcycle check fin", monkeypatch, capfd)
+    assert complete("llmcycle lifecycle peft@finetune.peft=dor", monkeypatch, capfd) == ["peft@finetune.peft=dora"]
+    assert complete("llmcycle chat ", monkeypatch, capfd) == [], "there is no artifact yet"
+    assert command("recipes/toy.yaml") == 0
+    capfd.readouterr()
+    (name,) = [name for name in artifacts() if name.startswith("second")]
+    assert name in complete("llmcycle chat ", monkeypatch, capfd)
+    assert complete("llmcycle finetune inputs.model=sec", monkeypatch, capfd) == [f"inputs.model={name}"]
+
+
+@pytest.mark.parametrize("line", ["llmcycle nonsense ", "llmcycle serve x ", "llmcycle ./no.yaml peft="])
+def test_completion_never_prints_into_the_line(
+    here: Path, line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COMP_LINE", line)
+    monkeypatch.setenv("COMP_POINT", str(len(line)))
+    command("-sc", "query=bash")
+    assert not capfd.readouterr().err
+
+
+def test_a_module_beside_the_recipe_can_be_allowed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "conf" / "reward").mkdir(parents=True)
+    (here / "beside.py").write_text(
+        "def short(prompts, completions, **columns):\n    return [1.0 for _ in completions]\n"
+    )
+    (here / "conf" / "reward" / "short.yaml").write_text("# Short\n_target_: beside.short\n_partial_: true\n")
+    monkeypatch.setattr("sys.path", list(sys.path))
+    monkeypatch.setattr("llmcycle.config.allow._extra", set())
+    assert command("check", "rlvr", "inputs.model=o/n", "reward=short") == 2
+    assert command("check", "rlvr", "inputs.model=o/n", "reward=short", "--allow", "beside") == 0
+
+
 def test_completion_imports_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMP_LINE", "llmcycle finetune peft=")
     monkeypatch.setenv("COMP_POINT", "23")

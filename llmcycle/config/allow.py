@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
+import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.metadata import entry_points
@@ -86,8 +88,13 @@ def allowed() -> set[str]:
 
 
 def allow(name: str) -> None:
-    """Let recipes name a dotted module or callable: from Python, by `--allow NAME`, or through an entry point."""
+    """Let recipes name a dotted module or callable: from Python, by `--allow NAME`, or through an entry point.
+
+    Its module may lie in the folder where one works, as with `python -m`; whatever is installed goes before it.
+    """
     _extra.add(name)
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)
 
 
 @cache
