@@ -33,7 +33,7 @@ def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return bool(fixed(one) == fixed(other))
 
 
-def fixed(value: Any, place: tuple[str, ...] = ()) -> Any:
+def fixed(value: object, place: tuple[str, ...] = ()) -> Any:
     """What of a written stage decides its cost."""
     if not isinstance(value, Mapping):
         return list(value) if isinstance(value, list | tuple) else value

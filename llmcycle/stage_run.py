@@ -194,7 +194,7 @@ def make(planned: Planned, context: Context, draft: Draft) -> StageRecord:
     return record(planned, artifact, skipped=False, seconds=seconds)
 
 
-def do_here(stage: Stage, draft: Draft, unfinished: Path, logger: Any) -> Metrics:
+def do_here(stage: Stage, draft: Draft, unfinished: Path, logger: object) -> Metrics:
     """Build the stage's parts and call it in this process."""
     from pytorch_lightning import seed_everything
 
@@ -224,7 +224,7 @@ def do_apart(planned: Planned, context: Context, draft: Draft, unfinished: Path,
         return run_apart(job, count, Path(folder) / "job.json", str(stage.root.outputs))
 
 
-def call(stage: Callable[..., Metrics], out: Path, logger: Any, checkpoints: Path) -> Metrics:
+def call(stage: Callable[..., Metrics], out: Path, logger: object, checkpoints: Path) -> Metrics:
     """Call a built stage with what the runner supplies; only one that can go on after an interruption gets a place."""
     resumable = {"checkpoints": checkpoints} if "checkpoints" in inspect.signature(stage).parameters else {}
     return stage(out=out, logger=logger, **resumable)
@@ -235,7 +235,7 @@ def build(stage: Stage) -> Callable[..., Metrics]:
     return build_part(stage, "stage", _partial_=True)  # type: ignore[no-any-return]
 
 
-def build_part(stage: Stage, part: str, **options: Any) -> Any:
+def build_part(stage: Stage, part: str, **options: object) -> Any:
     """One part of a stage with all that it refers to. Inputs become folders here."""
     store = identity.store(stage.root)
     values = {key: identity.location(stage, key) for key in stage.inputs}
@@ -251,20 +251,20 @@ def build_part(stage: Stage, part: str, **options: Any) -> Any:
         raise (error.__cause__ if isinstance(error.__cause__, ValueError) else error) from None
 
 
-def with_data(tree: Any, data: Any) -> Any:
+def with_data(tree: object, data: object) -> Any:
     """A part whose references to the stage's data are all one object, so that a large file is read once."""
     if not (isinstance(data, dict) and "_target_" in data and refers(tree, data)):
         return tree
     return replaced(tree, data, instantiate(data, _convert_="all"))
 
 
-def refers(tree: Any, node: dict[str, Any]) -> bool:
+def refers(tree: object, node: dict[str, Any]) -> bool:
     """Whether a node stands anywhere in a tree of plain values."""
     inner = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
     return tree == node or any(refers(item, node) for item in inner)
 
 
-def replaced(tree: Any, node: dict[str, Any], value: Any) -> Any:
+def replaced(tree: object, node: dict[str, Any], value: object) -> Any:
     """The tree with a value wherever the node stood."""
     if tree == node:
         return value

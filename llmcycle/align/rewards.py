@@ -93,7 +93,7 @@ class Match:
     """
 
     @staticmethod
-    def rows_need(column: str = "answer", **_: Any) -> Columns:
+    def rows_need(column: str = "answer", **_: object) -> Columns:
         """The data's column that `check` looks for."""
         return ((column,),)
 

@@ -38,7 +38,7 @@ def identify(config: Mapping[str, Any], *, seed: int | None, versions: Mapping[s
     return hashlib.sha256(canonical(subject).encode()).hexdigest()
 
 
-def canonical(value: Any) -> str:
+def canonical(value: object) -> str:
     """JSON text that does not depend on the order of keys."""
     try:
         return json.dumps(_text_keys(value), sort_keys=True, separators=(",", ":"))
@@ -83,7 +83,7 @@ def git_state(folder: Path | None = None) -> GitState | None:
     return None if commit is None or status is None else GitState(commit=commit, dirty=bool(status))
 
 
-def _text_keys(value: Any) -> Any:
+def _text_keys(value: object) -> Any:
     """Keys as text: JSON has no others, and sorting needs one type."""
     if isinstance(value, Mapping):
         return {str(key): _text_keys(item) for key, item in value.items()}

@@ -135,7 +135,7 @@ def resolve(name: str, key: str) -> Any:
     return found
 
 
-def imported(module: str, name: str, key: str, parent: Any = None) -> Any:
+def imported(module: str, name: str, key: str, parent: object = None) -> Any:
     """The module, imported on the way to `name`.
 
     Raises:
@@ -157,7 +157,7 @@ def suggestion(parent: Any, part: str) -> str:
     return f"{prefix}.{near}" if near else ""
 
 
-def qualified(target: Any) -> str:
+def qualified(target: object) -> str:
     """Where an object was really defined: module and qualified name."""
     if isinstance(target, type) or inspect.isroutine(target):
         function = getattr(target, "__func__", target)
@@ -177,12 +177,12 @@ def singles() -> tuple[Any, ...]:
     return tuple(resolve(name, name) for name in SINGLES)
 
 
-def is_single(target: Any) -> bool:
+def is_single(target: object) -> bool:
     """Whether `target` is one of SINGLES: the same function bound to the same class."""
     return any(target == single for single in singles())
 
 
-def is_ours(name: str, target: Any) -> bool:
+def is_ours(name: str, target: object) -> bool:
     """Whether `target` is a part of llmcycle: a class of the rooms that parts come from, or a function that an option
     of ours names. All other functions are out of reach, since some write or remove files.
     """
@@ -192,7 +192,7 @@ def is_ours(name: str, target: Any) -> bool:
     return name in shipped_targets()
 
 
-def is_family(target: Any) -> bool:
+def is_family(target: object) -> bool:
     """Whether `target` is a class of a permitted family, defined in a package that may be searched."""
     known = isinstance(target, type) and issubclass(target, families())
     return known and target.__module__.partition(".")[0] in ROOTS
@@ -204,7 +204,7 @@ def is_reward(target: Any) -> bool:
     return offered and getattr(importlib.import_module("trl.rewards"), target.__name__, None) is target
 
 
-def is_extra(name: str, target: Any) -> bool:
+def is_extra(name: str, target: object) -> bool:
     """Whether the user allowed it, by the name written or by where it is defined."""
     return permitted(qualified(target), extra()) or (permitted(name, extra()) and callable(target))
 
@@ -228,7 +228,7 @@ def lookups() -> tuple[Any, ...]:
     return tuple(resolve(name, name) for name in LOOKUPS)
 
 
-def check_lookup(path: Any, key: str) -> None:
+def check_lookup(path: object, key: str) -> None:
     """Judge the `path` of a lookup: a torch dtype, or anything that may be a target.
 
     Raises:

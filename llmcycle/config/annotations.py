@@ -47,7 +47,7 @@ def parameter_types(target: Callable[..., Any]) -> dict[str, Any]:
     return {**of_class, **found, **ranges.stated(target)}
 
 
-def can_be_joined(annotation: Any) -> bool:
+def can_be_joined(annotation: object) -> bool:
     """Whether `annotation | None` can be written."""
     return annotation not in UNSAID and not isinstance(annotation, str | TypeVar) and annotation is not None
 
@@ -71,7 +71,7 @@ def namespace(target: Callable[..., Any]) -> dict[str, Any]:
     return dict(getattr(getattr(function, "__func__", function), "__globals__", {}))
 
 
-def evaluated(annotation: Any, space: Mapping[str, Any]) -> Any:
+def evaluated(annotation: object, space: Mapping[str, Any]) -> Any:
     """An annotation that stands as a text, evaluated; the text itself where that can't be done."""
     if not isinstance(annotation, str):
         return annotation
@@ -101,20 +101,20 @@ def misfits(value: Any, annotation: Any, path: str) -> Iterator[tuple[str, Any, 
             yield from misfits(item, wanted, f"{path}[{place}]")
 
 
-def members(annotation: Any) -> tuple[Any, ...]:
+def members(annotation: object) -> tuple[Any, ...]:
     """What a union allows; the annotation itself where it is none."""
     if get_origin(annotation) in UNIONS:
         return tuple(each for one in get_args(annotation) for each in members(one))
     return (annotation,)
 
 
-def is_container(annotation: Any) -> bool:
+def is_container(annotation: object) -> bool:
     """Whether it is a list, a tuple or a mapping whose items it describes."""
     kind = get_origin(annotation)
     return isinstance(kind, type) and issubclass(kind, Iterable) and bool(get_args(annotation))
 
 
-def is_fixed_tuple(annotation: Any) -> bool:
+def is_fixed_tuple(annotation: object) -> bool:
     """Whether it describes a tuple item by item."""
     return get_origin(annotation) is tuple and get_args(annotation)[-1:] != (...,)
 
@@ -145,12 +145,12 @@ def fits(value: Any, annotation: Any) -> bool:
     return fits_class(value, annotation) if isinstance(annotation, type) else True
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """Whether it is a number and no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def fits_container(value: Any, kind: type, arguments: tuple[Any, ...]) -> bool:
+def fits_container(value: object, kind: type, arguments: tuple[Any, ...]) -> bool:
     """A list or mapping against a generic annotation; strings are no lists of their characters."""
     if issubclass(kind, Mapping):
         return isinstance(value, dict) and all(fits(item, arguments[1]) for item in value.values())
@@ -218,6 +218,6 @@ def example(annotation: Any, default: Any) -> str:
     return str(SIMPLE[one][1]) if one in SIMPLE else "null" if fits(None, annotation) else "VALUE"
 
 
-def typed(value: Any) -> str:
+def typed(value: object) -> str:
     """A value as it is typed on the command line."""
     return str(value).lower() if isinstance(value, bool) else str(value)

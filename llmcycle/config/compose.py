@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -37,7 +37,7 @@ COPY = "llmcycle cp finetune my_finetune.yaml, for a recipe to begin with"
 class ShippedSearchPath(SearchPathPlugin):
     """Options are looked up in the recipe's folder, ./conf, ./recipes, then here; recipes are a group of their own."""
 
-    def manipulate_search_path(self, search_path: Any) -> None:
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         for own, folder in (("conf", Path("conf")), ("recipes", Path())):
             if Path(own).is_dir():
                 search_path.append("llmcycle", f"file://{folder.resolve()}")

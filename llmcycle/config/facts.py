@@ -43,7 +43,7 @@ def facts(part: Mapping[str, Any] | None) -> Facts:
     return Facts(**{fact.name: written[fact.name] for fact in fields(Facts) if fact.name in written})
 
 
-def taken_off(value: Any) -> Any:
+def taken_off(value: object) -> Any:
     """A plain value without the reserved key, at any depth: a part is also seen inside what refers to it."""
     if isinstance(value, dict):
         return {key: taken_off(item) for key, item in value.items() if key != KEY}

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra.errors import OverrideParseException
@@ -176,7 +175,7 @@ def option_with(key: str, value: str, config: DictConfig) -> str:
     return f"{swap}={usual}" if usual else ""
 
 
-def dotted(value: Any, path: str = "") -> Iterator[str]:
+def dotted(value: object, path: str = "") -> Iterator[str]:
     """Dotted keys of a plain mapping, at every depth, without Hydra's own, facts of methods and what is left out."""
     for key, item in value.items() if isinstance(value, dict) else ():
         here = f"{path}.{key}" if path else str(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -77,12 +77,12 @@ def input_tokens(stage: Stage) -> dict[str, str]:
     return {key: input_token(stage, key) for key in stage.inputs}
 
 
-def content(data: Any) -> Iterator[tuple[str, Path]]:
+def content(data: object) -> Iterator[tuple[str, Path]]:
     """(dotted key, path) of every local file or folder, and of files by `*`, that a resolved `data` part names."""
     return ((key, Path(value).expanduser()) for key, value in named_content(data) if is_local(value))
 
 
-def named_content(data: Any) -> Iterator[tuple[str, str]]:
+def named_content(data: object) -> Iterator[tuple[str, str]]:
     """(dotted key, name) of everything outside the recipe that a resolved `data` part takes rows from."""
     if not isinstance(data, dict):
         return
@@ -119,7 +119,7 @@ def content_token(name: str) -> str:
     return f"hub:{name}@{commit}" if commit else name
 
 
-def _named(sources: Any, key: str) -> Iterator[tuple[str, Any]]:
+def _named(sources: Mapping[str, Any] | None, key: str) -> Iterator[tuple[str, Any]]:
     """(dotted key, value) of the places of named sources, each given by its path alone or among other settings."""
     for name, given in (sources or {}).items():
         if isinstance(given, dict):
@@ -152,7 +152,7 @@ def compute_id(stage: Stage) -> str:
     return identify(config, seed=seed, versions=versions(stage, config))
 
 
-def without_marks(value: Any) -> Any:
+def without_marks(value: object) -> Any:
     """A plain container without the items that a neutral value stood in."""
     if isinstance(value, dict):
         return {key: without_marks(item) for key, item in value.items() if item != MARK}

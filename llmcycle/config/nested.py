@@ -21,12 +21,12 @@ RETURNS = {
 }
 
 
-def is_node(value: Any) -> bool:
+def is_node(value: object) -> bool:
     """Whether a value of a recipe is something to be built."""
     return isinstance(value, Mapping) and isinstance(value.get("_target_"), str)
 
 
-def builds(node: Mapping[str, Any], annotation: Any) -> bool:
+def builds(node: Mapping[str, Any], annotation: object) -> bool:
     """Whether what a node builds is, as far as is known, what a class, a Protocol or a `Callable` asks for."""
     target = resolve(node["_target_"], "")
     if target in lookups():
@@ -53,7 +53,7 @@ def kinds(target: Callable[..., Any]) -> list[Any]:
     return [one if isinstance(one, type) and one is not object else None for one in plain]
 
 
-def is_instance(cls: type | None, annotation: Any, target: Any) -> bool:
+def is_instance(cls: type | None, annotation: object, target: object) -> bool:
     """Whether an instance of `cls` may stand for `annotation`."""
     wanted = get_origin(annotation) or annotation
     if cls is None or not isinstance(wanted, type):
@@ -66,7 +66,7 @@ def is_instance(cls: type | None, annotation: Any, target: Any) -> bool:
     return issubclass(cls, wanted) or (cls is not target and issubclass(wanted, cls))
 
 
-def is_value(value: Any, annotation: Any) -> bool:
+def is_value(value: object, annotation: object) -> bool:
     """Whether an object that is looked up by name may stand for an annotation."""
     wanted = get_origin(annotation) or annotation
     if not isinstance(wanted, type) or wanted is type:
@@ -76,7 +76,7 @@ def is_value(value: Any, annotation: Any) -> bool:
     return conforms(value, wanted) if is_protocol(wanted) else isinstance(value, wanted)
 
 
-def is_factory(target: Callable[..., Any], node: Mapping[str, Any], annotation: Any) -> bool:
+def is_factory(target: Callable[..., Any], node: Mapping[str, Any], annotation: object) -> bool:
     """Whether a target that is to be called later may stand for an annotation."""
     wanted = get_origin(annotation) or annotation
     if not isinstance(wanted, type):
@@ -90,7 +90,7 @@ def is_factory(target: Callable[..., Any], node: Mapping[str, Any], annotation: 
     return is_protocol(wanted) and set(methods(wanted)) <= {"__call__"} and takes(target, wanted, given)
 
 
-def is_protocol(cls: Any) -> bool:
+def is_protocol(cls: object) -> bool:
     """Whether a class says only which methods there are."""
     return bool(getattr(cls, "_is_protocol", False))
 
@@ -155,7 +155,7 @@ def arguments_of(protocol: type) -> list[inspect.Parameter]:
     return list(inspect.signature(methods(protocol)["__call__"]).parameters.values())[1:]
 
 
-def need(annotation: Any) -> str:
+def need(annotation: object) -> str:
     """In words, what has to be built."""
     wanted = get_origin(annotation) or annotation
     if not isinstance(wanted, type):

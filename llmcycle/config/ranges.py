@@ -88,8 +88,6 @@ STATED: dict[str, Mapping[str, Any]] = {
     "pytorch_lightning.trainer.trainer.Trainer": TRAINER,
     "peft.tuners.lora.config.LoraConfig": {"init_lora_weights": bool | str},  # its own list lacks some
     "peft.config.PeftConfig": PEFT,
-    "llmcycle.train.fit.fit": {"batches": Any},  # Batches or StreamedBatches
-    "llmcycle.pretrain.stage.pretrain": {"batches": Any},
 }
 OPERATORS = ((Ge, "ge", "of at least"), (Gt, "gt", "above"), (Le, "le", "of at most"), (Lt, "lt", "below"))
 

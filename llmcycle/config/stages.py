@@ -178,12 +178,12 @@ def present(root: DictConfig) -> list[str]:
     return [str(key) for key in root if is_stage(root[key])]
 
 
-def is_stage(value: Any) -> bool:
+def is_stage(value: object) -> bool:
     """Whether a root key's value looks like a composed stage."""
     return isinstance(value, DictConfig) and "stage" in value and "inputs" in value
 
 
-def sibling(value: Any) -> str | None:
+def sibling(value: object) -> str | None:
     """NAME where `value` is exactly `${artifact:NAME}`."""
     if isinstance(value, str) and value.startswith(ARTIFACT) and value.endswith("}"):
         return value[len(ARTIFACT) : -1].strip()
@@ -227,14 +227,14 @@ def reached(tree: Mapping[str, Any], starts: Iterable[Path], stages_within: Coll
     return paths
 
 
-def at(tree: Any, path: Path) -> Any:
+def at(tree: object, path: Path) -> Any:
     """What stands at a path in a plain mapping; None for nothing."""
     for key in path:
         tree = tree.get(key) if isinstance(tree, Mapping) else None
     return tree
 
 
-def references(value: Any, path: Path = ()) -> Iterator[Path]:
+def references(value: object, path: Path = ()) -> Iterator[Path]:
     """Where the interpolations in `value`, which stands at `path`, lead: in the stage `("module",)` has, `${..peft.r}`
     leads to (peft, r). One that leads out of the mapping that `path` begins in is left out."""
     for place, text in leaves(value, path):
@@ -255,7 +255,7 @@ def pointers(text: str) -> Iterator[str]:
         text = text[: match.start()] + text[match.end() :]
 
 
-def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+def leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
     """Every (path, string) of a plain container."""
     if isinstance(value, dict):
         for key, item in value.items():
@@ -267,13 +267,13 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
         yield path, value
 
 
-def strings(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+def strings(value: object, path: str = "") -> Iterator[tuple[str, str]]:
     """The same with dotted paths that begin with `path`."""
     for place, text in leaves(value, (path,) if path else ()):
         yield ".".join(place), text
 
 
-def targets(value: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def targets(value: object, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every (dotted path, mapping) that holds a `_target_`, at any depth and inside lists."""
     if isinstance(value, dict):
         if "_target_" in value:

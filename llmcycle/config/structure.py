@@ -63,7 +63,7 @@ def check_names(root: DictConfig) -> Iterator[ConfigError]:
             yield ConfigError(name, "no entry of lifecycle names it, and it would not run", in_order([*listed, name]))
 
 
-def without_stage(root: DictConfig, name: Any) -> str:
+def without_stage(root: DictConfig, name: object) -> str:
     """What to type in place of a name that is no stage."""
     present = stages.present(root)
     rest = in_order([one for one in stages.names(root) if one in present] or present) if present else "lifecycle=null"
@@ -94,7 +94,7 @@ def check_texts(root: DictConfig, tree: dict[str, Any]) -> Iterator[ConfigError]
             yield ConfigError(place, reason, f"{swap}={value}{'' if typed else ', and take the text out of the file'}")
 
 
-def is_text(value: Any) -> bool:
+def is_text(value: object) -> bool:
     """Whether a value is neither absent, nor a mapping, nor a reference to one."""
     return value is not None and not isinstance(value, dict) and not str(value).startswith(("${", "???"))
 
@@ -185,7 +185,7 @@ def plain_name(text: str) -> str:
     return re.sub(r"[^\w.+-]+", "-", text)[:MOST].strip("-.") or "NAME"
 
 
-def is_seed(value: Any) -> bool:
+def is_seed(value: object) -> bool:
     """Whether a value is a whole number, which `true` is not, of those that NumPy takes."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < SEEDS
 

@@ -68,7 +68,7 @@ def as_error(stage: Stage, misfit: Misfit) -> ConfigError:
     return ConfigError(key, reason, f"{key}={example(annotation, default)}")
 
 
-def built(annotation: Any) -> bool:
+def built(annotation: object) -> bool:
     """Whether an annotation asks for something that is built, which no plain value can be."""
     kinds = [get_origin(one) or one for one in members(annotation)]
     return all(isinstance(one, type) and one not in SIMPLE and not issubclass(one, (list, tuple)) for one in kinds)
@@ -105,7 +105,7 @@ def steps(place: str) -> list[str]:
     return re.findall(r"[^.\[\]]+", place)
 
 
-def at(raw: Any, keys: list[str]) -> Any:
+def at(raw: object, keys: list[str]) -> Any:
     """What is written at a place; None where nothing is, as below a reference."""
     for key in keys:
         if isinstance(raw, dict):

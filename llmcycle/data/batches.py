@@ -91,7 +91,7 @@ class Batches(pl.LightningDataModule):
             self.train = pack_rows(self.train, encode.max_length)
 
     @staticmethod
-    def preflight(allow: Sequence[str] = (), **_: Any) -> None:
+    def preflight(allow: Sequence[str] = (), **_: object) -> None:
         """Refuse, before anything runs, to let rules pass that there are not."""
         check_allowed(allow)
 

@@ -48,7 +48,7 @@ def refuse_no_texts(rows: Sequence[Row], key: str) -> None:
                 )
 
 
-def _is_chat(value: Any) -> bool:
+def _is_chat(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, Mapping) for item in value)
 
 
@@ -106,7 +106,7 @@ def _value(row: Row, wanted: str | list[str], new: str, index: int) -> Any:
     return "".join(before + ("" if name is None else _text(values[name])) for before, name in _parts(wanted, new))
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

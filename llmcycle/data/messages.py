@@ -28,7 +28,7 @@ def is_learnt(message: Mapping[str, Any]) -> bool:
     return message.get("train") is not False
 
 
-def conversation(turns: Any, column: str) -> list[Message]:
+def conversation(turns: object, column: str) -> list[Message]:
     """Messages of either spelling, `role` and `content` or `from` and `value`, checked one by one.
 
     Calls of functions become `tool_calls` with their arguments as mappings, keys without a value are left out.
@@ -42,7 +42,7 @@ def conversation(turns: Any, column: str) -> list[Message]:
     return [_message(turn, f"{column}[{place}]") for place, turn in enumerate(turns)]
 
 
-def parsed(value: Any, column: str) -> Any:
+def parsed(value: object, column: str) -> Any:
     """A value that was written as a JSON text, as in CSV files; others as they are.
 
     Raises:
@@ -101,13 +101,13 @@ def split_at_answer(messages: Sequence[Message]) -> tuple[list[Message], list[Me
     return list(messages[:last]), [messages[last]]
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value in few words."""
     written = repr(value)
     return written if len(written) <= 60 else f"{written[:57]}..."
 
 
-def _message(turn: Any, where: str) -> Message:
+def _message(turn: object, where: str) -> Message:
     if not isinstance(turn, Mapping):
         raise ValueError(f"`{where}` must be a mapping with `role` and `content`, found {shown(turn)}")
     name, content = ("role", "content") if "role" in turn else ("from", "value")
@@ -150,7 +150,7 @@ def _role(given: str, where: str) -> str:
     return role
 
 
-def _content(content: Any, role: str, rest: Mapping[str, Any], where: str) -> Any:
+def _content(content: object, role: str, rest: Mapping[str, Any], where: str) -> Any:
     if isinstance(content, str):
         return content
     if isinstance(content, list) and all(isinstance(block, Mapping) and _is_text(block) for block in content):
@@ -166,7 +166,7 @@ def _is_text(block: Mapping[str, Any]) -> bool:
     return block.get("type", "text") == "text" and isinstance(block.get("text"), str)
 
 
-def _calls(value: Any, where: str) -> list[dict[str, Any]]:
+def _calls(value: object, where: str) -> list[dict[str, Any]]:
     found = parsed(value, where)
     given = found if isinstance(found, list) else [found]
     return [_call(call, f"{where}[{place}]") for place, call in enumerate(given)]

@@ -31,14 +31,14 @@ class Mixture:
         self.preflight(sources, self.weights)
 
     @staticmethod
-    def rows_have(sources: Mapping[str, Any], **_: Any) -> tuple[str, ...] | None:
+    def rows_have(sources: Mapping[str, Any], **_: object) -> tuple[str, ...] | None:
         """Columns that the rows of all sources have, each given by its own; None where one is not known."""
         own = [columns for columns in sources.values() if isinstance(columns, tuple) or columns is None]
         known = [set(columns) for columns in own if columns is not None]
         return ("source", *sorted(set.intersection(*known))) if known and len(known) == len(own) else None
 
     @staticmethod
-    def preflight(sources: Mapping[str, Any], weights: Mapping[str, float] | None = None, **_: Any) -> None:
+    def preflight(sources: Mapping[str, Any], weights: Mapping[str, float] | None = None, **_: object) -> None:
         """Refuse, before anything runs, a mixture of nothing and weights that mean nothing."""
         known = members(sources)
         if not known:

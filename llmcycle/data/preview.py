@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data.audit.vocabulary import BROKEN
 from llmcycle.data.batches import Batches
@@ -50,7 +50,7 @@ def show(batches: Batches, console: Console, count: int, packed: bool, allow: Se
     return audited(batches, console, allow)
 
 
-def tokens(part: Example, tokenizer: Any) -> Text:
+def tokens(part: Example, tokenizer: PreTrainedTokenizerBase) -> Text:
     """One sequence: learnt spans in brackets and in colour."""
     text = Text()
     labels = part.get("labels") or [IGNORE] * len(part["input_ids"])
@@ -64,7 +64,7 @@ def tokens(part: Example, tokenizer: Any) -> Text:
     return text
 
 
-def _pieces(ids: Sequence[int], tokenizer: Any) -> Iterator[str]:
+def _pieces(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
     """The text of each token, of several together where one is only a part of a character."""
     waiting: list[int] = []
     done = ""  # decoders treat the beginning of a text in their own way, so each token is read after those before it

@@ -145,7 +145,7 @@ class Table:
         return kept
 
 
-def characters(value: Any) -> int:
+def characters(value: object) -> int:
     """Characters of all strings in a value, nested ones too."""
     if isinstance(value, str):
         return len(value)

@@ -112,7 +112,7 @@ def _pair(row: Row) -> Row:
     return {"prompt": prompt, "completion": completion, **({"tools": tools} if tools else {})}
 
 
-def _side(value: Any, name: str) -> Any:
+def _side(value: object, name: str) -> Any:
     if isinstance(value, str):
         return value
     if isinstance(value, list):
@@ -140,7 +140,7 @@ def _alpaca(row: Row) -> Row:
     return {"prompt": [*history, _said("user", question)] if history else question, "completion": answer}
 
 
-def _history(rounds: Any) -> list[Message]:
+def _history(rounds: object) -> list[Message]:
     """Earlier rounds, each a question and its answer."""
     rounds = chat.parsed(rounds, "history")
     if not isinstance(rounds, list) or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in rounds):
@@ -175,7 +175,7 @@ def _asked(row: Row) -> Any:
     return [] if column is None else _side(row[column], column)
 
 
-def _answer(value: Any, name: str) -> Any:
+def _answer(value: object, name: str) -> Any:
     """A text, or messages; a single message stands for a list of one."""
     if not isinstance(value, str | list | dict):
         value = str(value)

@@ -57,7 +57,7 @@ def _pattern(texts: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, texts)))
 
 
-def _signed(value: Any, spelt: re.Pattern[str], signs: Mapping[str, str]) -> Any:
+def _signed(value: object, spelt: re.Pattern[str], signs: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         return spelt.sub(lambda match: signs[match[0]], value)
     if isinstance(value, Mapping):
@@ -65,7 +65,7 @@ def _signed(value: Any, spelt: re.Pattern[str], signs: Mapping[str, str]) -> Any
     return [_signed(item, spelt, signs) for item in value] if isinstance(value, list) else value
 
 
-def _texts(value: Any) -> list[str]:
+def _texts(value: object) -> list[str]:
     if isinstance(value, str):
         return [value]
     items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()

@@ -118,7 +118,7 @@ class Words:
         content = {"delta": delta} if self.is_chat else {"text": text or ""}
         return self.chunks([{"index": 0, "finish_reason": finish, "logprobs": None, **content}])
 
-    def chunks(self, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    def chunks(self, choices: list[dict[str, Any]], **more: object) -> dict[str, Any]:
         return {
             **self.head,
             "object": "chat.completion.chunk" if self.is_chat else self.kind,

@@ -134,7 +134,7 @@ class Engine(Protocol):
         self._refuse("masked")
 
     @staticmethod
-    def refuses(settings: Mapping[str, Any], **_: Any) -> list[str]:
+    def refuses(settings: Mapping[str, Any], **_: object) -> list[str]:
         """Which settings of a GenerationConfig this engine can't honour; `check` asks this too."""
         return []
 

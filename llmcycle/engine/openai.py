@@ -65,7 +65,7 @@ class OpenAIEngine(Engine):
         self.concurrency, self.timeout, self.retries = concurrency, timeout, retries
 
     @staticmethod
-    def preflight(variable: str = "OPENAI_API_KEY", base_url: str = "http://", **_: Any) -> None:
+    def preflight(variable: str = "OPENAI_API_KEY", base_url: str = "http://", **_: object) -> None:
         """Refuse to send the content of a variable that is no key, and an address that nothing can be sent to."""
         if not variable.endswith("API_KEY"):
             raise ValueError(
@@ -101,7 +101,7 @@ class OpenAIEngine(Engine):
             self.client.close()
 
     @staticmethod
-    def refuses(settings: Mapping[str, Any], **_: Any) -> list[str]:
+    def refuses(settings: Mapping[str, Any], **_: object) -> list[str]:
         """Settings that no field of a request stands for, unless they change nothing."""
         others = {name: value for name, value in settings.items() if name not in TAKES and name != VERSION}
         return [name for name, value in others.items() if value not in (None, NEUTRAL.get(name))]

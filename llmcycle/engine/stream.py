@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any
 
 import torch
 from transformers import (
@@ -46,7 +45,7 @@ class Follow(StoppingCriteria):
     cancelled: threading.Event
     sent: str = field(default="", init=False)
 
-    def __call__(self, input_ids: torch.Tensor, _scores: Any, **_: Any) -> torch.Tensor:
+    def __call__(self, input_ids: torch.Tensor, _scores: object, **_: object) -> torch.Tensor:
         if self.cancelled.is_set():
             raise Cancelled
         text, stopped = self.read(input_ids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from llmcycle.evaluate.metric import Metrics
 from llmcycle.evaluate.scores import Scores, change
@@ -22,6 +22,13 @@ class Evaluator(Protocol):
     def __call__(self, engine: Engine) -> dict[str, Scores]:
         """Scores by name."""
         ...
+
+
+@runtime_checkable
+class Limited(Evaluator, Protocol):
+    """An evaluator that can be told to ask of its rows the first `limit` alone; None for all."""
+
+    limit: int | None
 
 
 def compare(before: Mapping[str, Scores] | None, after: Mapping[str, Scores]) -> Metrics:
@@ -74,16 +81,16 @@ def refuse_unable(name: str, evaluator: Evaluator, engine: Engine) -> None:
         )
 
 
-def limited(name: str, evaluator: Any, count: int | None) -> Evaluator:
+def limited(name: str, evaluator: Evaluator, count: int | None) -> Evaluator:
     """The evaluator on its first `count` rows alone; None for all that it has.
 
     Raises:
         ValueError: it has no `limit` to be given.
     """
     if count is None:
-        return evaluator  # type: ignore[no-any-return]
-    if not hasattr(evaluator, "limit"):
+        return evaluator
+    if not isinstance(evaluator, Limited):
         raise ValueError(f"evaluate.{name}: it has no `limit` on its rows; set callbacks.judge.rows=null")
     fewer = copy.copy(evaluator)
     fewer.limit = count if evaluator.limit is None else min(count, evaluator.limit)
-    return fewer  # type: ignore[no-any-return]
+    return fewer

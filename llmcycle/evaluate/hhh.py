@@ -44,7 +44,7 @@ class HHH:
         self.config = GenerationConfig(max_new_tokens=max_new_tokens)
 
     @staticmethod
-    def preflight(world: Mapping[str, Any], count: Count = 300, **_: Any) -> None:
+    def preflight(world: Mapping[str, Any], count: Count = 300, **_: object) -> None:
         """Refuse, before anything runs, a world with too few questions for `count`."""
         Questions.preflight(world, count=count)
 

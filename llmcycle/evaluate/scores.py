@@ -72,7 +72,7 @@ def to_show(
     return low[:few] + high[: SHOWN - few]
 
 
-def row_id(*parts: Any) -> str:
+def row_id(*parts: object) -> str:
     """What a row is known by: the first digits of the sha256 of everything in it that an evaluator reads."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]

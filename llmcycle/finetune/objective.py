@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from llmcycle.data.batches import Batches
 from llmcycle.data.chat import IGNORE
+from llmcycle.data.training_data import TrainingData
 from llmcycle.finetune.proof import refuse_leaking_rows
 from llmcycle.train import Models, Objective
 from llmcycle.train.cross_entropy import head_cross_entropy, without_head
@@ -25,9 +26,9 @@ class Supervised(Objective):
     calibrates = True
     compared = True
 
-    def begin(self, models: Models, batches: Batches) -> None:
+    def begin(self, models: Models, batches: TrainingData) -> None:
         """Nothing is trained on packed rows that this model does not read as if each were alone."""
-        if getattr(batches, "packed", False):
+        if isinstance(batches, Batches) and batches.packed:
             refuse_leaking_rows(models, self.logits, batches.collate_train(batches.train[:1]))
 
     def loss(self, models: Models, batch: Batch) -> Loss:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from .observe import Model, below
+
+EndIds: TypeAlias = int | list[int] | None  # of the tokens at which a model stops
 
 TURN = "\u00a7"  # content that no template contains, to find what a template writes after an answer
 CHAT = [{"role": "user", "content": "question"}, {"role": "assistant", "content": TURN}]
@@ -62,7 +64,7 @@ def compare_tokenizers(
             raise ValueError(f"hand-off: the {name} of the tokenizer in {folder} is not the model's own")
 
 
-def compare_stops(tokenizer: PreTrainedTokenizerBase, was: Any, now: Any) -> None:
+def compare_stops(tokenizer: PreTrainedTokenizerBase, was: EndIds, now: EndIds) -> None:
     """Raise ValueError when an end token at which the model stopped is lost; each is an id, a list of them, or None."""
     if lost := sorted(set(end_token_ids(tokenizer)) & set(as_list(was)) - set(as_list(now))):
         names = ", ".join(tokenizer.convert_ids_to_tokens(lost))
@@ -77,7 +79,7 @@ def refuse_outgrown(tokenizer: PreTrainedTokenizerBase, rows: int) -> None:
         )
 
 
-def as_list(ids: int | list[int] | None) -> list[int]:
+def as_list(ids: EndIds) -> list[int]:
     """Token ids as generation settings hold them, always as a list."""
     return [] if ids is None else ids if isinstance(ids, list) else [ids]
 

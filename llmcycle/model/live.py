@@ -83,7 +83,7 @@ def live(model: nn.Module) -> Iterator[Live]:
             handle.remove()
 
 
-def _tensors(values: Any) -> list[Tensor]:
+def _tensors(values: object) -> list[Tensor]:
     return [part for value in tree_leaves(values) if isinstance(value, Tensor) for part in _plain(value)]
 
 

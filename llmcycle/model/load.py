@@ -67,7 +67,7 @@ def _refuse_another_size(factory: Factory, config: PreTrainedConfig, stated: int
 
 
 def load(
-    pretrained_model_name_or_path: str | Path, dtype: str | torch.dtype | None = None, **options: Any
+    pretrained_model_name_or_path: str | Path, dtype: str | torch.dtype | None = None, **options: object
 ) -> PreTrainedModel | PeftModel:
     """The model that a stage wrote, or any Hugging Face model, on the CPU in evaluation mode.
 

@@ -10,7 +10,7 @@ from peft import CPTConfig, LoraConfig, PeftModel
 from peft.tuners.beft.layer import BeftLayer
 from peft.tuners.multitask_prompt_tuning import MultitaskPromptEmbedding
 from peft.tuners.poly.layer import PolyLayer
-from torch import nn
+from torch import Tensor, nn
 
 from llmcycle.quantities import Positive
 
@@ -71,17 +71,17 @@ def complete_inputs(model: PeftModel) -> None:
         model.register_forward_pre_hook(_answer_tokens, with_kwargs=True)
 
 
-def _only_task(_: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _only_task(_: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     if kwargs.get("task_ids") is None:
         kwargs["task_ids"] = torch.zeros(len(args[0]), dtype=torch.long, device=args[0].device)
     return args, kwargs
 
 
-def _only_row(_: nn.Module, args: Any) -> tuple[Any, Any]:
+def _only_row(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Any, Any]:
     return args[0], torch.zeros(len(args[0]), dtype=torch.long, device=args[0].device)
 
 
-def _answer_tokens(model: PeftModel, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _answer_tokens(model: PeftModel, args: tuple[Tensor, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """CPT counts a token as part of the answer where its type, after the prompt's types, is a multiple of 4."""
     highest = max(model.active_peft_config.cpt_tokens_type_mask)
     ids = kwargs.get("input_ids")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from peft import CPTConfig, LoraConfig, TaskType, TrainableTokensConfig
 from transformers import PreTrainedTokenizerBase
@@ -21,7 +20,7 @@ class ActivatedLoraConfig(LoraConfig):
         ValueError: no prompt of this tokenizer's chat template holds the text, so that the adapter would never work.
     """
 
-    def __init__(self, invocation: str, tokenizer: PreTrainedTokenizerBase, **options: Any) -> None:
+    def __init__(self, invocation: str, tokenizer: PreTrainedTokenizerBase, **options: object) -> None:
         ids = invocation_tokens(tokenizer, invocation)
         super().__init__(**{"task_type": TaskType.CAUSAL_LM, **options}, alora_invocation_tokens=ids)
 
@@ -38,7 +37,9 @@ class TokenTextsConfig(TrainableTokensConfig):
         ValueError: a text is not one token, or there is none.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str] | None = None, **options: Any) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str] | None = None, **options: object
+    ) -> None:
         super().__init__(**options, token_indices=single_tokens(tokenizer, tokens))
 
 
@@ -54,7 +55,7 @@ class ContextPromptConfig(CPTConfig):
         ValueError: the text is empty.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, context: str, **options: Any) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, context: str, **options: object) -> None:
         ids: list[int] = tokenizer(context, add_special_tokens=False)["input_ids"]
         if not ids:
             raise ValueError("peft.context: there must be a text to start from; set peft.context='Answer briefly.'")

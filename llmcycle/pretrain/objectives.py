@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from llmcycle.data.batches import Batches
+from llmcycle.data.training_data import TrainingData
 from llmcycle.model.document_mask import document_mask
 from llmcycle.quantities import NotNegative
 from llmcycle.train import Models, Objective
@@ -33,7 +33,7 @@ class NextToken(Objective):
     def __init__(self, z_loss: NotNegative = 0.0) -> None:
         self.z_loss = z_loss
 
-    def begin(self, models: Models, batches: Batches) -> None:  # noqa: ARG002
+    def begin(self, models: Models, batches: TrainingData) -> None:  # noqa: ARG002
         """Raise ValueError for an adapter under which documents in one row can't be told apart."""
         if models.virtual:
             raise ValueError(
@@ -74,7 +74,7 @@ class MaskedToken(NextToken):
     model_kind = "masked"
     shift = 0
 
-    def begin(self, models: Models, batches: Batches) -> None:
+    def begin(self, models: Models, batches: TrainingData) -> None:
         """A bare configuration knows no token ids: it gets the tokenizer's."""
         super().begin(models, batches)
         models.policy.config.update({name: getattr(batches.tokenizer, name) for name in TOKEN_IDS})
@@ -98,7 +98,7 @@ def balanced(models: Models) -> bool:
     return bool(getattr(models.policy.config, "router_aux_loss_coef", 0.0))
 
 
-def balance(models: Models, output: Any) -> Tensor | float:
+def balance(models: Models, output: object) -> Tensor | float:
     """The load-balancing loss of a mixture of experts, which transformers adds only where it is given labels."""
     auxiliary: Tensor | None = getattr(output, "aux_loss", None)
     return 0.0 if auxiliary is None else models.policy.config.router_aux_loss_coef * auxiliary

@@ -10,8 +10,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 from transformers import AutoTokenizer, GenerationConfig
 
-from llmcycle.data.batches import Batches
 from llmcycle.data.chat import Prompt
+from llmcycle.data.training_data import TrainingData
 from llmcycle.evaluate import Evaluator, Metrics
 from llmcycle.evaluate.loss import HeldOutLoss
 from llmcycle.handoff import Format
@@ -23,7 +23,7 @@ SAMPLES, SAMPLE_WORDS = 8, 4  # prompts made from held-out documents where a rec
 
 def pretrain(
     module: Learner,
-    batches: Batches,
+    batches: TrainingData,
     trainer: pl.Trainer,
     evaluators: Mapping[str, Evaluator] | None = None,
     samples: Sequence[Prompt] | None = None,
@@ -70,7 +70,7 @@ def pretrain(
     return {**metrics, **(report(batches.tokenizer, texts, other) if any(texts) else {})}
 
 
-def _adopt_tokens(module: Learner, batches: Batches) -> None:
+def _adopt_tokens(module: Learner, batches: TrainingData) -> None:
     """A bare configuration has its class's default ids for start, end and padding: put the tokenizer's there."""
     names = ("bos_token_id", "eos_token_id", "pad_token_id")
     ids = {name: getattr(batches.tokenizer, name) for name in names}

@@ -29,7 +29,7 @@ class Template:
     stop: Sequence[str] = ()
 
     @staticmethod
-    def rows_need(text: str, shot: str | None = None, shots: bool = False, **_: Any) -> Columns:
+    def rows_need(text: str, shot: str | None = None, shots: bool = False, **_: object) -> Columns:
         """Columns that a template names, in its solved examples too where there are `shots`."""
         example = (shot if shot is not None else f"{text} {{answer}}") if shots else ""
         return (tuple(dict.fromkeys(COLUMN.findall(text + example))),)

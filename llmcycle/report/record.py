@@ -110,7 +110,7 @@ def finite_points(curves: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> Any:
     if isinstance(value, tuple):
         return list(value) if all(map(math.isfinite, value)) else None
     return None if isinstance(value, float) and not math.isfinite(value) else value

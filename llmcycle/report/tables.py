@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +82,7 @@ def answers(report: Report) -> tuple[list[str], list[list[str]]]:
     return [stage["name"] for stage in stages], rows
 
 
-def prompt_text(prompt: Any) -> str:
+def prompt_text(prompt: str | Sequence[Mapping[str, object]]) -> str:
     """A prompt as text: as it is, or the contents of its messages."""
     return prompt if isinstance(prompt, str) else "\n".join(str(message["content"]) for message in prompt)
 

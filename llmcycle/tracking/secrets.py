@@ -16,7 +16,7 @@ CREDENTIAL = re.compile(r"[^\s<>{}$]{8,}")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
-def masked(value: Any, key: str = "") -> Any:
+def masked(value: object, key: str = "") -> Any:
     """A copy in which every text below a key such as `api_key`, `hfToken` or `password` is replaced by `***`."""
     if isinstance(value, Mapping):
         return {name: masked(item, _nearest(str(name), key)) for name, item in value.items()}
@@ -36,7 +36,7 @@ def _nearest(name: str, above: str) -> str:
     return above if is_secret(above) else name
 
 
-def hidden(tree: Any, overrides: Iterable[str]) -> frozenset[str]:
+def hidden(tree: object, overrides: Iterable[str]) -> frozenset[str]:
     """The texts that a run may not show: what it takes from environment variables, and values of secret keys.
 
     A variable that holds a number, a short word or the path of something that is there is no secret.
@@ -60,7 +60,7 @@ def without(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-def cleaned(value: Any, secrets: Collection[str]) -> Any:
+def cleaned(value: object, secrets: Collection[str]) -> Any:
     """A copy of plain values with `***` in the place of each secret."""
     if isinstance(value, Mapping):
         return {key: cleaned(item, secrets) for key, item in value.items()}
@@ -73,7 +73,7 @@ def _harmless(value: str) -> bool:
     return value.replace(".", "").isdigit() or Path(value).expanduser().exists()
 
 
-def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+def _texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
     """Every text with its nearest key."""
     if isinstance(value, Mapping):
         for name, item in value.items():

@@ -76,7 +76,7 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     @harmless
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *_args: Any, **_kwargs: Any) -> None:
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *_args: object, **_kwargs: object) -> None:
         """Add a module's hyperparameters to the run's config, without credentials."""
         super().log_hyperparams(masked(vars(params) if isinstance(params, Namespace) else params))
 

@@ -15,6 +15,7 @@ from bitsandbytes.nn.modules import Linear4bit
 from peft import PeftModel
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
+from transformers import PreTrainedModel
 
 from llmcycle.model.live import Live, live
 from llmcycle.train.learner import Learner
@@ -56,7 +57,7 @@ class Activations(pl.Callback):
         for name, count in state_dict["counts"].items():
             setattr(self.largest, name, count)
 
-    def on_train_batch_start(self, _: pl.Trainer, module: pl.LightningModule, batch: Any, *__: Any) -> None:
+    def on_train_batch_start(self, _: pl.Trainer, module: pl.LightningModule, batch: Batch, *__: object) -> None:
         assert isinstance(module, Learner)
         tokens = batch["input_ids"].numel()
         if tokens <= self._tokens or module.models.compiled or module.models.sharded:
@@ -65,14 +66,14 @@ class Activations(pl.Callback):
         self._tokens = tokens
         self._counting.callback(self._keep, counter, batch)
 
-    def on_after_backward(self, *_: Any) -> None:
+    def on_after_backward(self, *_: object) -> None:
         self._counting.close()
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_train_batch_end(self, *_: object) -> None:
         """A step that was left out has no backward pass."""
         self._counting.close()
 
-    def on_exception(self, *_: Any) -> None:
+    def on_exception(self, *_: object) -> None:
         self._counting.close()
 
     def _keep(self, counter: Live, batch: Batch) -> None:
@@ -114,7 +115,7 @@ def _step(module: Learner, batch: Batch, model: nn.Module) -> Live | None:
     return counter
 
 
-def _signature(module: Learner, batch: Batch, model: Any) -> Hashable:
+def _signature(module: Learner, batch: Batch, model: PreTrainedModel) -> Hashable:
     """All that shapes can follow from: which tokens a batch has is no part of it, which of them are masked is."""
     settings = {**vars(module.objective), "chunk": module.models.loss_chunk}
     settings = {name: value for name, value in settings.items() if isinstance(value, int | float | str | None)}

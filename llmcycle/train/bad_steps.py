@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from llmcycle.quantities import Count, CountOrZero, Positive
 from llmcycle.train.checkpoints import Checkpoints, agreed
+from llmcycle.train.learner import Learner
 
 
 class BadSteps(pl.Callback):
@@ -68,8 +69,9 @@ class BadSteps(pl.Callback):
         value = abs(float(loss.detach())) * trainer.accumulate_grad_batches
         self._loss = value if math.isnan(value) else max(self._loss, value)
 
-    def on_before_optimizer_step(self, trainer: pl.Trainer, module: Any, _: Optimizer) -> None:
+    def on_before_optimizer_step(self, trainer: pl.Trainer, module: pl.LightningModule, _: Optimizer) -> None:
         """Gradients are whole and not yet clipped. Without gradients an optimizer changes nothing."""
+        assert isinstance(module, Learner)
         norm = float(module.gradient_norm())
         loss, self._loss = self._loss, 0.0
         if not agreed(int(self.is_bad(loss, norm)), trainer):
@@ -87,11 +89,12 @@ class BadSteps(pl.Callback):
         """Whether a step with these would do harm."""
         return self._far(loss, self.losses) or self._far(norm, self.norms)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: object) -> None:
+        assert isinstance(module, Learner)
         if self.in_a_row >= self.patience:
             self.go_back(trainer, module)
 
-    def on_train_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_end(self, trainer: pl.Trainer, *_: object) -> None:
         """A run whose every step was left out has learnt nothing, and is no success.
 
         Raises:
@@ -103,7 +106,7 @@ class BadSteps(pl.Callback):
                 "nothing was learnt; lower `optim.lr`, or look at the data and at what the loss needs of it"
             )
 
-    def go_back(self, trainer: pl.Trainer, module: Any) -> None:
+    def go_back(self, trainer: pl.Trainer, module: Learner) -> None:
         """Weights and optimizer as the last good checkpoint has them.
 
         Raises:

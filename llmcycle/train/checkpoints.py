@@ -49,24 +49,24 @@ class Checkpoints(pl.Callback):
             print(f"going on from step {self.last.step}: {self.last.folder}", file=sys.stderr)
         return self.last
 
-    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_start(self, trainer: pl.Trainer, *_: object) -> None:
         """Lightning has put its own handlers in place by now."""
         self.signals.listen()
         if self.last is not None:
             self._random = self._saved_random(self.last, trainer)
 
-    def on_train_batch_start(self, *_: Any) -> None:
+    def on_train_batch_start(self, *_: object) -> None:
         """Only here has everything that draws on the way to the first step been done."""
         if self._random is not None:
             random_state.restore(self._random)
             self._random = None
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
         """Where a validation follows, saving waits for its end: a resumed run would leave it out."""
         if between_steps(trainer) and not validation_follows(trainer):
             self.save_if_due(trainer)
 
-    def on_validation_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, *_: object) -> None:
         if not trainer.sanity_checking and between_steps(trainer):
             self.save_if_due(trainer)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from llmcycle.train.judge import judge_of
+from llmcycle.train.learner import Learner
 
 FILE = "curves.json"  # in a stage's folder: see `Curves.write`
 MOST = 400  # points of a whole run; a longer one has them further apart
@@ -29,13 +30,14 @@ class Curves(pl.Callback):
         self.resumed: list[int] = []
         self._step = self._losses = 0
 
-    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_start(self, trainer: pl.Trainer, *_: object) -> None:
         """A resumed run is marked where it goes on."""
         self._step = trainer.global_step
         if self._step:
             self.resumed.append(self._step)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: object) -> None:
+        assert isinstance(module, Learner)
         step = trainer.global_step
         if step == self._step:
             return  # between the batches that one step gathers
@@ -46,7 +48,7 @@ class Curves(pl.Callback):
             self._losses = len(module.losses)
             self.add({"step": step, **logged(trainer, TRAIN), "loss": fmean(map(float, new))})
 
-    def on_validation_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, *_: object) -> None:
         values = {f"{VALIDATION}{name}": value for name, value in logged(trainer, VALIDATION).items()}
         if not trainer.sanity_checking and values:
             self.add({"step": trainer.global_step, **values})

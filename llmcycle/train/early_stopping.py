@@ -45,7 +45,7 @@ class EarlyStopping(pl.callbacks.EarlyStopping):
         super().load_state_dict(state_dict)
         self.checked = state_dict["checked"]
 
-    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_start(self, trainer: pl.Trainer, *_: object) -> None:
         """
 
         Raises:
@@ -71,12 +71,12 @@ class EarlyStopping(pl.callbacks.EarlyStopping):
         if directions and better != {"min": "lower", "max": "higher"}[self.mode]:
             raise ValueError(f"callbacks.early_stopping.mode={self.mode}: {self.monitor} is better when {better}")
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
         judge, step = judge_of(trainer), trainer.global_step
         if self.judged and judge is not None and judge.step == step and step > self.checked:
             self.check(trainer)
 
-    def on_validation_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, *_: object) -> None:
         if not self.judged and not trainer.sanity_checking:
             self.check(trainer)
 

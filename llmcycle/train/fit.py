@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 from transformers import GenerationConfig, PreTrainedModel
 
-from llmcycle.data.batches import Batches
 from llmcycle.data.chat import Prompt
+from llmcycle.data.training_data import TrainingData
 from llmcycle.engine import TransformersEngine, texts, write_samples
 from llmcycle.evaluate.evaluator import Evaluator, compare
 from llmcycle.evaluate.metric import Metric, Metrics, led_by
@@ -36,7 +37,7 @@ CALIBRATION = 16  # training batches that an adapter may start from (EVA, CorDA,
 
 def fit(
     module: Learner,
-    batches: Batches,
+    batches: TrainingData,
     trainer: pl.Trainer,
     evaluators: Mapping[str, Evaluator] | None = None,
     samples: Sequence[Prompt] | None = None,
@@ -93,12 +94,12 @@ def fit(
     return led_by(next(iter(metrics)), metrics)
 
 
-def engine_of(model: PreTrainedModel, batches: Batches) -> TransformersEngine:
+def engine_of(model: PreTrainedModel, batches: TrainingData) -> TransformersEngine:
     """What the evaluators and the samples ask: `batches.eval_batch_size` rows at once."""
     return TransformersEngine(model, batches.tokenizer, batches.eval_batch_size)
 
 
-def costs(module: Learner, batches: Batches, trainer: pl.Trainer, counted: Activations, out: Path) -> Metrics:
+def costs(module: Learner, batches: TrainingData, trainer: pl.Trainer, counted: Activations, out: Path) -> Metrics:
     """What training took: steps, speed, memory by part, and rows that truncation took. Writes `out`/memory.json."""
     foretold = foretell_largest(module, counted)
     write_table(module, counted, foretold, batches, out)
@@ -118,23 +119,28 @@ def prepare(trainer: pl.Trainer, root: Path | None, resume: str, out: Path | Non
 
 
 def train(
-    module: Learner, batches: Batches, trainer: pl.Trainer, logger: Logger | None, found: Checkpoint | None
+    module: Learner, batches: TrainingData, trainer: pl.Trainer, logger: Logger | None, found: Checkpoint | None
 ) -> None:
     """Run the trainer from a checkpoint or from the start."""
     trainer.loggers = [logger] if logger else []
     limit_steps(trainer, batches)
-    trainer.fit(module, datamodule=batches, ckpt_path=str(found.state) if found else None, weights_only=True)
+    trainer.fit(
+        module,
+        datamodule=cast(pl.LightningDataModule, batches),
+        ckpt_path=str(found.state) if found else None,
+        weights_only=True,
+    )
     if module.memory is None:  # interrupted after its last step: Lightning passes over a run that is at its end
         module.on_train_start()
         module.on_train_end()
 
 
-def limit_steps(trainer: pl.Trainer, batches: Batches) -> None:
+def limit_steps(trainer: pl.Trainer, batches: TrainingData) -> None:
     """Batches come without end, so a run by `trainer.max_epochs` becomes one of so many steps."""
     epochs = trainer.max_epochs
     if epochs is None or epochs < 0:
         return
-    if not hasattr(batches.train, "__len__"):
+    if not isinstance(batches.train, Sized):
         raise ValueError("trainer.max_epochs: a streamed corpus has no end; set `trainer.max_steps` alone")
     steps = math.ceil(epochs * len(batches.train) / batches.batch_size / trainer.accumulate_grad_batches)
     trainer.fit_loop.epoch_loop.max_steps = min(steps, trainer.max_steps) if trainer.max_steps >= 0 else steps

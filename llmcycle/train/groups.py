@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
+from transformers import PreTrainedModel
 
 from llmcycle.model import lr_ratios
 
@@ -19,7 +20,7 @@ def role_groups(trained: Iterable[tuple[str, nn.Module]]) -> list[dict[str, Any]
     return [{**group, "role": role} for role, model in trained for group in decay_groups(model)]
 
 
-def decay_groups(model: Any) -> list[dict[str, Any]]:
+def decay_groups(model: PreTrainedModel) -> list[dict[str, Any]]:
     """Trainable parameters by `kind`: "hidden" matrices, the output "head" if it has a matrix of its own, and "plain".
 
     The plain ones (norms, biases, embeddings) do not decay. Those that learn faster (LoRA+) have a group of their own.

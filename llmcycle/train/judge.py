@@ -11,7 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from llmcycle.data.batches import Batches
+from llmcycle.data.training_data import TrainingData
 from llmcycle.engine import Engine, TransformersEngine
 from llmcycle.evaluate.evaluator import Evaluator, evaluate, limited
 from llmcycle.evaluate.metric import Better, Metric, Metrics
@@ -19,6 +19,7 @@ from llmcycle.evaluate.scores import Scores, without
 from llmcycle.quantities import Count
 from llmcycle.train import best_weights, random_state
 from llmcycle.train.checkpoints import between_steps
+from llmcycle.train.learner import Learner
 
 PREFIX = "judged/"  # of the scores' names for loggers and other callbacks
 
@@ -99,17 +100,18 @@ class Judge(pl.Callback):
         self.history = [{"step": 0, **self.settle(self.score(engine))}]
         random_state.restore(drawn)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: object) -> None:
+        assert isinstance(module, Learner)
         step = trainer.global_step
         due = step % self.every_n_steps == 0 or step == trainer.max_steps
         if due and step > self.step and between_steps(trainer):
             self.look(trainer, module)
 
-    def look(self, trainer: pl.Trainer, module: Any) -> None:
+    def look(self, trainer: pl.Trainer, module: Learner) -> None:
         """Score the model as it is now, and keep its weights if it is the best so far; all processes take part."""
         start, drawn = time.perf_counter(), random_state.capture()
         model = module.gathered()
-        batches: Batches = trainer.datamodule  # type: ignore[attr-defined]
+        batches: TrainingData = trainer.datamodule  # type: ignore[attr-defined]
         scores: dict[str, Scores] = {}
         if trainer.is_global_zero:
             scores = self.score(TransformersEngine(model, batches.tokenizer, batches.eval_batch_size))
@@ -155,7 +157,7 @@ class Judge(pl.Callback):
         for logger in trainer.loggers:
             logger.log_metrics(named, step=trainer.global_step)
 
-    def finish(self, trainer: pl.Trainer, module: Any) -> None:
+    def finish(self, trainer: pl.Trainer, module: Learner) -> None:
         """After training: give the module the best weights if they are kept. The first process alone does this.
 
         Raises:

@@ -10,8 +10,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from llmcycle.data.batches import Batches
 from llmcycle.data.loader import labelled
+from llmcycle.data.training_data import TrainingData
 from llmcycle.engine import Engine, evaluation_mode
 from llmcycle.evaluate.evaluator import Evaluator, evaluate
 from llmcycle.evaluate.metric import Metrics
@@ -59,7 +59,7 @@ class Judging:
         return self.judge.metrics() if self.judge else {}
 
 
-def validation_scores(module: Learner, batches: Batches, device: torch.device) -> dict[str, Scores]:
+def validation_scores(module: Learner, batches: TrainingData, device: torch.device) -> dict[str, Scores]:
     """`validation_loss`: what training minimises, on one batch of validation rows; nothing where it means nothing.
 
     One value a row, weighted by its labelled tokens where it has labels of its own.
@@ -73,6 +73,6 @@ def validation_scores(module: Learner, batches: Batches, device: torch.device) -
     return {"validation_loss": Scores(losses, "lower", weights=weights)}
 
 
-def _loss(module: Learner, batches: Batches, example: dict[str, Any], device: torch.device) -> float:
+def _loss(module: Learner, batches: TrainingData, example: dict[str, Any], device: torch.device) -> float:
     batch = {name: tensor.to(device) for name, tensor in batches.collate([example]).items()}
     return float(module.loss(batch)[0])

@@ -99,7 +99,7 @@ class Learner(pl.LightningModule):
         self.freed = 0  # the step whose gradients were freed last
 
     @staticmethod
-    def preflight(compile: bool = False, loss_chunk: int | None = None, **_: Any) -> None:
+    def preflight(compile: bool = False, loss_chunk: int | None = None, **_: object) -> None:
         """Refuse, before anything is built, what this machine can't do."""
         compiler = os.environ.get("CXX", "g++")  # where torch looks for it
         if compile and shutil.which(compiler) is None:
@@ -145,7 +145,7 @@ class Learner(pl.LightningModule):
         self.models.train()
         self.objective.begin(self.models, self.trainer.datamodule)  # type: ignore[attr-defined]
 
-    def training_step(self, batch: Batch, *_: Any) -> Tensor:
+    def training_step(self, batch: Batch, *_: object) -> Tensor:
         loss, values = self.loss(batch)
         whole = self.over_processes(loss.detach())
         # A tensor kept from each step pins the heap that glibc would use again: 1.5 MB a step on a CPU (measured).
@@ -158,7 +158,7 @@ class Learner(pl.LightningModule):
         self.log_dict({f"train/{name}": value for name, value in values.items()})
         return loss + regularisation(self.model)
 
-    def validation_step(self, batch: Batch, *_: Any) -> None:
+    def validation_step(self, batch: Batch, *_: object) -> None:
         """Off unless the trainer's `limit_val_batches` is raised."""
         loss, values = self.loss(batch)
         size = len(batch["input_ids"])
@@ -232,13 +232,13 @@ class Learner(pl.LightningModule):
         names = parameter_names(self, self.optim(role_groups(self.models.trained())))
         checkpoint["optimizer_states"] = [by_index(state, names) for state in checkpoint["optimizer_states"]]
 
-    def on_train_batch_start(self, *_: Any) -> None:
+    def on_train_batch_start(self, *_: object) -> None:
         """Free the gradients of the step before: Lightning would hold them until this batch's forward pass is over."""
         if self.global_step != self.freed:  # not between the batches that one step gathers
             self.freed = self.global_step
             self.zero_grad()
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_train_batch_end(self, *_: object) -> None:
         """A step's gradients are still there."""
         if self.global_step != self.allocated:  # not between the batches that one step gathers
             self.allocated = self.global_step

@@ -23,7 +23,7 @@ Batch = Mapping[str, Tensor]
 
 
 def token_logprobs(
-    model: Any,
+    model: object,
     batch: Batch,
     temperature: float = 1.0,
     chunk: int | None = None,

@@ -14,7 +14,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from llmcycle.data.batches import Batches
+from llmcycle.data.training_data import TrainingData
 from llmcycle.evaluate.metric import Metric, Metrics
 from llmcycle.model import Memory, expected, measure
 from llmcycle.model.live import Live
@@ -95,7 +95,7 @@ def foretell_largest(module: Learner, counted: Activations) -> Live | None:
     return foretell(module, {name: tensor.to(module.device) for name, tensor in counted.batch.items()})
 
 
-def write_table(module: Learner, counted: Activations, foretold: Live | None, batches: Batches, out: Path) -> None:
+def write_table(module: Learner, counted: Activations, foretold: Live | None, batches: TrainingData, out: Path) -> None:
     """Write `memory.json`: this run as measured, beside other ways to train this model with this optimiser.
 
     Pre-training trains every weight on rows as long as they may be; the others on the largest batch of this run. No

@@ -41,7 +41,7 @@ class Models(nn.Module):
         sharded: whether weights are spread over processes.
     """
 
-    policy: Any
+    policy: PreTrainedModel
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Models(nn.Module):
         self.run: Callable[..., Any] = torch.compile(self.forward) if compile else self.forward
         self._skeleton: list[Any] = []  # of a sharded policy; in a list, so that it is no part of this module
 
-    def forward(self, **inputs: Any) -> Any:
+    def forward(self, **inputs: object) -> Any:
         """The policy's output."""
         return self.policy(**inputs)
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from llmcycle.data.batches import Batches
+from llmcycle.data.training_data import TrainingData
 from llmcycle.train.models import POLICY, Models
 
 Batch = dict[str, Tensor]
@@ -42,7 +42,7 @@ class Objective(ABC):
     def loss(self, models: Models, batch: Batch) -> Loss:
         """The scalar to minimise, and further values to log by name."""
 
-    def begin(self, models: Models, batches: Batches) -> None:  # noqa: B027  most objectives need nothing else
+    def begin(self, models: Models, batches: TrainingData) -> None:  # noqa: B027  most objectives need nothing else
         """Called when training begins, with the data whose batches are to come; models are where they are trained."""
 
     def state_dict(self) -> dict[str, Any]:

@@ -152,11 +152,11 @@ def _parts(group: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**group, "params": chosen, "muon": muon} for muon, chosen in parts.items() if chosen]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if not isinstance(value, OptimState8bit):
         return value
     return {"codes": value.codes, "scale": value.scale, "qmap": value.qmap, "signed": value.signed}
 
 
-def _quantised(value: Any) -> Any:
+def _quantised(value: object) -> Any:
     return OptimState8bit(**value) if isinstance(value, dict) else value

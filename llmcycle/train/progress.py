@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, TextIO
+from typing import TextIO
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.utilities.types import STEP_OUTPUT
 
 from llmcycle.train.judge import PREFIX
 
@@ -40,30 +42,32 @@ class Progress(ProgressBar):
     def enable(self) -> None:
         self.enabled = True
 
-    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_start(self, trainer: pl.Trainer, *_: object) -> None:
         """A resumed run starts at the step that it had reached."""
         self._start = time.perf_counter()
         self._first = self._printed = trainer.global_step
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: STEP_OUTPUT, *_: object
+    ) -> None:
         if self.enabled and self._due(trainer.global_step, int(trainer.estimated_stepping_batches)):
             self._write(self.line(trainer, module, outputs))
 
-    def on_train_end(self, *_: Any) -> None:
+    def on_train_end(self, *_: object) -> None:
         """Leaves the terminal's line empty for what comes next."""
         if self.enabled and self.stream.isatty():
             self.stream.write("\r\x1b[K")
             self.stream.flush()
 
-    def on_exception(self, *_: Any) -> None:
+    def on_exception(self, *_: object) -> None:
         self.on_train_end()
 
-    def line(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any) -> str:
+    def line(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: STEP_OUTPUT) -> str:
         """E.g. `pretrain 120/900 steps, 9.8 steps/s, 10.0k tokens/s, 0:01:20 left, loss 1.23, norm 0.8, lr 3e-03`."""
         step, total = trainer.global_step, int(trainer.estimated_stepping_batches)
         rate = (step - self._first) / (time.perf_counter() - self._start)
         left = timedelta(seconds=round((total - step) / rate)) if rate else "unknown time"
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
         tail = "" if loss is None else f", loss {float(loss) * trainer.accumulate_grad_batches:.3f}"
         pace = getattr(module, "pace", None)
         tokens = f", {pace.tokens_per_second / 1000:.1f}k tokens/s" if pace else ""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from llmcycle.data.batches import Batches
+from transformers import PreTrainedModel
+
+from llmcycle.data.training_data import TrainingData
 
 
-def refuse_rows(model: Any, batches: Batches) -> None:
+def refuse_rows(model: PreTrainedModel, batches: TrainingData) -> None:
     """ValueError for encoded rows that the model has no room for; a streamed corpus is not read for it.
 
     Args:
@@ -20,7 +21,7 @@ def refuse_rows(model: Any, batches: Batches) -> None:
             refuse(ids, model, batches, split)
 
 
-def refuse(ids: list[int], model: Any, batches: Batches, split: str) -> None:
+def refuse(ids: list[int], model: PreTrainedModel, batches: TrainingData, split: str) -> None:
     """The same for one sequence."""
     room, context = len(model.get_input_embeddings().weight), getattr(model.config, "max_position_embeddings", None)
     if ids and max(ids) >= room:
@@ -36,7 +37,7 @@ def refuse(ids: list[int], model: Any, batches: Batches, split: str) -> None:
         )
 
 
-def sequences(value: Any) -> Iterator[list[int]]:
+def sequences(value: object) -> Iterator[list[int]]:
     """The token ids in encoded rows: of a pair both, of a packed row those of each example."""
     if isinstance(value, Mapping):
         if "input_ids" in value:

@@ -10,6 +10,7 @@ from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
+from transformers import PreTrainedModel
 
 
 def skeleton(model: nn.Module) -> Any:
@@ -28,7 +29,7 @@ def shard(model: nn.Module, mesh: DeviceMesh) -> None:
     fully_shard(model, mesh=mesh)
 
 
-def gather(model: nn.Module, empty: Any) -> Any:
+def gather(model: nn.Module, empty: PreTrainedModel) -> Any:
     """`empty`, a `skeleton`, filled with the whole weights on the first process; all processes take part."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     state: dict[str, Any] = get_model_state_dict(model, options=options)

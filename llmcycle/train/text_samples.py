@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 
-from llmcycle.data.batches import Batches
 from llmcycle.data.chat import Prompt
+from llmcycle.data.training_data import TrainingData
 from llmcycle.engine import TransformersEngine, texts
 from llmcycle.quantities import Count
+from llmcycle.train.learner import Learner
 
 
 class TextSamples(pl.Callback):
@@ -27,12 +27,13 @@ class TextSamples(pl.Callback):
         self.prompts, self.every_n_steps = list(prompts), every_n_steps
         self._last = -1
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: object) -> None:
+        assert isinstance(module, Learner)
         step = trainer.global_step
         if step % self.every_n_steps or step == self._last or not trainer.is_global_zero:
             return
         self._last = step
-        batches: Batches = trainer.datamodule  # type: ignore[attr-defined]
+        batches: TrainingData = trainer.datamodule  # type: ignore[attr-defined]
         engine = TransformersEngine(module.model, batches.tokenizer, batches.eval_batch_size)
         answers = texts(engine, self.prompts)
         for logger in trainer.loggers:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from functools import cache
-from typing import Any
 
 import torch
 from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
 
 SIDE = {"cpu": 1536, "cuda": 8192}  # of the square matrices whose product is timed
 REPEATS = 5
 
 
-def flops_per_token(model: Any, length: float) -> float:
+def flops_per_token(model: PreTrainedModel, length: float) -> float:
     """Floating-point operations of a training step for one token (PaLM, arXiv:2204.02311, appendix B).
 
     2 a weight forwards, 2 backwards to what came before, 2 more for a weight that is trained; and in each attention
@@ -29,7 +29,7 @@ def flops_per_token(model: Any, length: float) -> float:
     return float(sum(count * (6 if trained else 4) for count, trained in weights) + attention)
 
 
-def matrices(model: Any) -> list[tuple[str, nn.Parameter]]:
+def matrices(model: PreTrainedModel) -> list[tuple[str, nn.Parameter]]:
     """Weights that are multiplied with: not an embedding's, whose rows are looked up, unless the output layer is it."""
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     looked_up = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
@@ -37,7 +37,7 @@ def matrices(model: Any) -> list[tuple[str, nn.Parameter]]:
     return [(name, p) for name, p in model.named_parameters() if p.ndim >= 2 and id(p) not in looked_up]
 
 
-def expert_share(config: Any) -> float:
+def expert_share(config: PreTrainedConfig) -> float:
     """Of the experts of a mixture, the share that each token visits; 1 where there are none."""
     experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None)
     return float(config.num_experts_per_tok / experts) if experts else 1.0

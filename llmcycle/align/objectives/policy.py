@@ -15,7 +15,7 @@ from llmcycle.align.losses import PolicyLoss, k3
 from llmcycle.align.rewards import Reward
 from llmcycle.align.rollouts import Rollouts, Sampling, roll_out
 from llmcycle.align.scoring import WeightedRewards, refuse_weights
-from llmcycle.data.batches import Batches
+from llmcycle.data.training_data import TrainingData
 from llmcycle.engine import TransformersEngine
 from llmcycle.quantities import Count
 from llmcycle.train import Models, Objective
@@ -81,11 +81,11 @@ class Policy(Objective):
         self.steps = 0
 
     @staticmethod
-    def preflight(reward: Mapping[str, Any], weights: Mapping[str, float] | None = None, **_: Any) -> None:
+    def preflight(reward: Mapping[str, Any], weights: Mapping[str, float] | None = None, **_: object) -> None:
         """Refuse, before anything is built, weights of rewards that are not there."""
         refuse_weights(weights or {}, {} if "_target_" in reward else reward)
 
-    def begin(self, models: Models, batches: Batches) -> None:  # noqa: ARG002
+    def begin(self, models: Models, batches: TrainingData) -> None:  # noqa: ARG002
         """Take the rows, whose columns the reward sees, and the tokenizer."""
         self.rows, self.tokenizer = batches.rows, batches.tokenizer
 

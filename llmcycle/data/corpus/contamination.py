@@ -36,7 +36,7 @@ class Decontaminate:
         self.against, self.n, self.least = dict(against), n, least
 
     @staticmethod
-    def preflight(against: Mapping[str, Given | Any], **_: Any) -> None:
+    def preflight(against: Mapping[str, Given | Any], **_: object) -> None:
         """Refuse evaluation sets that are missing or empty before anything runs."""
         for name, given in against.items():
             refuse_unreadable(name, given, "data.filters.against")
@@ -85,7 +85,7 @@ def texts_of(name: str, given: Given | Any) -> Iterator[str]:
         yield from strings(row)
 
 
-def strings(value: Any) -> Iterator[str]:
+def strings(value: object) -> Iterator[str]:
     """Every string inside a value."""
     if isinstance(value, str):
         yield value

@@ -218,7 +218,7 @@ class StreamedBatches(pl.LightningDataModule):
             "attention_mask": pad([[1] * len(i) for i in ids], 0),
         }
 
-    def on_before_batch_transfer(self, batch: dict[str, Any], *_: Any) -> dict[str, Any]:
+    def on_before_batch_transfer(self, batch: dict[str, Any], *_: object) -> dict[str, Any]:
         """Called with each batch right before its step: notes where the stream stands after it."""
         self.consume(batch)
         return {name: value for name, value in batch.items() if name != "position"}
@@ -251,7 +251,7 @@ def gathered(positions: Positions) -> list[list[int]]:
     return [list(max(lane)) for lane in zip(*everywhere, strict=True)]
 
 
-def _refuse_others(rows: Any, encode: Any) -> None:
+def _refuse_others(rows: object, encode: object) -> None:
     if not isinstance(rows, Corpus):
         raise ValueError("batches=streamed reads a corpus: choose `data=corpus`, or `batches=default` for other rows")
     if not isinstance(encode, Packed):

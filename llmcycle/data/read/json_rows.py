@@ -31,7 +31,7 @@ def rows(path: str) -> Iterator[dict[str, Any]]:
             yield checked(value, index)
 
 
-def checked(value: Any, index: int) -> dict[str, Any]:
+def checked(value: object, index: int) -> dict[str, Any]:
     """A row as it is.
 
     Raises:

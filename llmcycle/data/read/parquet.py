@@ -34,7 +34,7 @@ def without_padding(row: dict[str, Any]) -> dict[str, Any]:
     return {name: _cut(value) for name, value in row.items()}
 
 
-def _cut(value: Any) -> Any:
+def _cut(value: object) -> Any:
     if isinstance(value, dict):
         return {key: _cut(item) for key, item in value.items() if item is not None}
     return [_cut(item) for item in value] if isinstance(value, list) else value
