@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 from pytorch_lightning.loggers import Logger
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from llmcycle.compress.methods import Quant, as_method
-from llmcycle.compress.quality import metrics, quality, write_answers
+from llmcycle.compress.quality import Quality, metrics, quality, write_answers
 from llmcycle.compress.size import beside_linear, linear_layers, measure, parameters, size_metrics
 from llmcycle.data.batches import Rows
 from llmcycle.data.chat import Prompt
@@ -20,6 +20,7 @@ from llmcycle.evaluate.evaluator import Evaluator
 from llmcycle.evaluate.metric import Metrics, led_by
 from llmcycle.evaluate.scores import write_scores
 from llmcycle.handoff import Safetensors, hand_on, probe_of
+from llmcycle.handoff.observe import Model
 from llmcycle.model import load
 from llmcycle.quantities import Count, CountOrZero
 
@@ -56,29 +57,47 @@ def compress(
         ValueError: the model is an adapter or quantised already, the method can't take it, or what was written is not
             bit for bit what the method gave.
     """
+    questions = to_ask(samples, data, prompts)
+    model, tokenizer = opened(source, dtype)
+    linear = sum(map(parameters, linear_layers(model).values()))
+    before = quality(TransformersEngine(model, tokenizer), evaluators or {}, questions, max_new_tokens)
+    smaller = on_device(as_method(quant)(model, tokenizer, data.train).eval())
+    written = handed_on(smaller, tokenizer, questions, out)
+    size = measure(out, list(linear_layers(written)), linear)
+    after = quality(TransformersEngine(written, tokenizer), evaluators or {}, questions, max_new_tokens, before.answers)
+    write(out, samples, questions, before, after)
+    return led_by("linear_bytes_ratio", {**size_metrics(size, source), **metrics(before, after)})
+
+
+def opened(source: str, dtype: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model to make smaller, on a GPU where there is one, and its tokenizer; ValueError unless it is plain."""
     check_plain(source)
-    tokenizer, asked = AutoTokenizer.from_pretrained(source), to_ask(samples, data, prompts)
     model = on_device(load(source, dtype))
     tell_what_stays(model)
-    linear = sum(map(parameters, linear_layers(model).values()))
-    before = quality(TransformersEngine(model, tokenizer), evaluators or {}, asked, max_new_tokens)
-    smaller = on_device(as_method(quant)(model, tokenizer, data.train).eval())
-    probe = probe_of(tokenizer, asked, smaller.device)
-    written = hand_on(smaller, tokenizer, out, Safetensors(allowed=0.0), probe).model
-    size = measure(out, list(linear_layers(written)), linear)
-    after = quality(TransformersEngine(written, tokenizer), evaluators or {}, asked, max_new_tokens, before.answers)
+    return model, AutoTokenizer.from_pretrained(source)
+
+
+def handed_on(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Sequence[Prompt], out: Path
+) -> Model:
+    """The model as its folder gives it, bit for bit what it was."""
+    probe = probe_of(tokenizer, questions, model.device)
+    return hand_on(model, tokenizer, out, Safetensors(allowed=0.0), probe).model
+
+
+def write(out: Path, samples: Sequence[Prompt], questions: Sequence[Prompt], before: Quality, after: Quality) -> None:
+    """The samples' answers, all answers of both models side by side, and the scores after."""
     write_samples(out, samples, after.answers[: len(samples)])
-    write_answers(out, asked, before, after)
+    write_answers(out, questions, before, after)
     write_scores(out, after.scores)
-    return led_by("linear_bytes_ratio", {**size_metrics(size, source), **metrics(before, after)})
 
 
 def to_ask(samples: Sequence[Prompt], data: Rows, prompts: int) -> list[Prompt]:
     """Samples, then prompts of rows; ValueError where there are none."""
-    asked = [*samples, *(row["prompt"] for row in (data.validation or data.train)[:prompts])]
-    if not asked:
+    questions = [*samples, *(row["prompt"] for row in (data.validation or data.train)[:prompts])]
+    if not questions:
         raise ValueError("prompts: none to compare; raise stage.prompts, or choose data with a prompt column")
-    return asked
+    return questions
 
 
 def tell_what_stays(model: PreTrainedModel) -> None:

@@ -45,29 +45,24 @@ def pretrain(
         reference: a pretrained tokenizer, by folder or Hub name, to set beside this one on the held-out documents.
     """
     _adopt_tokens(module, batches)
-    rows = batches.rows
-    held_out = {"held_out": HeldOutLoss(rows, batches.encode.max_length)} if rows.validation else {}
-    prompts = samples or [" ".join(row["text"].split()[:SAMPLE_WORDS]) for row in rows.validation[:SAMPLES]]
+    documents = batches.rows.validation
+    prompts = samples or [" ".join(row["text"].split()[:SAMPLE_WORDS]) for row in documents[:SAMPLES]]
+    held_out = {"held_out": HeldOutLoss(batches.rows, batches.encode.max_length)} if documents else {}
+    scored_by = {**held_out, **(evaluators or {})}
     metrics = fit(
-        module,
-        batches,
-        trainer,
-        {**held_out, **(evaluators or {})},
-        prompts,
-        generate,
-        resume,
-        handoff,
-        out=out,
-        logger=logger,
-        checkpoints=checkpoints,
-    )
-    if not trainer.is_global_zero:
-        return metrics
-    if found := getattr(rows, "report", None):
-        (out / "corpus.json").write_text(json.dumps(found, indent=2), "utf-8")
+        module, batches, trainer, scored_by, prompts, generate, resume, handoff,
+        out=out, logger=logger, checkpoints=checkpoints,
+    )  # fmt: skip
+    return {**metrics, **_of_the_data(batches, reference, out)} if trainer.is_global_zero else metrics
+
+
+def _of_the_data(batches: TrainingData, reference: str | None, out: Path) -> Metrics:
+    """How the tokenizer cuts the held-out documents; writes `corpus.json` where the data have such a report."""
+    if left_out := getattr(batches.rows, "report", None):
+        (out / "corpus.json").write_text(json.dumps(left_out, indent=2), "utf-8")
     other = AutoTokenizer.from_pretrained(reference) if reference else None
-    texts = [row["text"] for row in rows.validation]
-    return {**metrics, **(report(batches.tokenizer, texts, other) if any(texts) else {})}
+    texts = [row["text"] for row in batches.rows.validation]
+    return report(batches.tokenizer, texts, other) if any(texts) else {}
 
 
 def _adopt_tokens(module: Learner, batches: TrainingData) -> None:

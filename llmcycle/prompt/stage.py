@@ -64,25 +64,30 @@ def search(
     Raises:
         ValueError: a grid, rows or an engine that don't fit each other, or a weight that changed.
     """
-    judge = match or TextMatch()
-    grid = Grid(chosen(templates), shots, chosen(decodings), baseline, data.train, judge, seed)
+    grid = Grid(chosen(templates), shots, chosen(decodings), baseline, data.train, match or TextMatch(), seed)
     rows, questions = data.validation[:limit], [{"prompt": prompt} for prompt in samples or []]
-    check_rows(grid, rows, questions)
-    check_decodings(grid.decodings, engine)
+    check(grid, engine, rows, questions)
+    results, answers, seconds = ask(grid, engine, rows, questions, logger)
+    write(out, grid, results, engine, rows)
+    write_samples(out, list(samples or []), answers)
+    return led_by("exact_match", all_metrics(grid, results, seconds))
+
+
+def ask(
+    grid: Grid, engine: Engine, rows: Sequence[Row], questions: Sequence[Row], logger: Logger | None
+) -> tuple[Results, list[str], float]:
+    """The predictions of every cell, the answers to `questions` in the best way, and the seconds of all cells.
+
+    Raises:
+        ValueError: a weight changed.
+    """
     engine.open()
     before, start = engine.describe(), time.perf_counter()
     results = run(grid, engine, rows, logger)
     seconds = time.perf_counter() - start
-    best = choose(results)
-    answers = answer_samples(grid, best, engine, questions)
+    answers = answer_samples(grid, choose(results), engine, questions)
     refuse_changed(before, engine.describe())
-    write_predictions(out, results)
-    write_scores(out, cell_scores(results))
-    write_best(out, grid, best, results[best])
-    point(out, engine, grid.inputs(best, rows))
-    write_samples(out, list(samples or []), answers)
-    metrics = {**headline(results[grid.base], results[best]), **cell_metrics(results), **speed(results, seconds)}
-    return led_by("exact_match", metrics)
+    return results, answers, seconds
 
 
 def speed(results: Results, seconds: float) -> Metrics:
@@ -97,6 +102,12 @@ def speed(results: Results, seconds: float) -> Metrics:
 def chosen(options: Mapping[str, T | None]) -> dict[str, T]:
     """Without the options that a recipe has set to null."""
     return {name: option for name, option in options.items() if option is not None}
+
+
+def check(grid: Grid, engine: Engine, rows: Sequence[Row], questions: Sequence[Row]) -> None:
+    """ValueError for a grid, rows or an engine that don't fit each other."""
+    check_rows(grid, rows, questions)
+    check_decodings(grid.decodings, engine)
 
 
 def check_rows(grid: Grid, rows: Sequence[Row], questions: Sequence[Row]) -> None:
@@ -138,6 +149,12 @@ def choose(results: Results) -> Cell:
     return max(results, key=lambda cell: accuracy(results[cell][0::2]))
 
 
+def all_metrics(grid: Grid, results: Results, seconds: float) -> Metrics:
+    """The headline, every cell's exact match, and the speed."""
+    best = headline(results[grid.base], results[choose(results)])
+    return {**best, **cell_metrics(results), **speed(results, seconds)}
+
+
 def headline(baseline: list[Prediction], best: list[Prediction]) -> Metrics:
     """Exact match of the best cell and of the baseline on rows 1, 3, 5, ..., with a paired interval."""
     return compare({"exact_match": scores(baseline[1::2])}, {"exact_match": scores(best[1::2])})
@@ -175,6 +192,15 @@ def refuse_changed(before: Mapping[str, str], after: Mapping[str, str]) -> None:
     """Prompting must not train."""
     if before != after:
         raise ValueError(f"prompt: a weight changed during the search ({dict(before)} became {dict(after)})")
+
+
+def write(out: Path, grid: Grid, results: Results, engine: Engine, rows: Sequence[Row]) -> None:
+    """All files of the stage but its samples: predictions, scores, the best way to ask, and where the model is."""
+    best = choose(results)
+    write_predictions(out, results)
+    write_scores(out, cell_scores(results))
+    write_best(out, grid, best, results[best])
+    point(out, engine, grid.inputs(best, rows))
 
 
 def write_predictions(out: Path, results: Results) -> None:

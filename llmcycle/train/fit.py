@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import cast
@@ -17,7 +18,7 @@ from llmcycle.data.training_data import TrainingData
 from llmcycle.engine import TransformersEngine, texts, write_samples
 from llmcycle.evaluate.evaluator import Evaluator, compare
 from llmcycle.evaluate.metric import Metric, Metrics, led_by
-from llmcycle.evaluate.scores import write_scores
+from llmcycle.evaluate.scores import Scores, write_scores
 from llmcycle.handoff import Format, HandOff, Safetensors, hand_on
 from llmcycle.train.activations import Activations
 from llmcycle.train.bad_steps import BadSteps
@@ -67,31 +68,67 @@ def fit(
         ValueError: the model has no room for a row, the loss stays no number, a checkpoint can't be written, or what
             was written is another model.
     """
+    judging = Judging(trainer, evaluators or {})
+    checkpoint = partial(prepare, trainer, checkpoints, resume, out)
+    before, cost = learn(module, batches, trainer, judging, logger, checkpoint, out)
+    if not trainer.is_global_zero:
+        return {}  # the other processes were there for training only
+    handed, after = write(module, batches, judging, samples or [], generate or None, handoff or Safetensors(), out)
+    metrics = {**compare(before, after), **cost, **hand_off_metrics(handed)}
+    return led_by(next(iter(metrics)), metrics)
+
+
+def learn(
+    module: Learner,
+    batches: TrainingData,
+    trainer: pl.Trainer,
+    judging: Judging,
+    logger: Logger | None,
+    checkpoint: Callable[[], Checkpoint | None],
+    out: Path,
+) -> tuple[dict[str, Scores], Metrics]:
+    """Train: the evaluators' scores before it, and what it took; nothing on processes but the first.
+
+    Args:
+        checkpoint: what to go on from, asked for when all callbacks are there.
+    """
     device, first = trainer.strategy.root_device, trainer.is_global_zero
     refuse_rows(module.model, batches)
     module.calibrate(lambda: islice(batches.train_dataloader(), CALIBRATION))
-    judging = Judging(trainer, evaluators or {})
     before = judging.before(engine_of(module.model.to(device).eval(), batches)) if first else {}
     loss_before = validation_scores(module, batches, device) if first else {}
     counted, curves = Activations(), Curves()
     trainer.callbacks.extend([counted, curves])  # type: ignore[attr-defined]
-    train(module, batches, trainer, logger, prepare(trainer, checkpoints, resume, out))
+    train(module, batches, trainer, logger, checkpoint())
     module.models.policy = module.gathered()
     if not first:
-        return {}  # the other processes were there for training only
+        return {}, {}
     curves.write(trainer, out)
     judged = judging.finish(module, out)
     loss = compare(loss_before, validation_scores(module, batches, device))
-    cost = {**judged, **loss, **costs(module, batches, trainer, counted, out)}  # now: a merge uses the model up
+    # Now: a merge uses the model up.
+    return before, {**judged, **loss, **costs(module, batches, trainer, counted, out)}
+
+
+def write(
+    module: Learner,
+    batches: TrainingData,
+    judging: Judging,
+    samples: Sequence[Prompt],
+    generate: GenerationConfig | None,
+    handoff: Format,
+    out: Path,
+) -> tuple[HandOff, dict[str, Scores]]:
+    """Write the trained model and open it again: the hand-off, and the scores of what was opened."""
+    device = judging.trainer.strategy.root_device
     probe = {name: tensor.to(device) for name, tensor in batches.probe().items()}
-    handed = hand_on(module.model.to(device), batches.tokenizer, out, handoff or Safetensors(), probe)
+    handed = hand_on(module.model.to(device), batches.tokenizer, out, handoff, probe)
     engine = engine_of(handed.model, batches)
     after = judging.scores(engine)
     write_scores(out, after)
-    prompts = list(samples or [])
-    write_samples(out, prompts, texts(engine, prompts, generate or None))
-    metrics = {**compare(before, after), **cost, **hand_off_metrics(handed)}
-    return led_by(next(iter(metrics)), metrics)
+    prompts = list(samples)
+    write_samples(out, prompts, texts(engine, prompts, generate))
+    return handed, after
 
 
 def engine_of(model: PreTrainedModel, batches: TrainingData) -> TransformersEngine:
