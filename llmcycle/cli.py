@@ -146,8 +146,8 @@ def run_verb(verb: str, *arguments: str) -> int:
 def shipped_recipes() -> str:
     """Names of the shipped recipes, without importing Hydra."""
     here = Path(__file__).resolve().parent
-    found = next((root / "recipes" for root in (here, here.parent) if (root / "recipes").is_dir()), here)
-    return ", ".join(sorted(str(path.relative_to(found).with_suffix("")) for path in found.rglob("*.yaml")))
+    folder = next((root / "recipes" for root in (here, here.parent) if (root / "recipes").is_dir()), here)
+    return ", ".join(sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")))
 
 
 def run(command: Command, arguments: list[str]) -> int:

@@ -28,9 +28,9 @@ def foretell(earlier: Iterable[Mapping[str, Any]], config: Mapping[str, Any]) ->
     return next((cost for cost in costs if cost is not None), None)
 
 
-def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def same(first: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two written stages differ in nothing that changes time or memory, but for the steps."""
-    return bool(fixed(one) == fixed(other))
+    return bool(fixed(first) == fixed(other))
 
 
 def fixed(value: object, place: tuple[str, ...] = ()) -> Any:

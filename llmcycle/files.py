@@ -25,8 +25,8 @@ def sha256(path: Path) -> str:
 
 def listing(folder: Path) -> dict[str, Path]:
     """Every file and link below `folder` by its relative POSIX name, sorted by name."""
-    found = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
-    return dict(sorted((path.relative_to(folder).as_posix(), path) for path in found))
+    paths = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    return dict(sorted((path.relative_to(folder).as_posix(), path) for path in paths))
 
 
 def record(folder: Path) -> dict[str, FileRecord]:
@@ -61,8 +61,8 @@ def _changed(name: str, path: Path, expected: FileRecord) -> str:
         return f"{name} is no ordinary file"
     if (size := path.stat().st_size) != expected["size"]:
         return f"{name} has {size} bytes, expected {expected['size']}"
-    if (found := sha256(path)) != expected["sha256"]:
-        return f"{name} has sha256 {found}, expected {expected['sha256']}"
+    if (digest := sha256(path)) != expected["sha256"]:
+        return f"{name} has sha256 {digest}, expected {expected['sha256']}"
     return ""
 
 

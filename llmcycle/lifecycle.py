@@ -56,8 +56,8 @@ def in_order(root: DictConfig, context: Context) -> Outcome:
         estimate=estimate(root, planned),
     )
     records: list[StageRecord] = []
-    for one in planned:
-        records.append(attempt(one, context))
+    for step in planned:
+        records.append(attempt(step, context))
         print_stage(records[-1])
         if records[-1].error is not None:
             break
@@ -76,10 +76,10 @@ def prepare(root: DictConfig, context: Context) -> list[Planned]:
     store = identity.store(root)
     with store.referring():
         planned = [plan(stage, context) for stage in stages.of(root)]
-        made = {store.folder(one.stage.title, one.identity): one.stage.label for one in planned}
+        made = {store.folder(step.stage.title, step.identity): step.stage.label for step in planned}
         for folder, name in made.items():
             link(context.folder / name, folder)
-        for folder in {source.folder for one in planned for source in sources(one.stage)} - made.keys():
+        for folder in {source.folder for step in planned for source in sources(step.stage)} - made.keys():
             link(context.folder / "inputs" / folder.name, folder)
     return planned
 
@@ -95,9 +95,9 @@ def estimate(root: DictConfig, planned: list[Planned]) -> str:
 
     What is not known is left out: a wrong figure is worse than none.
     """
-    todo = [one for one in planned if one.existing is None]
+    todo = [step for step in planned if step.existing is None]
     earlier = manifests(root) if todo else []
-    costs = [cost for one in todo if (cost := foretell(earlier, recipe.written(one.stage)))]
+    costs = [cost for step in todo if (cost := foretell(earlier, recipe.written(step.stage)))]
     if not costs:
         return ""
     seconds, peak = duration(sum(cost.seconds for cost in costs)), number(max(cost.peak for cost in costs), "bytes")
@@ -107,11 +107,11 @@ def estimate(root: DictConfig, planned: list[Planned]) -> str:
 
 def manifests(root: DictConfig) -> list[dict[str, Any]]:
     """Of all artifacts in the store that can be read; a broken one is told of where it is needed."""
-    found = []
+    contents = []
     for artifact in identity.store(root).artifacts():
         with suppress(CorruptArtifact):
-            found.append(artifact.manifest)
-    return found
+            contents.append(artifact.manifest)
+    return contents
 
 
 def here(root: DictConfig, arguments: list[str]) -> Context:
@@ -151,7 +151,7 @@ def label(sweep: Path, overrides: list[str]) -> str:
     """The overrides of this arm that the sweep varies."""
     path = sweep / "multirun.yaml"
     typed = set(stages.plain(OmegaConf.load(path).hydra.overrides.task, resolve=False)) if path.exists() else set()
-    return " ".join(one for one in overrides if one not in typed)
+    return " ".join(override for override in overrides if override not in typed)
 
 
 def attempt(planned: Planned, context: Context) -> StageRecord:

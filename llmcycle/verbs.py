@@ -27,16 +27,16 @@ def ls(options: argparse.Namespace) -> int | None:
     """List the recipes and the options of each group."""
     from llmcycle.config import groups
 
-    found = groups()
+    by_group = groups()
     if options.group is None:
-        width = max(map(len, found))
-        for group, names in found.items():
+        width = max(map(len, by_group))
+        for group, names in by_group.items():
             print(f"{group:<{width}}  {' '.join(names)}")
         return None
-    if options.group not in found:
-        raise ConfigError(options.group, "there is no such group", f"llmcycle ls {choose(options.group, found)}")
-    width = max(24, *(len(name) + 2 for name in found[options.group]))
-    for name in found[options.group]:
+    if options.group not in by_group:
+        raise ConfigError(options.group, "there is no such group", f"llmcycle ls {choose(options.group, by_group)}")
+    width = max(24, *(len(name) + 2 for name in by_group[options.group]))
+    for name in by_group[options.group]:
         print(f"{name:<{width}}{summary(options.group, name)}".rstrip())
     return None
 
@@ -158,8 +158,8 @@ def gc(options: argparse.Namespace) -> int | None:
     with store.referring():
         needed = roots(store, Path(options.outputs))
         freed = collect(store, needed, checkpoints=options.checkpoints, dry_run=options.dry_run)
-    for one in freed:
-        print(one)
+    for item in freed:
+        print(item)
     print(f"{len(freed)} {'would be ' if options.dry_run else ''}removed")
     return None
 

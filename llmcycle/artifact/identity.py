@@ -51,9 +51,9 @@ def digest_path(path: Path | str) -> str:
     path = Path(path)
     if path.is_file():
         return f"sha256:{sha256(path)}"
-    if glob.has_magic(str(path)) and (found := sorted(glob.glob(str(path), recursive=True))):
+    if glob.has_magic(str(path)) and (matches := sorted(glob.glob(str(path), recursive=True))):
         root = Path(re.split(r"[*?\[]", str(path))[0] + "_").parent
-        digests = {Path(name).relative_to(root).as_posix(): digest_path(name) for name in found}
+        digests = {Path(name).relative_to(root).as_posix(): digest_path(name) for name in matches}
         return f"sha256:{hashlib.sha256(canonical(digests).encode()).hexdigest()}"
     if not path.is_dir():
         raise ValueError(f"{path} does not exist, so it has no digest. Check the path; it is relative to {Path.cwd()}.")

@@ -44,16 +44,16 @@ def dependants(store: Store, artifact: Artifact) -> list[Artifact]:
 
 def roots(store: Store, outputs: Path) -> set[str]:
     """Ids that the run folders below `outputs` refer to, by a link into the store or in their report.json."""
-    found: set[str] = set()
+    ids: set[str] = set()
     inside = store.root.resolve()
     for folder, folders, files in os.walk(outputs):
         entries = [Path(folder, name) for name in (*folders, *files)]
         folders[:] = [name for name in folders if Path(folder, name).resolve() != inside]
         targets = [entry.resolve() for entry in entries if entry.is_symlink()]
-        found.update(target.name[-ID_LENGTH:] for target in targets if target.parent == inside)
+        ids.update(target.name[-ID_LENGTH:] for target in targets if target.parent == inside)
         if REPORT in files:
-            found.update(_ID.findall(Path(folder, REPORT).read_text(encoding="utf-8")))
-    return found
+            ids.update(_ID.findall(Path(folder, REPORT).read_text(encoding="utf-8")))
+    return ids
 
 
 def gc(store: Store, keep: Collection[str], *, checkpoints: bool = False, dry_run: bool = False) -> list[Freed]:
@@ -65,11 +65,11 @@ def gc(store: Store, keep: Collection[str], *, checkpoints: bool = False, dry_ru
     Raises:
         CorruptArtifact: when an artifact to be kept can't be read, so that its ancestors are unknown.
     """
-    kept = _with_ancestors(store, keep)
+    needed = _with_ancestors(store, keep)
     left = [*store.sweep(dry_run=dry_run), *store.sweep_unfinished(all=checkpoints, dry_run=dry_run)]
     freed = [Freed(path, bytes) for path, bytes in left]
     for artifact in store.artifacts():
-        if artifact.folder.name[-ID_LENGTH:] in kept:
+        if artifact.folder.name[-ID_LENGTH:] in needed:
             continue
         freed.append(Freed(artifact.folder, size(artifact.folder)))
         if not dry_run:
@@ -78,14 +78,14 @@ def gc(store: Store, keep: Collection[str], *, checkpoints: bool = False, dry_ru
 
 
 def _with_ancestors(store: Store, ids: Collection[str]) -> set[str]:
-    kept: set[str] = set()
+    needed: set[str] = set()
     waiting = {id[:ID_LENGTH] for id in ids}
     while waiting:
         id = waiting.pop()
-        kept.add(id)
+        needed.add(id)
         artifact = store.find(id)
-        waiting |= _input_ids(artifact) - kept if artifact else set()
-    return kept
+        waiting |= _input_ids(artifact) - needed if artifact else set()
+    return needed
 
 
 def _input_ids(artifact: Artifact) -> set[str]:

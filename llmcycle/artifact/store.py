@@ -80,8 +80,8 @@ class Store:
 
     def artifacts(self) -> list[Artifact]:
         """All of them, by folder name."""
-        found = self.root.glob(f"*/{MANIFEST}") if self.root.is_dir() else ()
-        return [Artifact(path.parent) for path in sorted(found) if _FOLDER.fullmatch(path.parent.name)]
+        manifests = self.root.glob(f"*/{MANIFEST}") if self.root.is_dir() else ()
+        return [Artifact(path.parent) for path in sorted(manifests) if _FOLDER.fullmatch(path.parent.name)]
 
     def find(self, reference: str | Path) -> Artifact | None:
         """An artifact by its path, by `name-id`, or by the start of its id (4 digits or more).
@@ -143,8 +143,8 @@ class Store:
 
     def sweep_unfinished(self, *, all: bool = False, dry_run: bool = False) -> list[tuple[Path, int]]:
         """Delete checkpoints of finished stages, or of all that nobody is at work on. Gives paths and bytes."""
-        found = sorted((self.root / ".unfinished").glob("*"))
-        return self._swept([path for path in found if all or self._by_prefix(path.name)], dry_run)
+        folders = sorted((self.root / ".unfinished").glob("*"))
+        return self._swept([path for path in folders if all or self._by_prefix(path.name)], dry_run)
 
     def _swept(self, paths: Sequence[Path], dry_run: bool) -> list[tuple[Path, int]]:
         swept: list[tuple[Path, int]] = []

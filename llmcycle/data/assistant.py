@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from llmcycle.data import spelling
 from llmcycle.data.chat import IGNORE, Message, Tools, as_answer, as_messages, refusals, render
-from llmcycle.data.encode import Asked, Columns, Example, Row, column, each, supervised_batch
+from llmcycle.data.encode import Columns, Example, Exchange, Row, column, each, supervised_batch
 from llmcycle.data.messages import is_learnt, text
 from llmcycle.data.truncation import check_truncation, truncate
 from llmcycle.quantities import Length
@@ -38,11 +38,11 @@ class Assistant:
     def __init__(self, max_length: Length, truncation: str = "error") -> None:
         self.max_length, self.truncation = max_length, check_truncation(truncation)
 
-    def asked(self, row: Row) -> list[Asked]:
+    def exchanges(self, row: Row) -> list[Exchange]:
         """What the row's one sequence teaches."""
         if "messages" in row:
-            return [Asked([], row["messages"], row.get("tools"), every_turn=True)]
-        return [Asked(row["prompt"], row["completion"], row.get("tools"), every_turn=True)]
+            return [Exchange([], row["messages"], row.get("tools"), every_turn=True)]
+        return [Exchange(row["prompt"], row["completion"], row.get("tools"), every_turn=True)]
 
     def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:
         """One example a row: `input_ids`, `attention_mask`, `labels`, `index`.
@@ -93,10 +93,10 @@ def training_template(tokenizer: PreTrainedTokenizerBase) -> str | None:
     if has_generation_markers(own):
         return str(own)
     try:
-        found = get_training_chat_template(tokenizer)
+        trained_template = get_training_chat_template(tokenizer)
     except ValueError:  # TRL does not know this one
         return None
-    return None if found is None else str(found)
+    return None if trained_template is None else str(trained_template)
 
 
 def by_markers(tokenizer: PreTrainedTokenizerBase, template: str, messages: Sequence[Message], tools: Tools) -> Example:

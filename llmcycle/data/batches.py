@@ -79,11 +79,11 @@ class Batches(pl.LightningDataModule):
         if not isinstance(tokenizer, PreTrainedTokenizerBase):
             tokenizer = tokenizer.train(text for row in rows.train for text in _texts(row))
         self.tokenizer = choose_pad(tokenizer)
-        given = {"train": rows.train, "validation": rows.validation}
-        encoded = {split: encode.encode(part, self.tokenizer) if part else [] for split, part in given.items()}
-        self.losses = losses(given, encoded, getattr(encode, "truncation", "error"))
+        split_rows = {"train": rows.train, "validation": rows.validation}
+        encoded = {split: encode.encode(part, self.tokenizer) if part else [] for split, part in split_rows.items()}
+        self.losses = losses(split_rows, encoded, getattr(encode, "truncation", "error"))
         tell(self.losses)
-        self.findings = self._audited(given, encoded, check_allowed(allow))
+        self.findings = self._audited(split_rows, encoded, check_allowed(allow))
         self.train: list[Example] = encoded["train"]
         self.validation: list[Example] = encoded["validation"]
         self.packed = pack
@@ -136,10 +136,10 @@ class Batches(pl.LightningDataModule):
     def _audited(
         self, rows: Mapping[str, list[Row]], encoded: Mapping[str, list[Example]], allow: Iterable[str]
     ) -> tuple[Finding, ...]:
-        found = audit(self.encode, self.tokenizer, rows, encoded, allow)
-        if found.refused:
-            raise ValueError(report(found.refused))
-        return found.findings
+        result = audit(self.encode, self.tokenizer, rows, encoded, allow)
+        if result.refused:
+            raise ValueError(report(result.refused))
+        return result.findings
 
     def _loader(self, examples: list[Example], **options: Any) -> DataLoader[Any]:
         collate: Callable[[list[Example]], dict[str, Tensor]] = self.collate

@@ -168,11 +168,11 @@ def render(
         ValueError: the template refuses them, as some do a system turn or two turns of one role.
     """
     with refusals():
-        given = list(tools) if tools else None
+        schemas = list(tools) if tools else None
         return str(
             tokenizer.apply_chat_template(
                 spelling.protect(tokenizer, messages),
-                tools=given,
+                tools=schemas,
                 tokenize=False,
                 add_generation_prompt=add_generation_prompt,
             )

@@ -35,7 +35,7 @@ class Encoder(Protocol):
     def collate(self, examples: Sequence[Example], pad_token_id: int) -> dict[str, Tensor]: ...
 
 
-class Asked(NamedTuple):
+class Exchange(NamedTuple):
     """What a row asks of the model, in the row's own words: the audit holds the tokens against it.
 
     Args:
@@ -102,9 +102,9 @@ class Completion:
     def __init__(self, max_length: Length, truncation: str = "error") -> None:
         self.max_length, self.truncation = max_length, check_truncation(truncation)
 
-    def asked(self, row: Row) -> list[Asked]:
+    def exchanges(self, row: Row) -> list[Exchange]:
         """What the row's one sequence teaches."""
-        return [Asked(row["prompt"], row["completion"], row.get("tools"))]
+        return [Exchange(row["prompt"], row["completion"], row.get("tools"))]
 
     def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:
         """One example a row: `input_ids`, `attention_mask`, `labels`, `index`."""
@@ -129,16 +129,16 @@ class Preference:
     def __init__(self, max_length: Length, truncation: str = "error") -> None:
         self.max_length, self.truncation = max_length, check_truncation(truncation)
 
-    def asked(self, row: Row) -> list[Asked]:
+    def exchanges(self, row: Row) -> list[Exchange]:
         """What the row's two sequences teach."""
-        return [Asked(row["prompt"], row[side], row.get("tools")) for side in ("chosen", "rejected")]
+        return [Exchange(row["prompt"], row[side], row.get("tools")) for side in ("chosen", "rejected")]
 
     def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:
         """One example a row: `chosen` and `rejected`, each `input_ids`, `attention_mask`, `labels`; `index`."""
 
         def encoded(row: Row) -> Example:
             prompt, *answers = column(row, "prompt", "chosen", "rejected")
-            pair = (encode_prompt_completion(tokenizer, prompt, one, tools=row.get("tools")) for one in answers)
+            pair = (encode_prompt_completion(tokenizer, prompt, answer, tools=row.get("tools")) for answer in answers)
             return dict(zip(("chosen", "rejected"), pair, strict=True))
 
         return truncate(each(rows, encoded), self.max_length, self.truncation)
@@ -157,9 +157,9 @@ class Prompts:
     def __init__(self, max_length: Length, truncation: str = "error") -> None:
         self.max_length, self.truncation = max_length, check_truncation(truncation)
 
-    def asked(self, row: Row) -> list[Asked]:
+    def exchanges(self, row: Row) -> list[Exchange]:
         """What the row's one sequence says; it teaches nothing by itself."""
-        return [Asked(row["prompt"], None, row.get("tools"))]
+        return [Exchange(row["prompt"], None, row.get("tools"))]
 
     def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:
         """One example a row: `input_ids`, `index`."""
@@ -195,7 +195,7 @@ class Packed:
 
     def encode(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Example]:
         """One example a packed row: `input_ids`, `labels` (-100 on each piece's first token), `position_ids`."""
-        texts = [one["text"] for one in each(rows, lambda row: {"text": column(row, "text")[0]})]
+        texts = [document["text"] for document in each(rows, lambda row: {"text": column(row, "text")[0]})]
         documents = encode_documents(tokenizer, texts)
         pieces = [piece for document in documents for piece in split(document, self.max_length)]
         return pack([{"input_ids": piece, "labels": piece} for piece in pieces], self.max_length)

@@ -60,8 +60,8 @@ class Masked:
         examples: list[Example] = []
         for packed in Packed(self.max_length).encode(rows, tokenizer):
             hideable = [place for place, token in enumerate(packed["input_ids"]) if token not in special]
-            kept = {name: packed[name] for name in ("input_ids", "position_ids", "index")}
-            examples.append({**kept, "hideable": hideable, "labelled": self.count(len(hideable)), **facts})
+            columns = {name: packed[name] for name in ("input_ids", "position_ids", "index")}
+            examples.append({**columns, "hideable": hideable, "labelled": self.count(len(hideable)), **facts})
         return examples
 
     def count(self, hideable: int) -> int:
@@ -94,6 +94,6 @@ class Masked:
         labels = np.full_like(ids, IGNORE)
         labels[places] = ids[places]
         draw, other = generator.random(len(places)), generator.integers(example["vocabulary"], size=len(places))
-        kept = np.where(draw < self.masked + self.random, other, ids[places])
-        ids[places] = np.where(draw < self.masked, example["mask_token_id"], kept)
+        tokens = np.where(draw < self.masked + self.random, other, ids[places])
+        ids[places] = np.where(draw < self.masked, example["mask_token_id"], tokens)
         return ids.tolist(), labels.tolist()

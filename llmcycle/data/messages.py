@@ -141,12 +141,12 @@ def _trained(turn: Mapping[str, Any], where: str) -> bool:
     return True
 
 
-def _role(given: str, where: str) -> str:
-    role = ROLES.get(given.lower())
+def _role(name: str, where: str) -> str:
+    role = ROLES.get(name.lower())
     if role is None:
-        near = process.extractOne(given.lower(), list(ROLES), score_cutoff=60)
+        near = process.extractOne(name.lower(), list(ROLES), score_cutoff=60)
         hint = f"; did you mean `{near[0]}`?" if near else f": one of {', '.join(ROLES)} is needed"
-        raise ValueError(f"`{where}` is spoken by `{given}`, which is no role{hint}")
+        raise ValueError(f"`{where}` is spoken by `{name}`, which is no role{hint}")
     return role
 
 
@@ -167,9 +167,9 @@ def _is_text(block: Mapping[str, Any]) -> bool:
 
 
 def _calls(value: object, where: str) -> list[dict[str, Any]]:
-    found = parsed(value, where)
-    given = found if isinstance(found, list) else [found]
-    return [_call(call, f"{where}[{place}]") for place, call in enumerate(given)]
+    content = parsed(value, where)
+    call_list = content if isinstance(content, list) else [content]
+    return [_call(call, f"{where}[{place}]") for place, call in enumerate(call_list)]
 
 
 def _call(call: Any, where: str) -> dict[str, Any]:

@@ -69,8 +69,8 @@ class Mixture:
     @property
     def recognised(self) -> dict[str, str | None]:
         """The form that each source's rows had."""
-        found = {name: getattr(rows, "recognised", {}) for name, rows in self.sources.items()}
-        return {f"{name}.{part}": shape for name, parts in found.items() for part, shape in parts.items()}
+        forms = {name: getattr(rows, "recognised", {}) for name, rows in self.sources.items()}
+        return {f"{name}.{part}": shape for name, parts in forms.items() for part, shape in parts.items()}
 
     def _taken(self, name: str, rows: list[Row]) -> list[Row]:
         weight = self.weights.get(name, 1)
@@ -84,4 +84,4 @@ class Mixture:
 
 def members(sources: Mapping[str, Any]) -> dict[str, Any]:
     """The data sets among what `sources` holds: built ones, or their nodes in a recipe that is only checked."""
-    return {name: one for name, one in sources.items() if isinstance(one, Mapping) or hasattr(one, "train")}
+    return {name: part for name, part in sources.items() if isinstance(part, Mapping) or hasattr(part, "train")}

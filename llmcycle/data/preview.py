@@ -84,13 +84,13 @@ def lengths(batches: Batches) -> Table:
     """Tokens of each split's sequences, and the share of them that is learnt."""
     table = Table("", "rows", "tokens: min", "median", "p95", "max", "of max_length", "with loss", box=None)
     for split in ("train", "validation"):
-        found = [part for example in getattr(batches, split) for part in parts(example)]
-        if not found:
+        sequences = [part for example in getattr(batches, split) for part in parts(example)]
+        if not sequences:
             continue
-        sizes = np.array([len(part["input_ids"]) for part in found])
-        learnt = sum(sum(label != IGNORE for label in part.get("labels", ())) for part in found)
+        sizes = np.array([len(part["input_ids"]) for part in sequences])
+        learnt = sum(sum(label != IGNORE for label in part.get("labels", ())) for part in sequences)
         numbers = [sizes.min(), np.median(sizes), np.quantile(sizes, 0.95), sizes.max()]
-        share = f"{learnt / sizes.sum():.0%}" if "labels" in found[0] else "-"
+        share = f"{learnt / sizes.sum():.0%}" if "labels" in sequences[0] else "-"
         full = f"{sizes.max() / batches.encode.max_length:.0%}"
         table.add_row(split, str(len(getattr(batches, split))), *(f"{n:.0f}" for n in numbers), full, share)
     return table
@@ -100,10 +100,10 @@ def facts(batches: Batches, packed: bool) -> Iterator[str]:
     """Truncation and packing in words."""
     for name, count in batches.losses.items():
         yield f"encode.truncation={getattr(batches.encode, 'truncation', '')}: {name.replace('_', ' ')}: {count}"
-    sizes, room = [len(one.get("input_ids", ())) for one in batches.train], batches.encode.max_length
+    sizes, room = [len(example.get("input_ids", ())) for example in batches.train], batches.encode.max_length
     if "position_ids" in batches.train[0]:
         yield f"packed rows of {room} tokens: {sum(sizes) / len(sizes) / room:.1%} full"
-    elif hasattr(batches.encode, "asked") and "labels" in batches.train[0] and max(sizes) <= room:
+    elif hasattr(batches.encode, "exchanges") and "labels" in batches.train[0] and max(sizes) <= room:
         rows = len(best_fit(sizes, room))
         padded = _padded(sizes, batches.batch_size)
         yield (

@@ -139,10 +139,10 @@ class Table:
 
     def _short(self, rows: list[Row], key: str) -> list[Row]:
         most = self.max_characters
-        kept = [row for row in rows if most is None or characters([row.get(name) for name in TEXTS]) <= most]
-        if not kept:
+        fitting = [row for row in rows if most is None or characters([row.get(name) for name in TEXTS]) <= most]
+        if not fitting:
             raise ValueError(f"data.max_characters={most}: each of the {len(rows)} rows of {key} is longer; raise it")
-        return kept
+        return fitting
 
 
 def characters(value: object) -> int:

@@ -131,8 +131,8 @@ def _sharegpt(row: Row) -> Row:
 
 def _alpaca(row: Row) -> Row:
     """Stanford's columns (https://github.com/tatsu-lab/stanford_alpaca), and LLaMA-Factory's `system` and `history`."""
-    asked = [_written(row, name) for name in ("instruction", "input")]
-    question = "\n".join(part for part in asked if part.strip())
+    texts = [_written(row, name) for name in ("instruction", "input")]
+    question = "\n".join(part for part in texts if part.strip())
     answer = _written(row, "output")
     if not question:
         raise ValueError("`instruction` and `input` are empty, so nothing is asked")
@@ -145,7 +145,7 @@ def _history(rounds: object) -> list[Message]:
     rounds = chat.parsed(rounds, "history")
     if not isinstance(rounds, list) or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in rounds):
         raise ValueError(f"`history` must be a list of pairs of a question and its answer, found {chat.shown(rounds)}")
-    return [_said(role, one) for pair in rounds for role, one in zip(("user", "assistant"), pair, strict=True)]
+    return [_said(role, text) for pair in rounds for role, text in zip(("user", "assistant"), pair, strict=True)]
 
 
 def _said(role: str, content: str) -> Message:
@@ -210,8 +210,8 @@ def _as_text(side: Any) -> Any:
 
 def _system(row: Row) -> list[Message]:
     """A system turn that has a column of its own."""
-    given = _written(row, "system")
-    return [_said("system", given)] if given.strip() else []
+    text = _written(row, "system")
+    return [_said("system", text)] if text.strip() else []
 
 
 def _written(row: Row, name: str) -> str:

@@ -44,8 +44,8 @@ class Tokens(Sequence[list[int]]):
             return [self[place] for place in range(*index.indices(len(self)))]
         place = range(len(self))[index]
         start = int(self.ends[place - 1]) if place else 0
-        found: list[int] = self.ids[start : int(self.ends[place])].tolist()
-        return found
+        tokens: list[int] = self.ids[start : int(self.ends[place])].tolist()
+        return tokens
 
 
 def encode_documents(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], cache: bool = True) -> Tokens:
@@ -61,15 +61,15 @@ def encode_documents(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], c
     if not cache or sum(map(len, texts)) < WORTH_KEEPING:
         return _gathered(document_ids(tokenizer, texts))
     stem = cache_folder() / key(tokenizer, texts)
-    kept = _kept(stem)
-    if kept is None:
-        kept = _gathered(document_ids(tokenizer, texts))
+    tokens = _from_cache(stem)
+    if tokens is None:
+        tokens = _gathered(document_ids(tokenizer, texts))
         try:
-            _keep(stem, kept)
+            _keep(stem, tokens)
             prune(stem.parent)
         except OSError as error:  # a full disk must not end a run that can do without a cache
             print(f"tokens are not kept for the next run: {error}", file=sys.stderr)
-    return kept
+    return tokens
 
 
 def document_ids(
@@ -103,7 +103,7 @@ def around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     """Ids before and after a document: as `encode_document` has them."""
     end = tokenizer.eos_token_id
     start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else end
-    return [[] if one is None else [int(one)] for one in (start, end)]  # type: ignore[return-value]
+    return [[] if token is None else [int(token)] for token in (start, end)]  # type: ignore[return-value]
 
 
 def key(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> str:
@@ -147,23 +147,23 @@ def all_cores() -> Iterator[None]:
 
 
 def _gathered(documents: Iterable[NDArray[np.int32]]) -> Tokens:
-    found = list(documents)
-    ends = np.cumsum([len(ids) for ids in found], dtype=np.int64)
-    return Tokens(np.concatenate(found) if found else np.zeros(0, np.int32), ends)
+    rows = list(documents)
+    ends = np.cumsum([len(ids) for ids in rows], dtype=np.int64)
+    return Tokens(np.concatenate(rows) if rows else np.zeros(0, np.int32), ends)
 
 
-def _kept(stem: Path) -> Tokens | None:
+def _from_cache(stem: Path) -> Tokens | None:
     """What was kept; None where there is nothing, or a part of it was removed or cut off."""
     ids, ends = stem.with_suffix(".ids.npy"), stem.with_suffix(".ends.npy")
     try:
-        found = Tokens(np.load(ids, mmap_mode="r"), np.load(ends))
+        tokens = Tokens(np.load(ids, mmap_mode="r"), np.load(ends))
     except (OSError, ValueError, EOFError):
         return None
-    if len(found) and int(found.ends[-1]) != len(found.ids):
+    if len(tokens) and int(tokens.ends[-1]) != len(tokens.ids):
         return None
     for file in (ids, ends):
         os.utime(file)
-    return found
+    return tokens
 
 
 def _keep(stem: Path, tokens: Tokens) -> None:

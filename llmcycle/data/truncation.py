@@ -38,8 +38,8 @@ def truncate(examples: Sequence[Example], max_length: int, truncation: str) -> l
     if truncation == "error":
         return list(examples)
     if truncation == "drop":
-        return [one for one in examples if max(len(part["input_ids"]) for part in parts(one)) <= max_length]
-    for part in (part for one in examples for part in parts(one)):
+        return [example for example in examples if max(len(part["input_ids"]) for part in parts(example)) <= max_length]
+    for part in (part for example in examples for part in parts(example)):
         _cut(part, max_length, truncation)
     return list(examples)
 
@@ -58,14 +58,14 @@ def losses(
         ValueError: it took all rows of a split.
     """
     counts: dict[str, int] = {}
-    for split, found in examples.items():
-        if rows[split] and not found:
+    for split, encoded in examples.items():
+        if rows[split] and not encoded:
             raise ValueError(
                 f"encode.truncation={truncation}: it leaves none of the {len(rows[split])} {split} rows, since all are "
                 "longer than `encode.max_length`; raise that"
             )
-        cut = [sum(part.get("cut", 0) for part in parts(one)) for one in found]
-        counts[f"{split}_rows_dropped"] = len(rows[split]) - len(found) if truncation == "drop" else 0
+        cut = [sum(part.get("cut", 0) for part in parts(example)) for example in encoded]
+        counts[f"{split}_rows_dropped"] = len(rows[split]) - len(encoded) if truncation == "drop" else 0
         counts |= {f"{split}_rows_cut": sum(lost > 0 for lost in cut), f"{split}_tokens_cut": sum(cut)}
     return {name: count for name, count in counts.items() if count}
 
@@ -82,11 +82,11 @@ def _cut(part: Example, max_length: int, truncation: str) -> None:
     length = len(part["input_ids"])
     if length <= max_length:
         return
-    kept = slice(max_length) if truncation == "keep_start" else slice(length - max_length, None)
+    span = slice(max_length) if truncation == "keep_start" else slice(length - max_length, None)
     before = _labelled(part)
     for name in ("input_ids", "attention_mask", "labels"):
         if name in part:
-            part[name] = part[name][kept]
+            part[name] = part[name][span]
     part["cut"], part["cut_labels"] = length - max_length, before - _labelled(part)
 
 

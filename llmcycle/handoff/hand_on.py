@@ -71,7 +71,7 @@ def hand_on(model: Model, tokenizer: PreTrainedTokenizerBase, out: Path, format:
     seen = compare(before, opened, out, probe, format.tolerance(ready.model.dtype))
     if ready.below is not None:
         compare_numbers(ready.below, ready.contents, "after the merge, though no adapter stands on it")
-    return HandOff(opened, difference(ready.given, seen), merged=ready.below is not None)
+    return HandOff(opened, difference(ready.original, seen), merged=ready.below is not None)
 
 
 def probe_of(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], device: torch.device) -> Probe:

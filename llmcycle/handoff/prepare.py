@@ -23,14 +23,14 @@ class Ready:
     """A model to write.
 
     Args:
-        given: what the given model did on the probe.
-        written: what this one does: the same, up to rounding; equal to `given` where nothing was rounded.
+        original: what the given model did on the probe.
+        written: what this one does: the same, up to rounding; equal to `original` where nothing was rounded.
         contents: of this one.
         below: what lay below an adapter before it was merged; None where none was.
     """
 
     model: Model
-    given: Observation
+    original: Observation
     written: Observation
     contents: Contents
     below: Contents | None = None
@@ -49,11 +49,11 @@ def prepare(model: Model, format: Format, probe: Probe) -> Ready:
 def _unmerged(model: Model, format: Format, probe: Probe) -> Ready:
     """A model without an adapter, or with one that stays beside its base."""
     own, target = model.dtype, format.target_dtype(model.dtype)
-    given = _finite(observe(model, probe, aligned=format.tolerance(target) == 0))
+    original = _finite(observe(model, probe, aligned=format.tolerance(target) == 0))
     if target == own or isinstance(model, PeftModel) or is_quantised(model):
-        return Ready(model, given, given, contents(model))
+        return Ready(model, original, original, contents(model))
     narrow(model, dtypes(model), own, target)
-    return Ready(model, given, _finite(observe(model, probe)), contents(model))
+    return Ready(model, original, _finite(observe(model, probe)), contents(model))
 
 
 def _merged(model: Model, format: Format, probe: Probe) -> Ready | None:
@@ -69,20 +69,21 @@ def _merged(model: Model, format: Format, probe: Probe) -> Ready | None:
     target = format.target_dtype(own)
     if model.dtype != torch.float32:
         widen(model)
-    given = written = _finite(observe(model, probe))
+    original = written = _finite(observe(model, probe))
     model = write_out(model)
     before = contents(model)
     whole = format.merge(model)
     if whole is model and own == torch.float32 and tensors:
-        return Ready(model, given, given, before)  # as it was seen: some methods (Shadow) carry a state from run to run
+        # As it was seen: some methods (Shadow) carry a state from run to run.
+        return Ready(model, original, original, before)
     if whole is model:
         narrow(model, tensors, own, own)
         return None
     if target != torch.float32:
-        compare_outputs(given, observe(whole, probe), TOLERANCE[torch.float32])
+        compare_outputs(original, observe(whole, probe), TOLERANCE[torch.float32])
         narrow(whole, tensors, own, target)
         written = _finite(observe(whole, probe))
-    return Ready(whole, given, written, contents(whole), before)
+    return Ready(whole, original, written, contents(whole), before)
 
 
 def _finite(seen: Observation) -> Observation:

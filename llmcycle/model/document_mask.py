@@ -21,7 +21,7 @@ def document_mask(config: PreTrainedConfig, position_ids: Tensor) -> Any:
     where positions start again.
     """
     documents = (position_ids == 0).cumsum(-1)
-    given = {
+    arguments = {
         "config": config,
         "inputs_embeds": torch.empty(*position_ids.shape, 1, device=position_ids.device),  # for its shape and dtype
         "attention_mask": None,
@@ -29,8 +29,8 @@ def document_mask(config: PreTrainedConfig, position_ids: Tensor) -> Any:
     }
     kinds = set(getattr(config, "layer_types", None) or ())
     if "sliding_attention" not in kinds:
-        return create_bidirectional_mask(**given)
+        return create_bidirectional_mask(**arguments)
     return {
-        "full_attention": create_bidirectional_mask(**given),
-        "sliding_attention": create_bidirectional_sliding_window_mask(**given),
+        "full_attention": create_bidirectional_mask(**arguments),
+        "sliding_attention": create_bidirectional_sliding_window_mask(**arguments),
     }

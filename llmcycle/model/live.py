@@ -41,10 +41,10 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if func in PLACES:
             args = (args[0], _places(args[1]), *args[2:])
-        given = {_key(tensor) for tensor in _tensors((args, kwargs))}
+        input_keys = {_key(tensor) for tensor in _tensors((args, kwargs))}
         out = func(*args, **kwargs)
         for tensor in _tensors(out):
-            if _key(tensor) not in given:
+            if _key(tensor) not in input_keys:
                 self._hold(tensor)
         return out
 

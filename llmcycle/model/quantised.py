@@ -85,7 +85,8 @@ def held(tensor: Tensor) -> list[Tensor]:
     if inner is None:
         return [tensor]
     parts = (getattr(tensor, name) for name in inner()[0])
-    return [one for part in parts if isinstance(part, Tensor) for one in held(part)]  # a sharded one also has a mesh
+    # A sharded one also has a mesh.
+    return [tensor for part in parts if isinstance(part, Tensor) for tensor in held(part)]
 
 
 def _is_4bit(model: nn.Module) -> bool:

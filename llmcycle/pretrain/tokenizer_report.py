@@ -33,14 +33,16 @@ def report(
 
 def _facts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Metrics:
     ids = [encode_text(tokenizer, text) for text in texts]
-    counts = [float(len(one)) for one in ids]
+    counts = [float(len(sequence)) for sequence in ids]
     tokens = sum(counts)
     sizes = [float(len(text.encode())) for text in texts]
     ratios = [size / count if count else 0.0 for size, count in zip(sizes, counts, strict=True)]
     interval = mean_interval(ratios, counts) if len(texts) > 1 else None
-    exact = [_same(tokenizer.decode(one), text) for one, text in zip(ids, texts, strict=True)]
-    unknown = sum(one.count(tokenizer.unk_token_id) for one in ids) if tokenizer.unk_token_id is not None else 0
-    used = len({token for one in ids for token in one}) / len(tokenizer)
+    exact = [_same(tokenizer.decode(sequence), text) for sequence, text in zip(ids, texts, strict=True)]
+    unknown = (
+        sum(sequence.count(tokenizer.unk_token_id) for sequence in ids) if tokenizer.unk_token_id is not None else 0
+    )
+    used = len({token for sequence in ids for token in sequence}) / len(tokenizer)
     return {
         "bytes_per_token": Metric(sum(sizes) / tokens, None, interval, "higher", "bytes/token", len(texts)),
         "round_trip_exact": Metric(sum(exact) / len(texts), None, mean_interval(exact), "higher", n=len(texts)),

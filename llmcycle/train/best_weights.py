@@ -65,5 +65,5 @@ def restore(model: nn.Module, root: Path, digest: str) -> None:
 def changing(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Names and tensors of trained weights, each once, and of the buffers that belong to the model's state."""
     yield from ((name, p) for name, p in model.named_parameters() if p.requires_grad)
-    kept = model.state_dict(keep_vars=True)
-    yield from ((name, buffer) for name, buffer in model.named_buffers() if name in kept)
+    state = model.state_dict(keep_vars=True)
+    yield from ((name, buffer) for name, buffer in model.named_buffers() if name in state)

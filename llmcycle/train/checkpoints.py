@@ -123,23 +123,23 @@ class Checkpoints(pl.Callback):
 
     def leavers(self, trainer: pl.Trainer) -> list[Callable[[Path], None]]:
         """Of callbacks with files of their own, what puts these into a checkpoint."""
-        found = (getattr(callback, "leave", None) for callback in trainer.callbacks)  # type: ignore[attr-defined]
-        return [leave for leave in found if leave is not None]
+        methods = (getattr(callback, "leave", None) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        return [leave for leave in methods if leave is not None]
 
     def _complaint(self, step: int, error: Exception) -> str:
         places = {"outputs": self.root if self.root and self.root.exists() else Path.cwd(), "TMPDIR": temporary()}
         free = {name: shutil.disk_usage(place).free for name, place in places.items()}
         least = min(free, key=lambda name: free[name])  # Lightning writes to TMPDIR first, and moves the file
-        kept = f"the last one, {self.last.folder}, is as it was" if self.last else "there is none yet"
+        last = f"the last one, {self.last.folder}, is as it was" if self.last else "there is none yet"
         return (
             f"the checkpoint of step {step} could not be written to {self.root}: {error}; "
-            f"{places[least]} has {free[least] / 2**20:.1f} MB free; {kept}. "
+            f"{places[least]} has {free[least] / 2**20:.1f} MB free; {last}. "
             f"Make room there or choose another {least}, then type the same command to go on"
         )
 
-    def _saved_random(self, found: Checkpoint, trainer: pl.Trainer) -> dict[str, Any] | None:
+    def _saved_random(self, source: Checkpoint, trainer: pl.Trainer) -> dict[str, Any] | None:
         """This process's saved state; None for a process that the saved run did not have: it keeps its fresh one."""
-        path = found.folder / random_file(trainer.global_rank)
+        path = source.folder / random_file(trainer.global_rank)
         return json.loads(path.read_text("utf-8")) if path.exists() else None
 
 

@@ -147,16 +147,18 @@ def costs(module: Learner, batches: TrainingData, trainer: pl.Trainer, counted: 
 def prepare(trainer: pl.Trainer, root: Path | None, resume: str, out: Path | None = None) -> Checkpoint | None:
     """Tell the callbacks that save where to, put them in order, and find what to go on from."""
     order = (EarlyStopping, Checkpoints)  # after what they look at
-    trainer.callbacks.sort(key=lambda one: next((i for i, cls in enumerate(order, 1) if isinstance(one, cls)), 0))  # type: ignore[attr-defined]
+    trainer.callbacks.sort(  # type: ignore[attr-defined]
+        key=lambda callback: next((i for i, cls in enumerate(order, 1) if isinstance(callback, cls)), 0)
+    )
     saving = [callback for callback in trainer.callbacks if isinstance(callback, Checkpoints)]  # type: ignore[attr-defined]
-    found = saving[0].open(root, resume, quiet=not trainer.is_global_zero) if saving and root else None
+    last = saving[0].open(root, resume, quiet=not trainer.is_global_zero) if saving and root else None
     if (judge := judge_of(trainer)) and (place := root or out) and trainer.is_global_zero:
-        judge.open(place, found.folder if found else None)
-    return found
+        judge.open(place, last.folder if last else None)
+    return last
 
 
 def train(
-    module: Learner, batches: TrainingData, trainer: pl.Trainer, logger: Logger | None, found: Checkpoint | None
+    module: Learner, batches: TrainingData, trainer: pl.Trainer, logger: Logger | None, last: Checkpoint | None
 ) -> None:
     """Run the trainer from a checkpoint or from the start."""
     trainer.loggers = [logger] if logger else []
@@ -164,7 +166,7 @@ def train(
     trainer.fit(
         module,
         datamodule=cast(pl.LightningDataModule, batches),
-        ckpt_path=str(found.state) if found else None,
+        ckpt_path=str(last.state) if last else None,
         weights_only=True,
     )
     if module.memory is None:  # interrupted after its last step: Lightning passes over a run that is at its end
@@ -210,7 +212,9 @@ def bad_step_metrics(trainer: pl.Trainer) -> Metrics:
     """How often a step was skipped, and how often the run went back, where something watches that."""
     watching = [callback for callback in trainer.callbacks if isinstance(callback, BadSteps)]  # type: ignore[attr-defined]
     counts = {"skipped_steps": "skipped", "restored_checkpoints": "restored"}
-    return {key: Metric(getattr(one, name), better="lower") for one in watching for key, name in counts.items()}
+    return {
+        key: Metric(getattr(callback, name), better="lower") for callback in watching for key, name in counts.items()
+    }
 
 
 def hand_off_metrics(handed: HandOff) -> Metrics:

@@ -72,12 +72,12 @@ class Judge(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.history, self.best = list(state_dict["history"]), dict(state_dict["best"])
 
-    def open(self, root: Path, found: Path | None = None) -> None:
+    def open(self, root: Path, checkpoint: Path | None = None) -> None:
         """Say where the best weights are kept; those of the checkpoint that the run goes on from are put there."""
         self._root = root
         root.mkdir(parents=True, exist_ok=True)
-        if found is not None:
-            best_weights.link(found, root)
+        if checkpoint is not None:
+            best_weights.link(checkpoint, root)
 
     def leave(self, folder: Path) -> None:
         """Put the best weights into a checkpoint that is being written, so that both are always of one moment."""
@@ -116,18 +116,18 @@ class Judge(pl.Callback):
         if trainer.is_global_zero:
             scores = self.score(TransformersEngine(model, batches.tokenizer, batches.eval_batch_size))
         random_state.restore(drawn)
-        found = self.settle(trainer.strategy.broadcast(scores))
-        self.history.append({"step": trainer.global_step, **found})
-        if self.keep == "best" and self.is_best(found):
+        means = self.settle(trainer.strategy.broadcast(scores))
+        self.history.append({"step": trainer.global_step, **means})
+        if self.keep == "best" and self.is_best(means):
             digest = best_weights.write(model, self._root) if trainer.is_global_zero else ""
-            self.best = {"step": trainer.global_step, "score": found[self.chosen], "digest": digest}
-        self.publish(trainer, found)
+            self.best = {"step": trainer.global_step, "score": means[self.chosen], "digest": digest}
+        self.publish(trainer, means)
         module.pace.started += time.perf_counter() - start  # the pace is that of training
 
     def score(self, engine: Engine) -> dict[str, Scores]:
         """The scores on the rows that are judged."""
-        asked = {name: limited(name, one, self.rows) for name, one in self.evaluators.items()}
-        return evaluate(asked, engine)
+        evaluators = {name: limited(name, evaluator, self.rows) for name, evaluator in self.evaluators.items()}
+        return evaluate(evaluators, engine)
 
     def settle(self, scores: Mapping[str, Scores]) -> dict[str, float]:
         """The means of what was scored; which rows it stands on, and which score decides.
@@ -144,15 +144,15 @@ class Judge(pl.Callback):
         self.judged = {row for each in scores.values() for row in each.rows or ()}
         return {name: each.mean for name, each in scores.items()}
 
-    def is_best(self, found: Mapping[str, float]) -> bool:
+    def is_best(self, means: Mapping[str, float]) -> bool:
         """Whether this look is better than all before, that of step 0 aside."""
         sign = -1 if self.directions[self.chosen] == "lower" else 1
         before: float = self.best.get("score", -sign * math.inf)
-        return sign * found[self.chosen] > sign * before  # never for NaN
+        return sign * means[self.chosen] > sign * before  # never for NaN
 
-    def publish(self, trainer: pl.Trainer, found: Mapping[str, float]) -> None:
+    def publish(self, trainer: pl.Trainer, means: Mapping[str, float]) -> None:
         """Tell loggers, the progress line and early stopping."""
-        named = {PREFIX + name: score for name, score in found.items()}
+        named = {PREFIX + name: score for name, score in means.items()}
         trainer.callback_metrics.update({name: torch.tensor(score) for name, score in named.items()})
         for logger in trainer.loggers:
             logger.log_metrics(named, step=trainer.global_step)

@@ -47,7 +47,8 @@ class Judging:
 
     def finish(self, module: Learner, out: Path) -> Metrics:
         """Put the best weights in place, and write `out`/judging.json: all looks, the best, and why the run stopped."""
-        stopped = next((one.reason for one in self.trainer.callbacks if isinstance(one, EarlyStopping)), None)  # type: ignore[attr-defined]
+        callbacks: list[pl.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        stopped = next((callback.reason for callback in callbacks if isinstance(callback, EarlyStopping)), None)
         if self.judge is None and stopped is None:
             return {}
         facts: dict[str, Any] = {"stopped": stopped or None}
@@ -65,11 +66,13 @@ def validation_scores(module: Learner, batches: TrainingData, device: torch.devi
     One value a row, weighted by its labelled tokens where it has labels of its own.
     """
     examples = batches.validation[: batches.eval_batch_size] if module.objective.comparable else []
-    weights = [float(labelled(one)) if {"labels", "labelled"} & one.keys() else 1.0 for one in examples]
+    weights = [float(labelled(example)) if {"labels", "labelled"} & example.keys() else 1.0 for example in examples]
     if not any(weights):
         return {}
     with evaluation_mode(module.model), torch.no_grad():
-        losses = [_loss(module, batches, one, device) if w else 0.0 for one, w in zip(examples, weights, strict=True)]
+        losses = [
+            _loss(module, batches, example, device) if w else 0.0 for example, w in zip(examples, weights, strict=True)
+        ]
     return {"validation_loss": Scores(losses, "lower", weights=weights)}
 
 

@@ -166,10 +166,10 @@ def nf4_bytes(weights: int) -> int:
 def _in_4_bits(memory: Memory, model: PeftModel) -> Memory:
     """bitsandbytes rounds linear layers, but neither the output layer nor an adapter."""
     base = model.get_base_model()
-    kept = {id(module) for module in (base.get_output_embeddings(),)}
+    unrounded = {id(module) for module in (base.get_output_embeddings(),)}
     saved = 0
     for module in base.modules():
-        if isinstance(module, nn.Linear | Conv1D) and id(module) not in kept and not module.weight.requires_grad:
+        if isinstance(module, nn.Linear | Conv1D) and id(module) not in unrounded and not module.weight.requires_grad:
             saved += module.weight.numel() * module.weight.element_size() - nf4_bytes(module.weight.numel())
     return Memory(**{**asdict(memory), "weights": memory.weights - saved})
 

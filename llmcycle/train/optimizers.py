@@ -48,8 +48,8 @@ class Muon(Optimizer):
         steps: int = 5,
         dtype: str = "float32",
     ) -> None:
-        given = list(params)
-        groups = given if given and isinstance(given[0], dict) else [{"params": given}]
+        parameters = list(params)
+        groups = parameters if parameters and isinstance(parameters[0], dict) else [{"params": parameters}]
         settings = {"momentum": momentum, "betas": tuple(betas), "eps": eps, "steps": steps}
         super().__init__(
             [part for group in groups for part in _parts(group)], {"lr": lr, "weight_decay": weight_decay, **settings}
@@ -119,8 +119,8 @@ class AdamW8bit(torchao.optim.AdamW8bit):
     def state_dict(self) -> dict[str, Any]:
         """Quantised moments as plain tensors: torch loads no others to a device of the reader's choosing."""
         state = super().state_dict()
-        kept = {p: {name: _plain(value) for name, value in values.items()} for p, values in state["state"].items()}
-        return {**state, "state": kept}
+        moments = {p: {name: _plain(value) for name, value in values.items()} for p, values in state["state"].items()}
+        return {**state, "state": moments}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes what `state_dict` gave."""

@@ -10,42 +10,44 @@ from typing import Any
 from llmcycle.data.audit.sequences import Sequences
 from llmcycle.data.audit.vocabulary import BROKEN, WORD, Vocabulary
 from llmcycle.data.chat import Message, as_messages
-from llmcycle.data.encode import Asked
+from llmcycle.data.encode import Exchange
 from llmcycle.data.messages import calls, is_learnt, text
 
 Places = Sequence[int]
 TRIES = 64  # ways to place short answers in what is learnt before giving up
 
 
-def learnt_messages(asked: Asked) -> list[Message]:
+def learnt_messages(exchange: Exchange) -> list[Message]:
     """The assistant's messages that are learnt, an answer written as text among them."""
-    if asked.answer is None:
+    if exchange.answer is None:
         return []
-    earlier = as_messages(asked.prompt) if asked.every_turn else []
-    answer = [{"role": "assistant", "content": asked.answer}] if isinstance(asked.answer, str) else asked.answer
+    earlier = as_messages(exchange.prompt) if exchange.every_turn else []
+    answer = (
+        [{"role": "assistant", "content": exchange.answer}] if isinstance(exchange.answer, str) else exchange.answer
+    )
     return [message for message in (*earlier, *answer) if message["role"] == "assistant" and is_learnt(message)]
 
 
 def answer_parts(message: Mapping[str, Any]) -> list[str]:
     """What must stand in the tokens of one message, in this order; of a call its name, for arguments vary in form."""
     said = [message.get("reasoning_content") or "", text(message), *(str(call["name"]) for call in calls(message))]
-    return [part for part in (one.strip() for one in said) if part]
+    return [part for part in (text.strip() for text in said) if part]
 
 
-def wanted(asked: Asked) -> list[str]:
+def wanted(exchange: Exchange) -> list[str]:
     """All that a row's labels must say."""
-    if isinstance(asked.answer, str) and not asked.every_turn:
-        return [asked.answer.strip()]
-    return [part for message in learnt_messages(asked) for part in answer_parts(message)]
+    if isinstance(exchange.answer, str) and not exchange.every_turn:
+        return [exchange.answer.strip()]
+    return [part for message in learnt_messages(exchange) for part in answer_parts(message)]
 
 
 def compare(sequences: Sequences, places: Places, vocabulary: Vocabulary) -> Iterator[tuple[str, int, str]]:
     """(rule, sequence, what was found) of each sequence whose labels do not say the answer, or say more than that."""
     right: dict[tuple[str, ...], str] = {}  # what surrounds answers, and what is wrong with it
-    assert sequences.asked is not None
+    assert sequences.exchanges is not None
     for place in places:
-        asked, learnt = sequences.asked[place], sequences.taught[place]
-        parts, said = wanted(asked), vocabulary.quick(learnt)
+        exchange, learnt = sequences.exchanges[place], sequences.taught[place]
+        parts, said = wanted(exchange), vocabulary.quick(learnt)
         around = surroundings(said, parts)
         if around is None:
             said = vocabulary.decode(learnt)
@@ -56,8 +58,8 @@ def compare(sequences: Sequences, places: Places, vocabulary: Vocabulary) -> Ite
             continue
         if around not in right:
             right[around] = wrong(around, vocabulary, ())
-        if right[around] and (found := explained(said, parts, asked, vocabulary)):
-            yield "prompt", place, found
+        if right[around] and (extra := explained(said, parts, exchange, vocabulary)):
+            yield "prompt", place, extra
 
 
 def surroundings(said: str, parts: Sequence[str]) -> tuple[str, ...] | None:
@@ -72,11 +74,13 @@ def surroundings(said: str, parts: Sequence[str]) -> tuple[str, ...] | None:
     return (*around, said[done:])
 
 
-def explained(said: str, parts: Sequence[str], asked: Asked, vocabulary: Vocabulary) -> str:
+def explained(said: str, parts: Sequence[str], exchange: Exchange, vocabulary: Vocabulary) -> str:
     """What is learnt beside the answer; "" where it is the arguments of calls, or the answer stands elsewhere."""
-    known = WORD.findall(json.dumps([calls(one) for one in learnt_messages(asked)], ensure_ascii=False, default=str))
-    found = [wrong(around, vocabulary, known) for around in islice(every_surroundings(said, parts), TRIES)]
-    return found[0] if all(found) else ""
+    known = WORD.findall(
+        json.dumps([calls(message) for message in learnt_messages(exchange)], ensure_ascii=False, default=str)
+    )
+    extras = [wrong(around, vocabulary, known) for around in islice(every_surroundings(said, parts), TRIES)]
+    return extras[0] if all(extras) else ""
 
 
 def every_surroundings(said: str, parts: Sequence[str]) -> Iterator[tuple[str, ...]]:

@@ -56,26 +56,28 @@ def audit(
 ) -> Audit:
     """Hold the encoded examples of each split, `train` and perhaps `validation`, against their rows.
 
-    An encoder whose examples are rows says by `asked` what a row asks for; of one without it only the labels are
+    An encoder whose examples are rows says by `exchanges` what a row asks for; of one without it only the labels are
     looked at. A row that breaks one rule is not tried by the next.
     """
     vocabulary, allowed = Vocabulary(tokenizer), frozenset(allow)
-    asked = getattr(encode, "asked", None)
+    exchanges = getattr(encode, "exchanges", None)
     broken: list[_Broken] = []
     keys: dict[str, list[Key]] = {}
     for split in (name for name in rows if examples.get(name)):
-        found: dict[str, _Broken] = {}
+        by_rule: dict[str, _Broken] = {}
         keys[split] = []
         for some in portions(examples[split]):  # so that a row's tokens are still at hand for the next rule
-            sequences = gather(split, rows[split], some, asked)
-            _add_broken(found, sequences, checks(sequences, vocabulary, encode.max_length), allowed)
-            keys[split] += sequences.keys if asked is not None else []
-        broken += found.values()
+            sequences = gather(split, rows[split], some, exchanges)
+            _add_broken(by_rule, sequences, checks(sequences, vocabulary, encode.max_length), allowed)
+            keys[split] += sequences.keys if exchanges is not None else []
+        broken += by_rule.values()
     broken += _shared(examples, keys) if keys.get("validation") else []
     return Audit(
         tuple(
-            Finding(one.rule, one.split, tuple(one.rows), len(rows[one.split]), one.detail, one.rule in allowed)
-            for one in sorted(broken, key=lambda one: RANK[one.rule])
+            Finding(
+                fault.rule, fault.split, tuple(fault.rows), len(rows[fault.split]), fault.detail, fault.rule in allowed
+            )
+            for fault in sorted(broken, key=lambda fault: RANK[fault.rule])
         )
     )
 
@@ -93,16 +95,16 @@ def portions(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:
 
 
 def _add_broken(
-    found: dict[str, _Broken], sequences: Sequences, rules: Sequence[Check], allowed: frozenset[str]
+    by_rule: dict[str, _Broken], sequences: Sequences, rules: Sequence[Check], allowed: frozenset[str]
 ) -> None:
     """Add the rules that some sequences break."""
     places: Sequence[int] = range(len(sequences))
     for rule_broken_by in rules:
         settled = set[int]()
         for rule, place, detail in rule_broken_by(places):
-            one = found.setdefault(rule, _Broken(rule, sequences.split, [], detail))
-            if sequences.rows[place] not in one.rows[-1:]:  # a pair is one row
-                one.rows.append(sequences.rows[place])
+            fault = by_rule.setdefault(rule, _Broken(rule, sequences.split, [], detail))
+            if sequences.rows[place] not in fault.rows[-1:]:  # a pair is one row
+                fault.rows.append(sequences.rows[place])
             if rule not in allowed or rule in SETTLED:
                 settled.add(place)
         places = [place for place in places if place not in settled] if settled else places
@@ -111,9 +113,13 @@ def _add_broken(
 def _shared(examples: Mapping[str, Sequence[Example]], keys: Mapping[str, list[Key]]) -> list[_Broken]:
     """Rule `shared`: the same tokens, whatever the rows' other columns say."""
     alike = set(keys["train"]) & set(keys["validation"])  # few, so that few are compared token by token
-    known = {_ids(one): one["index"] for key, one in zip(keys["train"], examples["train"], strict=True) if key in alike}
+    known = {
+        _ids(example): example["index"]
+        for key, example in zip(keys["train"], examples["train"], strict=True)
+        if key in alike
+    }
     pairs = zip(keys["validation"], examples["validation"], strict=True)
-    rows = [(one["index"], known.get(_ids(one))) for key, one in pairs if key in alike]
+    rows = [(example["index"], known.get(_ids(example))) for key, example in pairs if key in alike]
     same = [(here, there) for here, there in rows if there is not None]
     detail = f"row {same[0][0]} is row {same[0][1]} of train" if same else ""
     return [_Broken("shared", "validation", [here for here, _ in same], detail)] if same else []

@@ -120,13 +120,13 @@ def equal(sequences: Sequences, places: Places) -> Found:
 
 def empty(sequences: Sequences, places: Places) -> Found:
     """Rule `empty`."""
-    assert sequences.asked is not None
+    assert sequences.exchanges is not None
     for place in places:
-        asked = sequences.asked[place]
-        if isinstance(asked.answer, str) and not asked.every_turn:
-            if not asked.answer.strip():
+        exchange = sequences.exchanges[place]
+        if isinstance(exchange.answer, str) and not exchange.every_turn:
+            if not exchange.answer.strip():
                 yield "empty", place, ""
-        elif not all(answer_parts(message) for message in learnt_messages(asked)):
+        elif not all(answer_parts(message) for message in learnt_messages(exchange)):
             yield "empty", place, ""
 
 
@@ -166,7 +166,7 @@ def doubly_begun(sequences: Sequences, places: Places, bos_token_id: int | None)
 def checks(sequences: Sequences, vocabulary: Vocabulary, max_length: int) -> list[Check]:
     """The rules that apply to these sequences, each as a function of the sequences not yet refused."""
     bos = vocabulary.tokenizer.bos_token_id
-    if sequences.asked is None:  # packed text, of which no row is one sequence
+    if sequences.exchanges is None:  # packed text, of which no row is one sequence
         return [lambda places: unlabelled(sequences, places)] if sequences.learnt else []
     whole: list[Check] = [
         lambda places: too_long(sequences, places, max_length),

@@ -66,9 +66,10 @@ class Vocabulary:
         """What is written before an answer; "" where that can't be told."""
         if not self.tokenizer.chat_template:
             return ""
-        asked = as_messages("Q")
+        question = as_messages("Q")
         try:
-            without, whole = render(self.tokenizer, asked), render(self.tokenizer, asked, add_generation_prompt=True)
+            without = render(self.tokenizer, question)
+            whole = render(self.tokenizer, question, add_generation_prompt=True)
         except ValueError:  # a template that asks for more than a question
             return ""
         return whole.removeprefix(without).strip() if whole.startswith(without) else ""
@@ -90,8 +91,8 @@ class Vocabulary:
     @cached_property
     def ends(self) -> set[int]:
         """Tokens that may end a turn: the tokenizer's end token, and the one that its template writes after answers."""
-        found = {self.tokenizer.eos_token_id, self._template_end, *map(self._special.get, CALL_ENDS)}
-        return {token for token in found if token is not None}
+        ids = {self.tokenizer.eos_token_id, self._template_end, *map(self._special.get, CALL_ENDS)}
+        return {token for token in ids if token is not None}
 
     @cached_property
     def _template_end(self) -> int | None:
@@ -103,8 +104,8 @@ class Vocabulary:
             text = render(self.tokenizer, [*as_messages("Q"), {"role": "assistant", "content": answer}])
         except ValueError:
             return None
-        found = self._added.search(text, text.rfind(answer) + len(answer))
-        return None if found is None else self._special[found.group()]
+        match = self._added.search(text, text.rfind(answer) + len(answer))
+        return None if match is None else self._special[match.group()]
 
     def is_blank(self, token: int) -> bool:
         """Whether a token is nothing but space."""

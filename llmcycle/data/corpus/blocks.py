@@ -109,4 +109,4 @@ def tokenised(
     """The lane's documents as token ids."""
     places, texts = tee(lanes.documents(lane, place, epochs))
     ids = document_ids(tokenizer, (text for _, text in texts), AHEAD)
-    return ((place, one.tolist()) for (place, _), one in zip(places, ids, strict=True))
+    return ((place, row.tolist()) for (place, _), row in zip(places, ids, strict=True))

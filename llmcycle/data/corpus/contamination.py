@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmcycle.data.corpus.filters import Judge, Removal
-from llmcycle.data.corpus.source import Given, refuse_unreadable, rows_of
+from llmcycle.data.corpus.source import Spec, refuse_unreadable, rows_of
 from llmcycle.data.corpus.text import ngrams, words
 from llmcycle.quantities import Count, CountOrZero
 
@@ -28,7 +28,7 @@ class Decontaminate:
         n, least: words.
     """
 
-    def __init__(self, against: Mapping[str, Given | Any], n: Count = 13, least: CountOrZero = 8) -> None:
+    def __init__(self, against: Mapping[str, Spec | Any], n: Count = 13, least: CountOrZero = 8) -> None:
         if not 1 <= least <= n:
             raise ValueError(f"data.filters: least={least} must be between 1 and n={n}")
         if not against:
@@ -36,32 +36,32 @@ class Decontaminate:
         self.against, self.n, self.least = dict(against), n, least
 
     @staticmethod
-    def preflight(against: Mapping[str, Given | Any], **_: object) -> None:
+    def preflight(against: Mapping[str, Spec | Any], **_: object) -> None:
         """Refuse evaluation sets that are missing or empty before anything runs."""
-        for name, given in against.items():
-            refuse_unreadable(name, given, "data.filters.against")
+        for name, spec in against.items():
+            refuse_unreadable(name, spec, "data.filters.against")
 
     def judge(self) -> Judge:
         """See `llmcycle.data.corpus.filters.Filter`. Evaluation sets are read when it is called."""
-        index = [(n, *found) for n, found in sorted(self._index().items())]
+        index = [(n, *hashed) for n, hashed in sorted(self._index().items())]
 
         def judge(text: str) -> Removal | None:
-            found = words(text)
+            text_words = words(text)
             for n, hashes, owners in index:
-                here = ngrams(found, n)
+                here = ngrams(text_words, n)
                 if not len(here):
                     continue
                 places = np.minimum(np.searchsorted(hashes, here), len(hashes) - 1)
                 hits = np.flatnonzero(hashes[places] == here)
                 if len(hits):
-                    return Removal(owners[int(places[hits[0]])], " ".join(found[hits[0] : hits[0] + n]))
+                    return Removal(owners[int(places[hits[0]])], " ".join(text_words[hits[0] : hits[0] + n]))
             return None
 
         return judge
 
     def facts(self) -> dict[str, Any]:
         """Of each evaluation set: its texts, and how many of them are too short to look for."""
-        counted = {name: [len(words(text)) for text in texts_of(name, given)] for name, given in self.against.items()}
+        counted = {name: [len(words(text)) for text in texts_of(name, spec)] for name, spec in self.against.items()}
         return {
             name: {"texts": len(sizes), "too short": sum(size < self.least for size in sizes)}
             for name, sizes in counted.items()
@@ -69,19 +69,19 @@ class Decontaminate:
 
     def _index(self) -> dict[int, tuple[NDArray[np.uint64], list[str]]]:
         """By length of run: sorted hashes, and the evaluation set that each comes from."""
-        found: dict[int, dict[int, str]] = {}
-        for name, given in self.against.items():
-            for text in texts_of(name, given):
+        by_length: dict[int, dict[int, str]] = {}
+        for name, spec in self.against.items():
+            for text in texts_of(name, spec):
                 tokens = words(text)
                 n = min(self.n, len(tokens))
                 if n >= self.least:
-                    found.setdefault(n, {}).update(dict.fromkeys(ngrams(tokens, n).tolist(), name))
-        return {n: _sorted(owners) for n, owners in found.items()}
+                    by_length.setdefault(n, {}).update(dict.fromkeys(ngrams(tokens, n).tolist(), name))
+        return {n: _sorted(owners) for n, owners in by_length.items()}
 
 
-def texts_of(name: str, given: Given | Any) -> Iterator[str]:
+def texts_of(name: str, spec: Spec | Any) -> Iterator[str]:
     """Every string of every row of an evaluation set, inside lists and mappings too."""
-    for row in rows_of(name, given, "data.filters.against"):
+    for row in rows_of(name, spec, "data.filters.against"):
         yield from strings(row)
 
 
@@ -96,4 +96,4 @@ def strings(value: object) -> Iterator[str]:
 
 def _sorted(owners: dict[int, str]) -> tuple[NDArray[np.uint64], list[str]]:
     hashes = np.array(sorted(owners), np.uint64)
-    return hashes, [owners[int(one)] for one in hashes]
+    return hashes, [owners[int(value)] for value in hashes]

@@ -12,7 +12,7 @@ from llmcycle.data.corpus import extents as pieces
 from llmcycle.data.corpus.contamination import Decontaminate
 from llmcycle.data.corpus.extents import Extent
 from llmcycle.data.corpus.filters import Filter
-from llmcycle.data.corpus.source import Given, given, refuse_unreadable
+from llmcycle.data.corpus.source import Spec, not_null, refuse_unreadable
 from llmcycle.data.corpus.source import sources as all_sources
 from llmcycle.data.corpus.survey import Survey, plain, survey
 from llmcycle.data.corpus.text import digest, fraction
@@ -41,7 +41,7 @@ class Corpus:
 
     def __init__(
         self,
-        sources: Mapping[str, Given | None],
+        sources: Mapping[str, Spec | None],
         filters: Mapping[str, Filter | None] | None = None,
         holdout: Share = 0.01,
         validation_limit: CountOrZero = 1000,
@@ -51,7 +51,7 @@ class Corpus:
             raise ValueError(f"data.holdout={holdout}: it is a share of the documents, 0 or more and below 1")
         if validation_limit < 1:
             raise ValueError("data.validation_limit: at least 1; for no validation rows set `data.holdout=0`")
-        self.sources, self.filters = all_sources(sources), given(filters)
+        self.sources, self.filters = all_sources(sources), not_null(filters)
         self.holdout, self.validation_limit, self.seed = holdout, validation_limit, seed
         self.surveyed = bool(self.filters) or holdout > 0
 
@@ -60,9 +60,9 @@ class Corpus:
         """Refuse, before anything runs, sources that are wrong, missing, empty or without their text."""
         sources = arguments.get("sources") or {}
         all_sources(sources)
-        for name, one in given(sources).items():
-            refuse_unreadable(str(name), one, "data.sources")
-        for node in given(arguments.get("filters")).values():
+        for name, spec in not_null(sources).items():
+            refuse_unreadable(str(name), spec, "data.sources")
+        for node in not_null(arguments.get("filters")).values():
             if "against" in node:
                 Decontaminate.preflight(node["against"])
 
@@ -78,11 +78,11 @@ class Corpus:
         Raises:
             ValueError: nothing is left to train on.
         """
-        found = survey(self.extents, self.sources, self.filters, self.holdout, self.validation_limit)
-        if not any(kept.any() for kept in found.kept):
-            counts = {name: one["removed"] for name, one in found.report["filters"].items()}
+        result = survey(self.extents, self.sources, self.filters, self.holdout, self.validation_limit)
+        if not any(mask.any() for mask in result.masks):
+            counts = {name: entry["removed"] for name, entry in result.report["filters"].items()}
             raise ValueError(f"data: no document is left to train on; the filters removed {counts or 'none'}")
-        return found
+        return result
 
     @property
     def report(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class Corpus:
                 row, hashed = {"text": text, "source": extent.source.name}, digest(text)
                 for copy in range(copies(extent.source.weight, fraction("share", self.seed, hashed))):
                     keyed.append((fraction("order", self.seed, copy, hashed), len(keyed), row))
-        return [row for _, _, row in sorted(keyed, key=lambda one: one[:2])]
+        return [row for _, _, row in sorted(keyed, key=lambda entry: entry[:2])]
 
     def documents(self, place: int, part: int = 0, of: int = 1) -> Iterator[str]:
         """Texts to train on in the extent at `place`: among every `of`-th record of it, from the `part`-th on.
@@ -116,10 +116,10 @@ class Corpus:
         texts = pieces.read(extent, part, of)
         if not self.surveyed:
             return (text for text in texts if text.strip())
-        return self._chosen(texts, self.survey.kept[place][part::of], extent)
+        return self._chosen(texts, self.survey.masks[place][part::of], extent)
 
-    def _chosen(self, texts: Iterator[str], kept: Iterable[bool], extent: Extent) -> Iterator[str]:
-        for text, keep in zip_longest(texts, kept):
+    def _chosen(self, texts: Iterator[str], mask: Iterable[bool], extent: Extent) -> Iterator[str]:
+        for text, keep in zip_longest(texts, mask):
             if text is None or keep is None:
                 raise ValueError(f"{pieces.where(extent.source)}: {extent.path} has changed meanwhile; start again")
             if keep:
@@ -139,7 +139,7 @@ class Corpus:
     def fingerprint(self) -> str:
         """Digest of what a stream's order depends on: names and sizes of files, weights, what is left out, the seed."""
         told = [(e.path.rpartition("/")[2], e.start, e.stop, e.source.name, e.source.weight) for e in self.extents]
-        counts = [int(kept.sum()) for kept in self.survey.kept] if self.surveyed else []
+        counts = [int(mask.sum()) for mask in self.survey.masks] if self.surveyed else []
         return sha256(repr((told, counts, self.seed)).encode()).hexdigest()[:16]
 
 

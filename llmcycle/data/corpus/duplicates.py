@@ -53,25 +53,25 @@ class MinHash:
 
     def judge(self) -> Judge:
         """See `llmcycle.data.corpus.filters.Filter`. It remembers each document that it keeps, in about 13 kB."""
-        index, kept = MinHashLSH(**self.index), list[NDArray[np.uint32]]()
+        index, hashes = MinHashLSH(**self.index), list[NDArray[np.uint32]]()
 
         def judge(text: str) -> Removal | None:
             sketch = self.sketch(text)
             candidates = index.query(sketch)
             if candidates:
-                shared = np.mean(np.stack([kept[c] for c in candidates]) == sketch.hashvalues, axis=1).max()
+                shared = np.mean(np.stack([hashes[c] for c in candidates]) == sketch.hashvalues, axis=1).max()
                 if shared >= self.threshold:
                     return Removal("nearly the same text", f"{shared:.2f} of its {self.n}-grams")
-            index.insert(len(kept), sketch, check_duplication=False)
-            kept.append(sketch.hashvalues)
+            index.insert(len(hashes), sketch, check_duplication=False)
+            hashes.append(sketch.hashvalues)
             return None
 
         return judge
 
     def sketch(self, text: str) -> Sketch:
         """The MinHash sketch of a document's set of n-grams."""
-        found = words(text)
-        hashes = ngrams(found, min(self.n, max(1, len(found))))
+        text_words = words(text)
+        hashes = ngrams(text_words, min(self.n, max(1, len(text_words))))
         sketch = self.empty.copy()
         sketch.update_batch((hashes >> np.uint64(32)).tolist())
         return sketch

@@ -84,23 +84,23 @@ class Gopher:
         return self._judge
 
     def _judge(self, text: str) -> Removal | None:
-        found = text.split()
-        if not self.least_words <= len(found) <= self.most_words:
-            return Removal("words", str(len(found)))
-        return self._of_words(text, found) or self._of_lines(text)
+        text_words = text.split()
+        if not self.least_words <= len(text_words) <= self.most_words:
+            return Removal("words", str(len(text_words)))
+        return self._of_words(text, text_words) or self._of_lines(text)
 
-    def _of_words(self, text: str, found: Sequence[str]) -> Removal | None:
-        count = max(1, len(found))
-        mean = sum(map(len, found)) / count
+    def _of_words(self, text: str, text_words: Sequence[str]) -> Removal | None:
+        count = max(1, len(text_words))
+        mean = sum(map(len, text_words)) / count
         if not self.shortest <= mean <= self.longest:
             return Removal("word length", f"{mean:.1f}")
         symbols = max(text.count("#"), sum(map(text.count, ELLIPSES))) / count
         if symbols > self.symbols:
             return Removal("symbols", f"{symbols:.2f}")
-        letters = sum(any(map(str.isalpha, word)) for word in found) / count
+        letters = sum(any(map(str.isalpha, word)) for word in text_words) / count
         if letters < self.alphabetic:
             return Removal("letters", f"{letters:.2f}")
-        stops = len(STOP_WORDS & set(map(str.lower, found)))
+        stops = len(STOP_WORDS & set(map(str.lower, text_words)))
         return Removal("stop words", str(stops)) if stops < self.stop_words else None
 
     def _of_lines(self, text: str) -> Removal | None:
@@ -146,11 +146,11 @@ class Repetition:
                 return Removal(f"characters of repeated {name}", f"{size:.2f}")
         return self._of_grams(text.split())
 
-    def _of_grams(self, found: Sequence[str]) -> Removal | None:
-        size = max(1, sum(map(len, found)))
+    def _of_grams(self, text_words: Sequence[str]) -> Removal | None:
+        size = max(1, sum(map(len, text_words)))
         for measure, limits in ((top_gram, self.top), (duplicate_grams, self.duplicate)):
             for n, most in limits.items():
-                share = measure(found, n) / size
+                share = measure(text_words, n) / size
                 if share > most:
                     return Removal(f"{measure.__name__.replace('_', ' ')} of {n}", f"{share:.2f}")
         return None
@@ -163,18 +163,18 @@ def repeated(parts: Sequence[str], size: int) -> tuple[float, float]:
     return len(again) / max(1, len(parts)), sum(map(len, again)) / max(1, size)
 
 
-def top_gram(found: Sequence[str], n: int) -> int:
+def top_gram(text_words: Sequence[str], n: int) -> int:
     """Characters inside the n-gram of words that covers most, where it stands more than once."""
-    counts = Counter(zip(*(found[place:] for place in range(n)), strict=False))
+    counts = Counter(zip(*(text_words[place:] for place in range(n)), strict=False))
     return max((count * sum(map(len, gram)) for gram, count in counts.items() if count > 1), default=0)
 
 
-def duplicate_grams(found: Sequence[str], n: int) -> int:
+def duplicate_grams(text_words: Sequence[str], n: int) -> int:
     """Characters inside n-grams of words that stood there before, none counted twice."""
     seen: set[tuple[str, ...]] = set()
     total, place = 0, 0
-    while place + n <= len(found):
-        gram = tuple(found[place : place + n])
+    while place + n <= len(text_words):
+        gram = tuple(text_words[place : place + n])
         again = gram in seen
         seen.add(gram)
         total += sum(map(len, gram)) if again else 0

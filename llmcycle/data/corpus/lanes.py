@@ -68,14 +68,14 @@ class Lanes:
         """All portions of an epoch, shuffled: each document is in as many of them as its source's weight says."""
         extents = self.corpus.extents
         of = ceil(self.count / max(1, len(extents)))  # a part for each lane where there are fewer extents than lanes
-        found = [
+        portions = [
             Portion(place, part, of, copy, min(1.0, extent.source.weight - copy))
             for place, extent in enumerate(extents)
             for copy in range(ceil(extent.source.weight))
             for part in range(of)
         ]
-        Random(f"{self.seed}/{epoch}").shuffle(found)
-        return found
+        Random(f"{self.seed}/{epoch}").shuffle(portions)
+        return portions
 
     def _of_group(self, portions: Sequence[Portion], lane: int, start: Place) -> Iterator[tuple[Place, str]]:
         readers = [self._texts(portion, start.epoch) for portion in portions]

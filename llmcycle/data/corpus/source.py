@@ -13,7 +13,7 @@ from llmcycle.data.columns import map_columns
 from llmcycle.data.encode import Row
 from llmcycle.data.read import Unit, first_row, is_local, local_files, read_files, read_hub
 
-Given = str | Mapping[str, Any]
+Spec = str | Mapping[str, Any]
 T = TypeVar("T")
 
 
@@ -51,10 +51,10 @@ class Source:
         """
         if not glob.has_magic(self.path):
             return local_files(self.path, key)
-        found = sorted(file for path in glob.glob(self.path, recursive=True) for file in local_files(path, key))
-        if not found:
+        files = sorted(file for path in glob.glob(self.path, recursive=True) for file in local_files(path, key))
+        if not files:
             raise ValueError(f"{key}: no file matches {self.path}; quote it as '{key}=\"{self.path}\"'")
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(files))
 
     def text_of(self, row: Row, key: str) -> str:
         """The text of a row; "" where its column is empty.
@@ -70,7 +70,7 @@ class Source:
             raise ValueError(str(error).replace("data.columns.text", f"{key}.text")) from None
 
 
-def source(name: str, given: Given, key: str = "data.sources") -> Source:
+def source(name: str, spec: Spec, key: str = "data.sources") -> Source:
     """A source from its path alone, or from a mapping of its settings.
 
     Raises:
@@ -78,7 +78,7 @@ def source(name: str, given: Given, key: str = "data.sources") -> Source:
     """
     if "." in name:
         raise ValueError(f"{key}: `{name}` has a dot, which a key can't have; name it without")
-    settings = {"path": given} if isinstance(given, str) else dict(given)
+    settings = {"path": spec} if isinstance(spec, str) else dict(spec)
     known = [field.name for field in fields(Source) if field.name != "name"]
     for setting in settings:
         if setting not in known:
@@ -86,48 +86,48 @@ def source(name: str, given: Given, key: str = "data.sources") -> Source:
             raise ValueError(f"{key}.{name}: a source has no setting `{setting}`; did you mean `{near}`?")
     if not settings.get("path"):
         raise ValueError(f"{key}.{name}: it needs `path`: a file, files by `*`, or a name on the Hub")
-    found = Source(name, **settings)
-    if not found.weight > 0:
-        raise ValueError(f"{key}.{name}.weight={found.weight}: it must be above 0; to leave a source out, remove it")
-    return found
+    result = Source(name, **settings)
+    if not result.weight > 0:
+        raise ValueError(f"{key}.{name}.weight={result.weight}: it must be above 0; to leave a source out, remove it")
+    return result
 
 
-def given(parts: Mapping[str, T | None] | None) -> dict[str, T]:
+def not_null(parts: Mapping[str, T | None] | None) -> dict[str, T]:
     """Those that are not null."""
     return {name: part for name, part in (parts or {}).items() if part is not None}
 
 
-def sources(named: Mapping[str, Given | None]) -> list[Source]:
+def sources(named: Mapping[str, Spec | None]) -> list[Source]:
     """All sources of a corpus.
 
     Raises:
         ValueError: there is none, or one is wrong.
     """
-    present: dict[str, Given] = given(named) if isinstance(named, Mapping) else {}
+    present: dict[str, Spec] = not_null(named) if isinstance(named, Mapping) else {}
     if not present:
         raise ValueError("data.sources: name at least one, as in `data.sources={books: books.txt}`")
-    return [source(str(name), one) for name, one in present.items()]
+    return [source(str(name), spec) for name, spec in present.items()]
 
 
-def refuse_unreadable(name: str, given: Given | Any, key: str) -> None:
+def refuse_unreadable(name: str, spec: Spec | Any, key: str) -> None:
     """Refuse local files that are missing, empty or without the text that is asked for; rows of other kinds pass."""
-    if not isinstance(given, str | Mapping) or "_target_" in given:
+    if not isinstance(spec, str | Mapping) or "_target_" in spec:
         return
-    found = source(name, given, key)
+    origin = source(name, spec, key)
     where = f"{key}.{name}"
-    if found.local:
-        row = next(filter(None, (first_row(path, where, found.unit) for path in found.files(where))), None)
+    if origin.local:
+        row = next(filter(None, (first_row(path, where, origin.unit) for path in origin.files(where))), None)
         if row is None:
-            raise ValueError(f"{where}: {found.path} holds no row")
+            raise ValueError(f"{where}: {origin.path} holds no row")
         if key == "data.sources":
-            found.text_of(row, where)
+            origin.text_of(row, where)
 
 
-def rows_of(name: str, given: Given | Any, key: str) -> Iterable[Row]:
+def rows_of(name: str, spec: Spec | Any, key: str) -> Iterable[Row]:
     """All rows of an evaluation set, as they are: of files, of the Hub, or the validation rows of a data option."""
-    if not isinstance(given, str | Mapping):
-        return list(given.validation or given.train)
-    found, where = source(name, given, key), f"{key}.{name}"
-    if not found.local:
-        return read_hub(found.path, where, found.subset, found.split)
-    return [row for path in found.files(where) for row in read_files(path, where, found.unit)]
+    if not isinstance(spec, str | Mapping):
+        return list(spec.validation or spec.train)
+    origin, where = source(name, spec, key), f"{key}.{name}"
+    if not origin.local:
+        return read_hub(origin.path, where, origin.subset, origin.split)
+    return [row for path in origin.files(where) for row in read_files(path, where, origin.unit)]

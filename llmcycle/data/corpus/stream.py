@@ -71,7 +71,7 @@ class TokenStream(IterableDataset[Example]):
         reached = self._reached = list(self.positions)
         sources = {lane: self._blocks(lane) for lane in mine}
         while sources:
-            lane = min(sources, key=lambda one: reached[one].blocks)
+            lane = min(sources, key=lambda number: reached[number].blocks)
             example = next(sources[lane], None)
             if example is None:
                 del sources[lane]
@@ -98,7 +98,10 @@ class TokenStream(IterableDataset[Example]):
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values: the position of every lane after the last example that was drawn from this object itself."""
-        return {"positions": [list(one) for one in self._reached or self.positions], "stream": self.fingerprint()}
+        return {
+            "positions": [list(position) for position in self._reached or self.positions],
+            "stream": self.fingerprint(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Begin there with the next `iter`; other numbers of processes and workers may go on from it too.
@@ -112,7 +115,7 @@ class TokenStream(IterableDataset[Example]):
                 "`encode.max_length`, `batches.lanes`, `batches.buffer` or the seed are others. Restore them, or start "
                 "anew with resume=never"
             )
-        self.positions = [Position(*one) for one in state["positions"]]
+        self.positions = [Position(*position) for position in state["positions"]]
         self._reached = None
 
     def fingerprint(self) -> list[Any]:
@@ -245,7 +248,7 @@ class StreamedBatches(pl.LightningDataModule):
 def gathered(positions: Positions) -> list[list[int]]:
     """Every lane's position from the process that reads it: the one that has come furthest in it."""
     if not (distributed.is_available() and distributed.is_initialized()):
-        return [list(one) for one in positions]
+        return [list(position) for position in positions]
     everywhere: list[Positions] = [[]] * distributed.get_world_size()
     distributed.all_gather_object(everywhere, positions)
     return [list(max(lane)) for lane in zip(*everywhere, strict=True)]

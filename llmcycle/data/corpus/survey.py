@@ -52,12 +52,12 @@ class Removed:
 @dataclass(frozen=True)
 class Survey:
     """Args:
-    kept: of each extent, which of its records are trained on.
+    masks: of each extent, which of its records are trained on.
     validation: rows {"text", "source"}, ordered by the hash that chose them.
     report: plain values, see `Corpus.report`.
     """
 
-    kept: list[NDArray[np.bool_]]
+    masks: list[NDArray[np.bool_]]
     validation: list[Row]
     report: dict[str, Any]
 
@@ -114,14 +114,14 @@ def survey(
 ) -> Survey:
     """Look at every document of a corpus, in the order of its files."""
     surveyor = Surveyor(filters, holdout, limit)
-    kept = [np.array([surveyor.look(e.source.name, text) for text in read(e)], np.bool_) for e in extents]
+    masks = [np.array([surveyor.look(e.source.name, text) for text in read(e)], np.bool_) for e in extents]
     rows = surveyor.validation()
     report = {
         "sources": of_sources(sources, surveyor.tallies),
         "filters": {name: of_filter(filters[name], removed) for name, removed in surveyor.removed.items()},
         "validation": {"documents": len(rows), "by_source": dict(Counter(row["source"] for row in rows))},
     }
-    return Survey(kept, rows, report)
+    return Survey(masks, rows, report)
 
 
 def plain(sources: Sequence[Source]) -> dict[str, Any]:
@@ -132,15 +132,15 @@ def plain(sources: Sequence[Source]) -> dict[str, Any]:
 
 def of_sources(sources: Sequence[Source], tallies: Mapping[str, Tally]) -> dict[str, Any]:
     """Counts of each source, and its share of the characters of an epoch, which its weight decides."""
-    found = {source.name: tallies.get(source.name, Tally()) for source in sources}
-    weighted = {source.name: source.weight * found[source.name].characters["train"] for source in sources}
+    tally_of = {source.name: tallies.get(source.name, Tally()) for source in sources}
+    weighted = {source.name: source.weight * tally_of[source.name].characters["train"] for source in sources}
     total = sum(weighted.values()) or 1
     return {
         source.name: {
             "path": source.path,
             "weight": source.weight,
-            "documents": _counts(found[source.name].documents),
-            "characters": _counts(found[source.name].characters),
+            "documents": _counts(tally_of[source.name].documents),
+            "characters": _counts(tally_of[source.name].characters),
             "share": round(weighted[source.name] / total, 6),
         }
         for source in sources

@@ -17,13 +17,13 @@ Rows = list[dict[str, Any]]
 MORE = "raise world.products, world.phrasings or world.held_out"
 
 
-def as_world(given: World | Mapping[str, Any]) -> World:
+def as_world(world: World | Mapping[str, Any]) -> World:
     """The world of a recipe that is only being checked: of its parameters.
 
     Raises:
         ValueError: one of them is out of its range.
     """
-    return given if isinstance(given, World) else World(**{k: v for k, v in given.items() if not k.startswith("_")})
+    return world if isinstance(world, World) else World(**{k: v for k, v in world.items() if not k.startswith("_")})
 
 
 class Documents:
@@ -103,9 +103,9 @@ class _Asked(ABC):
 
     def _rows(self, *, held_out: bool) -> Rows:
         rng = self._rng(held_out=held_out)
-        asked = [q for kind in self.kinds for q in self.world.questions(kind, held_out=held_out)]
-        rng.shuffle(asked)
-        return [self._row(question, rng) for question in asked]
+        questions = [q for kind in self.kinds for q in self.world.questions(kind, held_out=held_out)]
+        rng.shuffle(questions)
+        return [self._row(question, rng) for question in questions]
 
     def _rng(self, *, held_out: bool) -> Random:
         return Random(f"{type(self).__name__} {held_out} {self.seed}")
@@ -173,9 +173,9 @@ class Questions(_Asked):
     @cached_property
     def validation(self) -> Rows:
         rng, each = self._rng(held_out=True), self.count // len(self.kinds)
-        asked = [q for kind in self.kinds for q in self._pick(kind, each, rng)]
-        rng.shuffle(asked)
-        return [self._row(question, rng) for question in asked]
+        questions = [q for kind in self.kinds for q in self._pick(kind, each, rng)]
+        rng.shuffle(questions)
+        return [self._row(question, rng) for question in questions]
 
     def require(self) -> None:
         """ValueError where the world has fewer questions than `count` asks for."""

@@ -158,8 +158,8 @@ class World:
         return trained
 
     def _answered(self, product: str, attribute: str | None) -> Node:
-        asked = grammar.uniform(self._trained[product, attribute])
-        return grammar.join("Question: ", asked, "\nAnswer: ", self.answer(product, attribute))
+        question = grammar.uniform(self._trained[product, attribute])
+        return grammar.join("Question: ", question, "\nAnswer: ", self.answer(product, attribute))
 
     def entropy(self, text: str) -> float:
         """-log probability, in nats, of the whole document `text`; infinite for a text that the world never writes."""
