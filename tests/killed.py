@@ -15,7 +15,7 @@ import torch
 from conftest import byte_tokenizer
 from tiny_run import batches, run
 
-from llmcycle.train import Learner, checkpoint
+from llmcycle.train import Learner, checkpoint_folder
 
 STEPS = 40
 RESULT, SAVING = "result.txt", "saving"
@@ -38,13 +38,13 @@ def train(folder: Path, slow_save: float = 0.0, steps: int = STEPS) -> str:
         time.sleep(max(slow_save, 0.02))
         flush(path)
 
-    flush = checkpoint.sync_all
-    checkpoint.sync_all = dawdle
+    flush = checkpoint_folder.sync_all
+    checkpoint_folder.sync_all = dawdle
     try:
         torch.set_num_threads(1)
         return digest(run(folder / "checkpoints", batches(byte_tokenizer(), 0, packed=False), max_steps=steps))
     finally:
-        checkpoint.sync_all = flush
+        checkpoint_folder.sync_all = flush
 
 
 def forked(work: Callable[[], None], log: Path) -> int:

@@ -72,7 +72,7 @@ INTERNAL = (
     *("llmcycle.stage_run", "llmcycle.estimate", "llmcycle.surroundings"),
     *("llmcycle.lifecycle", "llmcycle.artifact", "llmcycle.log", "llmcycle.worker", "llmcycle.processes"),
     *("llmcycle.files", "llmcycle.preview", "llmcycle.report", "llmcycle.comparison"),
-    *("llmcycle.deploy.serving", "llmcycle.deploy.terminal", "llmcycle.train.checkpoint"),
+    *("llmcycle.deploy.serving", "llmcycle.deploy.terminal", "llmcycle.train.checkpoint_folder"),
 )
 # Functions that look a further name up: that name is judged like a target.
 LOOKUPS = ("hydra.utils.get_object", "hydra.utils.get_method", "hydra.utils.get_class")

@@ -18,7 +18,7 @@ from llmcycle.data.loader import Order, TrainingLoader
 from llmcycle.data.packing import collate_packed
 from llmcycle.data.packing import pack as pack_rows
 from llmcycle.data.padding import pad
-from llmcycle.data.truncation import losses, tell
+from llmcycle.data.truncation import tell, truncation_counts
 from llmcycle.quantities import Count, CountOrZero
 
 
@@ -52,7 +52,8 @@ class Batches(pl.LightningDataModule):
         tokenizer: the given one, or the one trained on `rows.train`; it has a pad token.
         train, validation: lists of encoded examples.
         findings: what the audit found, all of it permitted.
-        losses: what truncation took, as numbers by name: rows left out, rows cut and tokens lost of each split.
+        truncation_counts: what truncation took, as numbers by name: rows left out, rows cut and tokens lost of each
+            split.
 
     Raises:
         ValueError: there is no training row, or a row breaks a rule of the audit, which is not to be let pass.
@@ -81,8 +82,8 @@ class Batches(pl.LightningDataModule):
         self.tokenizer = choose_pad(tokenizer)
         split_rows = {"train": rows.train, "validation": rows.validation}
         encoded = {split: encode.encode(part, self.tokenizer) if part else [] for split, part in split_rows.items()}
-        self.losses = losses(split_rows, encoded, getattr(encode, "truncation", "error"))
-        tell(self.losses)
+        self.truncation_counts = truncation_counts(split_rows, encoded, getattr(encode, "truncation", "error"))
+        tell(self.truncation_counts)
         self.findings = self._audited(split_rows, encoded, check_allowed(allow))
         self.train: list[Example] = encoded["train"]
         self.validation: list[Example] = encoded["validation"]

@@ -98,7 +98,7 @@ def lengths(batches: Batches) -> Table:
 
 def facts(batches: Batches, packed: bool) -> Iterator[str]:
     """Truncation and packing in words."""
-    for name, count in batches.losses.items():
+    for name, count in batches.truncation_counts.items():
         yield f"encode.truncation={getattr(batches.encode, 'truncation', '')}: {name.replace('_', ' ')}: {count}"
     sizes, room = [len(example.get("input_ids", ())) for example in batches.train], batches.encode.max_length
     if "position_ids" in batches.train[0]:

@@ -49,7 +49,7 @@ def parts(example: Example) -> tuple[Example, ...]:
     return (example["chosen"], example["rejected"]) if "chosen" in example else (example,)
 
 
-def losses(
+def truncation_counts(
     rows: Mapping[str, Sequence[Any]], examples: Mapping[str, Sequence[Example]], truncation: str
 ) -> dict[str, int]:
     """What truncation took of each split: `SPLIT_rows_dropped`, `SPLIT_rows_cut` and `SPLIT_tokens_cut`, but no 0.

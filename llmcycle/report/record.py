@@ -24,7 +24,7 @@ class StageRecord:
         optimizer_steps: taken in this run; 0 when skipped and for stages that don't train.
         metrics: by name; one of them is marked as the headline.
         samples: {"prompt", "answer"} for each of the fixed prompts; empty when the stage's model doesn't write text.
-        memory: of a stage that trains, in bytes, beside other ways to train its model: `llmcycle.train.memory.Row`.
+        memory: of a stage that trains, in bytes, beside other ways to train it: `llmcycle.train.memory_table.Row`.
         curves: of a stage that trains, {"points", "judged", "resumed"}: `llmcycle.train.curves.Curves.write`.
         own_rows: {"prompt", "expected", "got", "score"} of rows of its own data: `llmcycle.evaluate.scores.Scores`.
         error: why it failed, in words for a user.

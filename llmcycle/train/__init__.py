@@ -1,7 +1,7 @@
 """What every trained stage shares: the learner, the stage `fit`, checkpoints, bad steps, judging, progress."""
 
 from llmcycle.train.bad_steps import BadSteps
-from llmcycle.train.checkpoints import Checkpoints
+from llmcycle.train.checkpoint_callback import Checkpoints
 from llmcycle.train.early_stopping import EarlyStopping
 from llmcycle.train.fit import fit
 from llmcycle.train.judge import Judge

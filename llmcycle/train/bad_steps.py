@@ -12,7 +12,7 @@ import torch
 from torch.optim import Optimizer
 
 from llmcycle.quantities import Count, CountOrZero, Positive
-from llmcycle.train.checkpoints import Checkpoints, agreed
+from llmcycle.train.checkpoint_callback import Checkpoints, agreed
 from llmcycle.train.learner import Learner
 
 

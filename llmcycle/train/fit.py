@@ -22,15 +22,15 @@ from llmcycle.evaluate.scores import Scores, write_scores
 from llmcycle.handoff import Format, HandOff, Safetensors, hand_on
 from llmcycle.train.activations import Activations
 from llmcycle.train.bad_steps import BadSteps
-from llmcycle.train.checkpoint import Checkpoint
-from llmcycle.train.checkpoints import Checkpoints
+from llmcycle.train.checkpoint_callback import Checkpoints
+from llmcycle.train.checkpoint_folder import Checkpoint
 from llmcycle.train.curves import Curves
 from llmcycle.train.early_stopping import EarlyStopping
 from llmcycle.train.judge import judge_of
-from llmcycle.train.judging import Judging, validation_scores
 from llmcycle.train.learner import Learner, mean_loss
-from llmcycle.train.memory import foretell_largest, memory_metrics, write_table
+from llmcycle.train.memory_table import foretell_largest, memory_metrics, write_table
 from llmcycle.train.room import refuse_rows
+from llmcycle.train.stage_scores import StageScores, validation_scores
 from llmcycle.train.throughput import flops_per_token, peak_flops, product_dtype
 
 CALIBRATION = 16  # training batches that an adapter may start from (EVA, CorDA, LoRA-GA)
@@ -68,12 +68,12 @@ def fit(
         ValueError: the model has no room for a row, the loss stays no number, a checkpoint can't be written, or what
             was written is another model.
     """
-    judging = Judging(trainer, evaluators or {})
+    stage_scores = StageScores(trainer, evaluators or {})
     checkpoint = partial(prepare, trainer, checkpoints, resume, out)
-    before, cost = learn(module, batches, trainer, judging, logger, checkpoint, out)
+    before, cost = learn(module, batches, trainer, stage_scores, logger, checkpoint, out)
     if not trainer.is_global_zero:
         return {}  # the other processes were there for training only
-    handed, after = write(module, batches, judging, samples or [], generate or None, handoff or Safetensors(), out)
+    handed, after = write(module, batches, stage_scores, samples or [], generate or None, handoff or Safetensors(), out)
     metrics = {**compare(before, after), **cost, **hand_off_metrics(handed)}
     return led_by(next(iter(metrics)), metrics)
 
@@ -82,7 +82,7 @@ def learn(
     module: Learner,
     batches: TrainingData,
     trainer: pl.Trainer,
-    judging: Judging,
+    stage_scores: StageScores,
     logger: Logger | None,
     checkpoint: Callable[[], Checkpoint | None],
     out: Path,
@@ -95,7 +95,7 @@ def learn(
     device, first = trainer.strategy.root_device, trainer.is_global_zero
     refuse_rows(module.model, batches)
     module.calibrate(lambda: islice(batches.train_dataloader(), CALIBRATION))
-    before = judging.before(engine_of(module.model.to(device).eval(), batches)) if first else {}
+    before = stage_scores.before(engine_of(module.model.to(device).eval(), batches)) if first else {}
     loss_before = validation_scores(module, batches, device) if first else {}
     counted, curves = Activations(), Curves()
     trainer.callbacks.extend([counted, curves])  # type: ignore[attr-defined]
@@ -104,7 +104,7 @@ def learn(
     if not first:
         return {}, {}
     curves.write(trainer, out)
-    judged = judging.finish(module, out)
+    judged = stage_scores.finish(module, out)
     loss = compare(loss_before, validation_scores(module, batches, device))
     # Now: a merge uses the model up.
     return before, {**judged, **loss, **costs(module, batches, trainer, counted, out)}
@@ -113,18 +113,18 @@ def learn(
 def write(
     module: Learner,
     batches: TrainingData,
-    judging: Judging,
+    stage_scores: StageScores,
     samples: Sequence[Prompt],
     generate: GenerationConfig | None,
     handoff: Format,
     out: Path,
 ) -> tuple[HandOff, dict[str, Scores]]:
     """Write the trained model and open it again: the hand-off, and the scores of what was opened."""
-    device = judging.trainer.strategy.root_device
+    device = stage_scores.trainer.strategy.root_device
     probe = {name: tensor.to(device) for name, tensor in batches.probe().items()}
     handed = hand_on(module.model.to(device), batches.tokenizer, out, handoff, probe)
     engine = engine_of(handed.model, batches)
-    after = judging.scores(engine)
+    after = stage_scores.scores(engine)
     write_scores(out, after)
     prompts = list(samples)
     write_samples(out, prompts, texts(engine, prompts, generate))
@@ -140,7 +140,7 @@ def costs(module: Learner, batches: TrainingData, trainer: pl.Trainer, counted: 
     """What training took: steps, speed, memory by part, and rows that truncation took. Writes `out`/memory.json."""
     foretold = foretell_largest(module, counted)
     write_table(module, counted, foretold, batches, out)
-    taken = {name: Metric(count, better="lower") for name, count in getattr(batches, "losses", {}).items()}
+    taken = {name: Metric(count, better="lower") for name, count in getattr(batches, "truncation_counts", {}).items()}
     return {**training_metrics(module, trainer), **memory_metrics(module, counted, foretold), **taken}
 
 

@@ -18,7 +18,7 @@ from llmcycle.evaluate.metric import Better, Metric, Metrics
 from llmcycle.evaluate.scores import Scores, without
 from llmcycle.quantities import Count
 from llmcycle.train import best_weights, random_state
-from llmcycle.train.checkpoints import between_steps
+from llmcycle.train.checkpoint_callback import between_steps
 from llmcycle.train.learner import Learner
 
 PREFIX = "judged/"  # of the scores' names for loggers and other callbacks

@@ -26,9 +26,9 @@ from conftest import byte_tokenizer
 from killed import killed, train
 from tiny_run import STEPS, Spoilt, Stopped, batches, module, run, same
 
-from llmcycle.train import checkpoint
+from llmcycle.train import checkpoint_folder
 from llmcycle.train.fit import bad_step_metrics
-from llmcycle.train.judging import validation_scores
+from llmcycle.train.stage_scores import validation_scores
 
 Row = tuple[str, int, int, str]  # what, how many held, of how many, remark
 CPU = torch.device("cpu")
@@ -94,14 +94,14 @@ def kills(folder: Path) -> Iterator[Row]:
 def damage(folder: Path) -> Iterator[Row]:
     """40 truncations and 200 single-bit flips over every kind of file."""
     run(folder, batches(byte_tokenizer(), 0, packed=True))
-    files = ["state.ckpt", "random-0.json", checkpoint.MANIFEST]
+    files = ["state.ckpt", "random-0.json", checkpoint_folder.MANIFEST]
     for what, count, spoil in (("truncations", 40, truncate), ("bit flips", 200, flip)):
         refused = 0
         for number in range(count):
-            path = checkpoint.place(folder, STEPS) / files[number % len(files)]
+            path = checkpoint_folder.place(folder, STEPS) / files[number % len(files)]
             whole = path.read_bytes()
             path.write_bytes(spoil(whole, Random(number)))
-            found = checkpoint.newest(folder, lambda _: None)
+            found = checkpoint_folder.newest(folder, lambda _: None)
             refused += found is not None and found.step < STEPS
             path.write_bytes(whole)
         yield f"damage: {what} refused, the older checkpoint taken", refused, count, ""

@@ -109,8 +109,12 @@ def test_what_a_recipe_may_set(toys: Path, hydra: dict[str, Any]) -> None:
     "name",
     [
         *("llmcycle.worker.work", "llmcycle.processes.Job", "llmcycle.verbs.gc", "llmcycle.files.write_synced"),
-        *("llmcycle.deploy.serve", "llmcycle.deploy.chat", "llmcycle.train.checkpoint.prune"),
-        *("llmcycle.train.checkpoint.begin", "llmcycle.data.tokenise.prune", "llmcycle.evaluate.scores.write_scores"),
+        *("llmcycle.deploy.serve", "llmcycle.deploy.chat", "llmcycle.train.checkpoint_folder.prune"),
+        *(
+            "llmcycle.train.checkpoint_folder.begin",
+            "llmcycle.data.tokenise.prune",
+            "llmcycle.evaluate.scores.write_scores",
+        ),
         *("llmcycle.artifact.Store", "llmcycle.lifecycle.execute", "llmcycle.report.write_report"),
     ],
 )

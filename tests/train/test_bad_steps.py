@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from llmcycle.train import BadSteps, Learner
 from llmcycle.train.fit import bad_step_metrics
-from llmcycle.train.judging import validation_scores
+from llmcycle.train.stage_scores import validation_scores
 
 STEPS = 40
 CPU = torch.device("cpu")

@@ -19,7 +19,7 @@ from llmcycle.engine import TransformersEngine
 from llmcycle.evaluate import Scores, read_scores, row_id
 from llmcycle.evaluate.exact_match import ExactMatch
 from llmcycle.handoff import Safetensors
-from llmcycle.train import Checkpoints, EarlyStopping, Judge, Learner, checkpoint, fit
+from llmcycle.train import Checkpoints, EarlyStopping, Judge, Learner, checkpoint_folder, fit
 from llmcycle.train.judge import judge_of
 
 ROWS = [row_id(i) for i in range(6)]
@@ -89,7 +89,7 @@ def test_the_file_of_the_best_weights_is_part_of_each_checkpoint(
 ) -> None:
     whole, known = judged(tmp_path / "whole", tokenizer)
     run(tmp_path / "cut", batches(tokenizer, 0, packed=False), every=3, extra=[judge()])
-    newest, older = checkpoint.folders(tmp_path / "cut")
+    newest, older = checkpoint_folder.folders(tmp_path / "cut")
     path = newest / "best.safetensors"
     assert path.samefile(tmp_path / "cut" / "best.safetensors"), "linked: it costs nothing"
     data = bytearray(path.read_bytes())
@@ -97,7 +97,7 @@ def test_the_file_of_the_best_weights_is_part_of_each_checkpoint(
     path.unlink()
     path.write_bytes(data)
     reasons: list[str] = []
-    assert checkpoint.newest(tmp_path / "cut", reasons.append).folder == older
+    assert checkpoint_folder.newest(tmp_path / "cut", reasons.append).folder == older
     assert "best.safetensors" in reasons[0]
     again, other = judged(tmp_path / "cut", tokenizer)
     assert same(again, whole)
@@ -250,7 +250,7 @@ def test_a_run_that_stops_early_goes_on_exactly_and_not_beyond(
         with pytest.raises(Stopped):
             stop_early(tmp_path / str(point), point)
         assert same(stop_early(tmp_path / str(point)), whole)
-    assert checkpoint.newest(tmp_path / "whole", print).step == 6
+    assert checkpoint_folder.newest(tmp_path / "whole", print).step == 6
     assert same(stop_early(tmp_path / "whole"), whole), "stopped and saved in the same step: that is its end"
 
 

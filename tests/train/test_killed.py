@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from killed import SAVING, forked, killed, train
 
-from llmcycle.train import checkpoint
+from llmcycle.train import checkpoint_folder
 
 
 def test_killed_again_and_again_it_ends_as_if_never_killed(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_signal_saves_and_leaves_with_its_code(tmp_path: Path, number: signal.
     os.kill(child, number)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == code
     said = (tmp_path / "log.txt").read_text()
-    found = checkpoint.newest(tmp_path / "checkpoints", print)
+    found = checkpoint_folder.newest(tmp_path / "checkpoints", print)
     assert found is not None
     assert "finishing the step and saving" in said
     assert f"stopped after step {found.step}; the same command goes on from step {found.step}" in said
@@ -52,4 +52,4 @@ def test_a_second_signal_leaves_at_once(tmp_path: Path) -> None:
     os.kill(child, signal.SIGTERM)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 143
     assert time.monotonic() - begun < 10
-    assert checkpoint.newest(tmp_path / "checkpoints", print) is None, "the save was cut off"
+    assert checkpoint_folder.newest(tmp_path / "checkpoints", print) is None, "the save was cut off"

@@ -19,9 +19,9 @@ from transformers import PreTrainedTokenizerFast
 from llmcycle.model import measure
 from llmcycle.pretrain import NextToken
 from llmcycle.train import Learner
-from llmcycle.train.checkpoint import newest
+from llmcycle.train.checkpoint_folder import newest
 from llmcycle.train.groups import parameter_names, role_groups
-from llmcycle.train.memory import of_all
+from llmcycle.train.memory_table import of_all
 
 
 def test_each_model_has_groups_of_its_own() -> None:

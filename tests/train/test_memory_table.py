@@ -30,7 +30,7 @@ from llmcycle.model.live import Live, live
 from llmcycle.train import Learner, Models
 from llmcycle.train.activations import Activations, foretell
 from llmcycle.train.groups import decay_groups
-from llmcycle.train.memory import FILE, foretell_largest, long_rows, memory_metrics, nf4_bytes, write_table
+from llmcycle.train.memory_table import FILE, foretell_largest, long_rows, memory_metrics, nf4_bytes, write_table
 
 ADAMW = partial(torch.optim.AdamW, lr=1e-3)
 VOCABULARY = 512

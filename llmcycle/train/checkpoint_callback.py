@@ -15,8 +15,8 @@ import pytorch_lightning as pl
 import torch
 
 from llmcycle.quantities import Count
-from llmcycle.train import checkpoint, random_state
-from llmcycle.train.checkpoint import STATE, Checkpoint
+from llmcycle.train import checkpoint_folder, random_state
+from llmcycle.train.checkpoint_folder import STATE, Checkpoint
 from llmcycle.train.signals import Interrupted, Signals
 
 
@@ -42,9 +42,11 @@ class Checkpoints(pl.Callback):
         self._random: dict[str, Any] | None = None
 
     def open(self, root: Path, resume: str, *, quiet: bool = False) -> Checkpoint | None:
-        """Say where checkpoints are, and find the one to go on from: see `llmcycle.train.checkpoint.choose`."""
+        """Say where checkpoints are, and find the one to go on from: see `llmcycle.train.checkpoint_folder.choose`."""
         self.root = root
-        self.last = checkpoint.choose(resume, root, lambda reason: None if quiet else print(reason, file=sys.stderr))
+        self.last = checkpoint_folder.choose(
+            resume, root, lambda reason: None if quiet else print(reason, file=sys.stderr)
+        )
         if self.last is not None and not quiet:
             print(f"going on from step {self.last.step}: {self.last.folder}", file=sys.stderr)
         return self.last
@@ -106,7 +108,7 @@ class Checkpoints(pl.Callback):
     def _write(self, trainer: pl.Trainer, root: Path, step: int) -> None:
         folder = root / f".partial-{step:08d}"
         if trainer.is_global_zero:
-            checkpoint.begin(root, step)
+            checkpoint_folder.begin(root, step)
         trainer.strategy.barrier("checkpoint begun")
         trainer.save_checkpoint(folder / STATE, weights_only=False)
         (folder / random_file(trainer.global_rank)).write_text(json.dumps(random_state.capture()), "utf-8")
@@ -115,10 +117,10 @@ class Checkpoints(pl.Callback):
         if trainer.is_global_zero:
             for leave in self.leavers(trainer):
                 leave(folder)
-            self.last = checkpoint.commit(folder, root, step, facts)
-            checkpoint.prune(root, self.keep)
+            self.last = checkpoint_folder.commit(folder, root, step, facts)
+            checkpoint_folder.prune(root, self.keep)
         else:
-            self.last = Checkpoint(checkpoint.place(root, step), step, facts)
+            self.last = Checkpoint(checkpoint_folder.place(root, step), step, facts)
         trainer.strategy.barrier("checkpoint committed")
 
     def leavers(self, trainer: pl.Trainer) -> list[Callable[[Path], None]]:

@@ -12,7 +12,7 @@ import pytest
 from tiny_run import STEPS, batches, run
 from transformers import PreTrainedTokenizerFast
 
-from llmcycle.train import checkpoint
+from llmcycle.train import checkpoint_folder
 
 
 @pytest.fixture(scope="module")
@@ -27,19 +27,19 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def found(root: Path) -> tuple[int | None, list[str]]:
     reasons: list[str] = []
-    newest = checkpoint.newest(root, reasons.append)
+    newest = checkpoint_folder.newest(root, reasons.append)
     return (newest.step if newest else None), reasons
 
 
 def test_the_newest_whole_one_is_found(saved: Path, tmp_path: Path) -> None:
-    assert [path.name for path in checkpoint.folders(saved)] == ["step-00000012", "step-00000010"]
+    assert [path.name for path in checkpoint_folder.folders(saved)] == ["step-00000012", "step-00000010"]
     assert found(saved) == (STEPS, [])
     assert found(tmp_path / "nowhere") == (None, [])
 
 
 @pytest.mark.parametrize("name", ["state.ckpt", "random-0.json", "checkpoint.json"])
 def test_no_damage_is_loaded_and_the_older_one_is_taken(saved: Path, name: str) -> None:
-    path = checkpoint.place(saved, STEPS) / name
+    path = checkpoint_folder.place(saved, STEPS) / name
     whole, draw = path.read_bytes(), Random(name)
     bits = [draw.randrange(8 * len(whole)) for _ in range(20)]
     flipped = [bytearray(whole) for _ in bits]
@@ -59,7 +59,7 @@ def test_no_damage_is_loaded_and_the_older_one_is_taken(saved: Path, name: str) 
 
 
 def test_missing_and_unknown_files_are_damage_too(saved: Path, tmp_path: Path) -> None:
-    place = checkpoint.place(saved, STEPS)
+    place = checkpoint_folder.place(saved, STEPS)
     (place / "random-0.json").rename(tmp_path / "aside")
     assert found(saved)[1] == ["checkpoint step-00000012 is passed over: random-0.json is missing"]
     (tmp_path / "aside").rename(place / "random-0.json")
@@ -70,11 +70,11 @@ def test_missing_and_unknown_files_are_damage_too(saved: Path, tmp_path: Path) -
 
 def test_resume_by_word_or_by_folder(saved: Path, tmp_path: Path) -> None:
     def choose(resume: str) -> int | None:
-        chosen = checkpoint.choose(resume, saved, print)
+        chosen = checkpoint_folder.choose(resume, saved, print)
         return chosen.step if chosen else None
 
     assert (choose("auto"), choose("never")) == (STEPS, None)
-    assert choose(str(checkpoint.place(saved, 10))) == 10
+    assert choose(str(checkpoint_folder.place(saved, 10))) == 10
     with pytest.raises(ValueError, match=r"resume: .* is no whole checkpoint: checkpoint.json is missing; try resume="):
         choose(str(tmp_path))
 

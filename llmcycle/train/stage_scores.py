@@ -23,7 +23,7 @@ from llmcycle.train.learner import Learner
 FILE = "judging.json"
 
 
-class Judging:
+class StageScores:
     """The recipe's evaluators around a run, and its judge and its early stopping within, where it has them."""
 
     def __init__(self, trainer: pl.Trainer, evaluators: Mapping[str, Evaluator]) -> None:
