@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from llmcycle.abilities import ABILITIES, CAUSAL
+
 from . import models
 from .errors import ConfigError
-from .models import CAUSAL, OFFERS, WORDS
+from .models import WORDS
 from .parts import Part, learned, other, part, parts, stated
 from .stages import Stage
 from .values import origin
@@ -41,7 +43,7 @@ def asked(stage: Stage) -> tuple[str | None, frozenset[str] | None]:
         kind = models.source_kind(stage, source) if isinstance(source, str) else None
     engine = part(stage, "stage.engine")
     own: frozenset[str] | None = stated(engine.node, "offers") if engine else None
-    known = OFFERS.get(str(kind))
+    known = ABILITIES.get(str(kind))
     return kind, known if own is None else own if known is None else own & known
 
 
@@ -73,7 +75,7 @@ def unable(stage: Stage, asker: Part, ability: str, kind: str | None, offers: fr
         (asker.place, lambda node: needs(node) <= offers),
         ("engine", lambda node: ability in (stated(node, "offers") or ())),
     )
-    able = kind is not None and ability in OFFERS[kind]  # then it is the engine that is not
+    able = kind is not None and ability in ABILITIES[kind]  # then it is the engine that is not
     who = WORDS[kind] if kind and not able else "this engine"
     return ConfigError(stage.dot(asker.place), f"{asker.name} asks for `{ability}`, which {who} can't do", remedy)
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from llmcycle.artifact import SOMETIMES, Store, digest_path, environment, identify
 
 from . import hub, stages
-from .allow import permitted
+from .allow import permitted, resolve
 from .errors import ConfigError, choose
 from .facts import taken_off
 from .stages import Stage, sibling
@@ -34,12 +34,8 @@ NEUTRAL = (
     "trainer.logger",
 )
 MARK = "\0neutral"  # stands for their values while the stage is resolved, and is dropped wherever it came
-# Libraries that shape some stages only, by the names that a stage which uses them refers to.
-USERS = {
-    "trl": ("trl", "llmcycle.data.assistant.Assistant"),
-    "bitsandbytes": ("bitsandbytes", "transformers.BitsAndBytesConfig"),
-    "datasets": ("datasets",),
-}
+# Classes of other packages that use a library which shapes some stages only. Our own say it by `libraries`.
+USES = {"transformers.BitsAndBytesConfig": "bitsandbytes"}
 CHECKPOINT = "checkpoint.json"  # in the folder that `resume` names: the digests of everything in it
 
 
@@ -162,10 +158,20 @@ def without_marks(value: object) -> Any:
 def versions(stage: Stage, config: dict[str, Any]) -> dict[str, str | None]:
     """Of the environment's versions those that this stage depends on, going by what its resolved parts name."""
     texts = {text for _, text in stages.leaves(config)}
-    used = {library for library, users in USERS.items() if any(permitted(text, users) for text in texts)}
+    used = {library for library in SOMETIMES if any(permitted(text, (library,)) for text in texts)}
+    used |= {USES[text] for text in texts & USES.keys()}
+    used |= {library for _, node in stages.targets(config, "") for library in libraries(str(node["_target_"]))}
     if not all(is_local(name) for name in contents(stage).values()):
         used.add("datasets")  # it reads the Hub's
     return {name: known for name, known in environment().items() if name not in SOMETIMES or name in used}
+
+
+def libraries(target: str) -> tuple[str, ...]:
+    """What a class says of itself: the libraries whose versions shape what it makes."""
+    try:
+        return tuple(getattr(resolve(target, ""), "libraries", ()))
+    except ConfigError:  # `check` says where
+        return ()
 
 
 def another(stage: Stage, name: str, key: str) -> Stage:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from llmcycle.abilities import CAUSAL, CLASSIFIER, MASKED
+
 from . import identity, stages
 from .allow import qualified, resolve
 from .nested import is_node
@@ -13,12 +15,6 @@ from .parts import Part, model
 from .stages import Stage, sibling
 from .values import at, origin, steps
 
-CAUSAL, MASKED, CLASSIFIER = "causal", "masked", "classifier"
-OFFERS = {  # as llmcycle.engine.transformers.abilities has it
-    CAUSAL: frozenset({"answer", "sample", "score", "stream", "prefer"}),
-    MASKED: frozenset({"masked"}),
-    CLASSIFIER: frozenset({"reward", "prefer"}),
-}
 WORDS = {CAUSAL: "a language model", MASKED: "a masked model", CLASSIFIER: "a classifier, such as a reward model"}
 ARCHITECTURES = {
     "ForCausalLM": CAUSAL,

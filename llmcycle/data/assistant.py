@@ -34,6 +34,7 @@ class Assistant:
     gives: ClassVar[str] = "labelled"
     needs_template: ClassVar[bool] = True  # `check` reads it: a tokenizer without a chat template is refused
     rows_need: ClassVar[Columns] = (("messages",), ("prompt", "completion"))
+    libraries: ClassVar[tuple[str, ...]] = ("trl",)  # whose versions shape what this gives: they are part of an id
 
     def __init__(self, max_length: Length, truncation: str = "error") -> None:
         self.max_length, self.truncation = max_length, check_truncation(truncation)

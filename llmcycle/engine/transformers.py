@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from llmcycle.abilities import ABILITIES, CAUSAL, CLASSIFIER, MASKED
 from llmcycle.data.chat import Prompt
 from llmcycle.engine.engine import Answer, Engine, Hidden, Labelled, Piece, Restored
 from llmcycle.engine.generation import answer, sample
@@ -126,5 +127,5 @@ class LocalEngine(TransformersEngine):
 def abilities(model: PreTrainedModel) -> frozenset[str]:
     """What a model of this kind can be asked."""
     if model.can_generate():
-        return frozenset({"answer", "sample", "stream", "score", "prefer"})
-    return frozenset({"reward", "prefer"} if model.get_output_embeddings() is None else {"masked"})
+        return ABILITIES[CAUSAL]
+    return ABILITIES[CLASSIFIER if model.get_output_embeddings() is None else MASKED]

@@ -210,7 +210,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     files: dict[str, Any], tokenizer: PreTrainedTokenizerFast
 ) -> None:
     corpus = Corpus(files["sources"], filters={"exact": Exact()}, holdout=0)
-    assert corpus.survey.kept
+    assert corpus.survey.masks
     path = Path(files["sources"]["a"])
     path.write_text("gone")
     with pytest.raises(ValueError, match=r"a: .* has changed meanwhile"):
