@@ -197,12 +197,12 @@ def test_rows_that_were_dealt_with(truncation: str, capsys: pytest.CaptureFixtur
     told = capsys.readouterr().err
     if truncation == "drop":
         assert [example["index"] for example in data.train] == [0, 1]
-        assert data.losses == {"train_rows_dropped": 1}
+        assert data.truncation_counts == {"train_rows_dropped": 1}
         assert "train rows dropped 1" in told
     else:
         assert [len(example["input_ids"]) for example in data.train][-1] == 100
-        assert data.losses["train_rows_cut"] == 1
-        assert f"train tokens cut {data.losses['train_tokens_cut']}" in told
+        assert data.truncation_counts["train_rows_cut"] == 1
+        assert f"train tokens cut {data.truncation_counts['train_tokens_cut']}" in told
         assert learnt(data, 2) == "yes<|im_end|>"
 
 
