@@ -28,6 +28,7 @@ from .errors import ConfigError
 from .hints import absent, first_line, translate
 from .paths import shipped
 from .typed import meant
+from .yaml_faults import in_defaults, not_yaml, other_kind, without_base
 
 VERSION_BASE = "1.3"
 OUTPUTS = "outputs="
@@ -107,9 +108,7 @@ def composed(name: str, recipe: Path, overrides: Sequence[str]) -> DictConfig:
     try:
         config = hydra_compose(name, overrides=list(overrides), return_hydra_config=True)
     except MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"{mark.name}:{mark.line + 1}" if mark else str(recipe)
-        raise ConfigError(where, f"this is not YAML: {error.problem}", 'in {...}, quote "???" and "${...}"') from None
+        raise not_yaml(error, recipe) from None
     except AttributeError as error:  # omegaconf's, when a mapping is merged into a part that is absent
         key = re.search(r"full_key: (\S+)", str(error))
         if key is None:
@@ -118,7 +117,10 @@ def composed(name: str, recipe: Path, overrides: Sequence[str]) -> DictConfig:
     except ConfigError:
         raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise translate(error, name, recipe, overrides) from None
+        own = other_kind(str(error), recipe) or in_defaults(str(error), recipe, overrides)
+        raise own or translate(error, name, recipe, overrides) from None
+    if "outputs" not in config:
+        raise without_base(yaml.safe_load(recipe.read_text("utf-8")), recipe)
     HydraConfig.instance().set_config(config)
     return config
 
@@ -134,6 +136,8 @@ def readable(recipe: Path) -> None:
     if not isinstance(content, dict):
         what = "it is empty" if content is None else f"it holds a {type(content).__name__}"
         raise ConfigError(str(recipe), f"{what}, and a recipe is a mapping of keys", COPY)
+    if "defaults" not in content:
+        raise without_base(content, recipe)
 
 
 def arms(recipe: Path, overrides: Sequence[str]) -> list[list[str]]:
