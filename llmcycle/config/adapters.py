@@ -40,7 +40,7 @@ class Adapter(NamedTuple):
 def check_adapters(stage: Stage) -> Iterator[ConfigError]:
     """No stage is given an adapter that it can't take, or is to keep one where there is none."""
     for key in stage.inputs:
-        reason, adapter = need(stage, key), given(stage, key)
+        reason, adapter = need(stage, key), adapter_of(stage, key)
         if reason and adapter:
             what = f"it brings a {adapter.kind} adapter that is not part of the weights, and this stage {reason}"
             yield ConfigError(stage.dot("inputs", key), what, adapter.remedy)
@@ -59,7 +59,7 @@ def nothing_to_keep(stage: Stage) -> str:
     if str(stage.raw["stage"].get("_target_")) in PLAIN_WEIGHTS:
         return NOTHING
     known = [sibling(written) is not None or in_store(stage, key).is_dir() for key, written in stage.inputs.items()]
-    none = all(known) and not any(given(stage, key) for key in stage.inputs)
+    none = all(known) and not any(adapter_of(stage, key) for key in stage.inputs)
     return "no input brings an adapter that could be kept" if none else ""
 
 
@@ -71,7 +71,7 @@ def need(stage: Stage, key: str) -> str:
     return PLAIN_WEIGHTS.get(str(stage.raw["stage"].get("_target_")), "") if "stage" in readers else ""
 
 
-def given(stage: Stage, key: str) -> Adapter | None:
+def adapter_of(stage: Stage, key: str) -> Adapter | None:
     """The adapter that comes with an input: from a sibling that will hand one on, or in a folder that holds one."""
     if (other := sibling(stage.inputs[key])) is not None:
         return handed_on(stage.beside(other))
@@ -89,7 +89,7 @@ def handed_on(stage: Stage) -> Adapter | None:
     """The adapter that a stage will leave; one that trains nothing passes on what it is given, or merges it."""
     if stage.raw.get("module"):
         return trained(stage)
-    adapters = (given(stage, key) for key in stage.inputs if not need(stage, key))
+    adapters = (adapter_of(stage, key) for key in stage.inputs if not need(stage, key))
     adapter = next((adapter for adapter in adapters if adapter), None)
     merged = adapter is not None and adapter.merges and bool(stage.raw.get("handoff")) and not keeps(stage)
     return None if merged else adapter

@@ -110,7 +110,7 @@ def extra() -> set[str]:
 
 def permitted(name: str, among: Iterable[str]) -> bool:
     """Whether dotted `name` is, or lies inside, one of `among`."""
-    return any(name == one or name.startswith(one + ".") for one in among)
+    return any(name == prefix or name.startswith(prefix + ".") for prefix in among)
 
 
 def resolve(name: str, key: str) -> Any:
@@ -123,16 +123,16 @@ def resolve(name: str, key: str) -> Any:
     if root not in ROOTS and not permitted(name, {*BRANCHES, *extra()}):
         raise refusal(name, key)
     parts = name.split(".")
-    found = imported(root, name, key)
+    target = imported(root, name, key)
     for cut, part in enumerate(parts[1:], start=1):
         # As Hydra does it: an attribute first, a submodule only where there is no such attribute.
-        if not hasattr(found, part) and inspect.ismodule(found):
-            found = imported(".".join(parts[: cut + 1]), name, key, parent=found)
-        elif not hasattr(found, part):
-            raise ConfigError(key, f"{name} does not exist", suggestion(found, part))
+        if not hasattr(target, part) and inspect.ismodule(target):
+            target = imported(".".join(parts[: cut + 1]), name, key, parent=target)
+        elif not hasattr(target, part):
+            raise ConfigError(key, f"{name} does not exist", suggestion(target, part))
         else:
-            found = getattr(found, part)
-    return found
+            target = getattr(target, part)
+    return target
 
 
 def imported(module: str, name: str, key: str, parent: object = None) -> Any:
@@ -236,8 +236,8 @@ def check_lookup(path: object, key: str) -> None:
     """
     if not isinstance(path, str):
         raise ConfigError(key, f"a dotted name is needed, found {path!r}", "torch.float32")
-    found = resolve(path, key)
-    if type(found).__module__ == "torch" and type(found).__name__ == "dtype":
+    target = resolve(path, key)
+    if type(target).__module__ == "torch" and type(target).__name__ == "dtype":
         return
     check_target(path, key)
 

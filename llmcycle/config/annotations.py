@@ -37,14 +37,14 @@ def parameter_types(target: Callable[..., Any]) -> dict[str, Any]:
     by_name, _ = named(target)
     of_class = class_hints(target) if isinstance(target, type) else {}
     space = namespace(target)
-    found: dict[str, Any] = {}
+    hints: dict[str, Any] = {}
     for name, parameter in by_name.items():
         written = evaluated(parameter.annotation, space)
         if isinstance(written, str):
             written = of_class.get(name, inspect.Parameter.empty)
         # `x: int = None` is an old way to write `int | None`
-        found[name] = written | None if parameter.default is None and can_be_joined(written) else written
-    return {**of_class, **found, **ranges.stated(target)}
+        hints[name] = written | None if parameter.default is None and can_be_joined(written) else written
+    return {**of_class, **hints, **ranges.stated(target)}
 
 
 def can_be_joined(annotation: object) -> bool:
@@ -57,12 +57,12 @@ def class_hints(cls: type) -> dict[str, Any]:
     try:
         return get_type_hints(cls, include_extras=True)
     except Exception:  # a name that its module imports for type checkers alone
-        found: dict[str, Any] = {}
+        hints: dict[str, Any] = {}
         for base in reversed(cls.__mro__):
             space = vars(sys.modules.get(base.__module__, types))
             for name, written in vars(base).get("__annotations__", {}).items():
-                found[name] = evaluated(written, space)
-        return {name: written for name, written in found.items() if not isinstance(written, str)}
+                hints[name] = evaluated(written, space)
+        return {name: written for name, written in hints.items() if not isinstance(written, str)}
 
 
 def namespace(target: Callable[..., Any]) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def misfits(value: Any, annotation: Any, path: str) -> Iterator[tuple[str, Any, 
     """(path, value, annotation) of what does not fit: the value itself, or the items of a container that do not."""
     if fits(value, annotation):
         return
-    inner = [one for one in members(annotation) if is_container(one) and same_form(value, one)]
+    inner = [member for member in members(annotation) if is_container(member) and same_form(value, member)]
     if not inner:
         yield path, value, annotation
         return
@@ -104,7 +104,7 @@ def misfits(value: Any, annotation: Any, path: str) -> Iterator[tuple[str, Any, 
 def members(annotation: object) -> tuple[Any, ...]:
     """What a union allows; the annotation itself where it is none."""
     if get_origin(annotation) in UNIONS:
-        return tuple(each for one in get_args(annotation) for each in members(one))
+        return tuple(each for argument in get_args(annotation) for each in members(argument))
     return (annotation,)
 
 
@@ -135,9 +135,9 @@ def fits(value: Any, annotation: Any) -> bool:
     if kind is Annotated:
         return fits(value, arguments[0]) and (not is_number(value) or ranges.inside(value, arguments[1:]))
     if kind in UNIONS:
-        return any(fits(value, one) for one in arguments) or (value == {} and type(None) in arguments)
+        return any(fits(value, argument) for argument in arguments) or (value == {} and type(None) in arguments)
     if kind is Literal:
-        return value in arguments and type(value) in [type(one) for one in arguments]
+        return value in arguments and type(value) in [type(choice) for choice in arguments]
     if is_node(value):
         return nested.builds(value, annotation)
     if isinstance(kind, type) and kind is not type:
@@ -185,7 +185,7 @@ def need(annotation: Any) -> str:
     if kind is Annotated:
         return f"{need(arguments[0])} {ranges.words(arguments[1:])}".strip()
     if kind in UNIONS:
-        return " or ".join(dict.fromkeys(need(one) for one in arguments))
+        return " or ".join(dict.fromkeys(need(argument) for argument in arguments))
     if kind is Literal:
         return f"one of {', '.join(map(str, arguments))}" if len(arguments) > 1 else str(arguments[0])
     if annotation in SIMPLE:
@@ -204,18 +204,18 @@ def example(annotation: Any, default: Any) -> str:
     """A value to type: the parameter's default where that fits, else one of this annotation."""
     if isinstance(default, bool | int | float | str) and default not in (-1, "") and fits(default, annotation):
         return typed(default)
-    one = next((one for one in members(annotation) if one not in (type(None), None)), annotation)
-    kind, arguments = get_origin(one), get_args(one)
+    member = next((member for member in members(annotation) if member not in (type(None), None)), annotation)
+    kind, arguments = get_origin(member), get_args(member)
     if kind is Annotated:
         return typed(ranges.example(arguments[1:], whole=arguments[0] is int))
     if kind is Literal:
         return typed(arguments[0])
-    if is_container(one) and not issubclass(kind, Mapping):
-        items = arguments if is_fixed_tuple(one) else arguments[:1]
+    if is_container(member) and not issubclass(kind, Mapping):
+        items = arguments if is_fixed_tuple(member) else arguments[:1]
         return f"[{','.join(example(item, None) for item in items)}]"
-    if isinstance(one, type) and issubclass(one, enum.Enum):
-        return typed(next(iter(one)).value)
-    return str(SIMPLE[one][1]) if one in SIMPLE else "null" if fits(None, annotation) else "VALUE"
+    if isinstance(member, type) and issubclass(member, enum.Enum):
+        return typed(next(iter(member)).value)
+    return str(SIMPLE[member][1]) if member in SIMPLE else "null" if fits(None, annotation) else "VALUE"
 
 
 def typed(value: object) -> str:

@@ -21,7 +21,7 @@ ASKERS = ("evaluate", "stage.evaluators", "stage.trainer.callbacks", "stage.deco
 
 def check_asking(stage: Stage) -> Iterator[ConfigError]:
     """Nothing asks for what can't be answered."""
-    kind, offers = asked(stage)
+    kind, offers = kind_and_offers(stage)
     wrong = list(check_input(stage, kind))
     yield from wrong
     if offers is not None and not wrong:
@@ -33,7 +33,7 @@ def check_asking(stage: Stage) -> Iterator[ConfigError]:
     yield from check_samples(stage)
 
 
-def asked(stage: Stage) -> tuple[str | None, frozenset[str] | None]:
+def kind_and_offers(stage: Stage) -> tuple[str | None, frozenset[str] | None]:
     """The kind of the model that is asked, and what can be asked of it; None where that is not known."""
     objective = learned(stage)
     if objective is not None:
@@ -59,7 +59,7 @@ def check_needs(stage: Stage, kind: str | None, offers: frozenset[str]) -> Itera
 
 def serves(stage: Stage, node: dict[str, Any]) -> bool:
     """Whether the stage's model and engine can do what a node asks for, as far as that is known."""
-    offers = asked(stage)[1]
+    offers = kind_and_offers(stage)[1]
     return offers is None or needs(node) <= offers
 
 
@@ -102,7 +102,7 @@ def check_judges(stage: Stage) -> Iterator[ConfigError]:
 
 def check_samples(stage: Stage) -> Iterator[ConfigError]:
     """Fixed prompts are answered by language models alone."""
-    kind, offers = asked(stage)
+    kind, offers = kind_and_offers(stage)
     place = "stage.samples"
     samples = stage.settled["stage"].get("samples")
     if samples and offers is not None and "answer" not in offers and learned(stage) is not None:
@@ -151,7 +151,7 @@ def check_baseline(stage: Stage) -> Iterator[ConfigError]:
     if templates and templates.get(baseline) is None:
         key, there = stage.dot("stage.baseline"), [name for name, template in templates.items() if template]
         yield ConfigError(key, f"`{baseline}` is no template of this recipe", f"{key}={there[0]}" if there else "")
-    for place, template in [(one, Part(templates[one], one)) for one in templates or () if templates[one]]:
+    for place, template in [(name, Part(templates[name], name)) for name in templates or () if templates[name]]:
         foreign = set((stated(template.node, "rows_need") or ((),))[0]) - {"prompt"}
         if settings.get("samples") and foreign:
             reason = f"it needs {', '.join(sorted(foreign))}, and the fixed prompts of `samples` have no such column"

@@ -32,7 +32,7 @@ def check_columns(stage: Stage) -> Iterator[ConfigError]:
     seen: set[str] = set()
     for reader in (*readers(stage), *prompt_readers(stage)):
         have = stated(reader.rows.node, "rows_have") if reader.rows else None
-        if reader.rows is None or have is None or any(set(one) <= set(have) for one in reader.need):
+        if reader.rows is None or have is None or any(set(columns) <= set(have) for columns in reader.need):
             continue
         if reader.rows.place not in seen:
             seen.add(reader.rows.place)
@@ -45,10 +45,10 @@ def readers(stage: Stage) -> Iterator[Reader]:
     rows, encode = part(stage, ROWS), part(stage, ENCODE)
     own = [(encode, rows)] if encode else []
     own += [(reward, rows) for reward in parts(stage, *REWARDS)]
-    own += [(one, part(stage, f"{one.place}.rows")) for one in parts(stage, "evaluate")]
-    for one, data in own:
-        if one and (need := stated(one.node, "rows_need")):
-            yield Reader(one.name, one.place, need, data)
+    own += [(evaluator, part(stage, f"{evaluator.place}.rows")) for evaluator in parts(stage, "evaluate")]
+    for reader, data in own:
+        if reader and (need := stated(reader.node, "rows_need")):
+            yield Reader(reader.name, reader.place, need, data)
 
 
 def prompt_readers(stage: Stage) -> Iterator[Reader]:
@@ -77,21 +77,22 @@ def lacking(stage: Stage, reader: Reader, rows: Part, have: tuple[str, ...]) -> 
 
     def has(node: dict[str, Any]) -> bool:
         columns = stated(node, "rows_have")
-        return columns is not None and any(set(one) <= set(columns) for one in reader.need)
+        return columns is not None and any(set(names) <= set(columns) for names in reader.need)
 
     def reads(node: dict[str, Any]) -> bool:
         if reader.place == "stage":
             return set(stage.raw["stage"]) >= set(node) and node["_target_"] != stage.raw["stage"]["_target_"]
-        return asking.serves(stage, node) and any(set(one) <= set(have) for one in stated(node, "rows_need") or ((),))
+        needs = stated(node, "rows_need") or ((),)
+        return asking.serves(stage, node) and any(set(names) <= set(have) for names in needs)
 
-    nearest = min(reader.need, key=lambda one: len(set(one) - set(have)))
+    nearest = min(reader.need, key=lambda names: len(set(names) - set(have)))
     absent = [name for name in nearest if name not in have]
     if "columns" in rows.node and not rows.node.get("transform"):  # which may drop what is mapped
         key = stage.dot(rows.place, "columns")
         remedy = " ".join(f"{key}.{name}=NAME" for name in absent)
     else:
         remedy = other(stage, (rows.place, has), (reader.place, reads))
-    wanted = " or ".join(", ".join(one) for one in reader.need)
+    wanted = " or ".join(", ".join(names) for names in reader.need)
     reason = f"{reader.name} needs rows with {wanted}; these have {', '.join(have)}"
     return ConfigError(stage.dot(rows.place), reason, remedy)
 

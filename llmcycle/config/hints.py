@@ -40,8 +40,8 @@ class Complaint:
 
     def typed(self, key: str) -> str:
         """The value that was typed for a key."""
-        values = (one.partition("=")[2] for one in self.overrides if one.partition("=")[0].lstrip("+~") == key)
-        return next(values, "")
+        parts = (override.partition("=") for override in self.overrides)
+        return next((value for name, _, value in parts if name.lstrip("+~") == key), "")
 
 
 def translate(error: Exception, name: str, recipe: Path, overrides: Sequence[str]) -> ConfigError:
@@ -128,8 +128,8 @@ def see(name: str) -> str:
 def by_parent(key: str, known: Sequence[str]) -> list[str]:
     """The nearest key beside the one that was meant, where everything but its last part is right."""
     parent, _, last = key.rpartition(".")
-    beside = [one.rpartition(".")[2] for one in known if one.rpartition(".")[0] == parent]
-    longer = [one for one in beside if last and one.startswith(f"{last}_")]  # `every` of `every_n_steps`
+    beside = [other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == parent]
+    longer = [name for name in beside if last and name.startswith(f"{last}_")]  # `every` of `every_n_steps`
     near = longer[0] if len(longer) == 1 else nearest(last, beside)
     return [f"{parent}.{near}" if parent else near] if near else []
 
@@ -171,7 +171,7 @@ def option_with(key: str, value: str, config: DictConfig) -> str:
     having = [name for name in groups()[group] if last in option(group, name)]
     endings = Path(value.strip("'\"")).suffixes
     named = next((FORMATS[ending] for ending in reversed(endings) if ending in FORMATS), "json")
-    usual = next((one for one in (named, "json") if one in having), next(iter(having), ""))
+    usual = next((choice for choice in (named, "json") if choice in having), next(iter(having), ""))
     return f"{swap}={usual}" if usual else ""
 
 
@@ -209,8 +209,8 @@ def hydras_key(complaint: Complaint) -> ConfigError:
 def detail(text: str) -> str:
     """What omegaconf said about a value, without its object dump."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    kept = [line for line in lines[1:] if not line.startswith(("full_key", "object_type", "reference_type"))]
-    return kept[0].removeprefix("ConfigError raised while resolving interpolation: ") if kept else lines[0]
+    facts = [line for line in lines[1:] if not line.startswith(("full_key", "object_type", "reference_type"))]
+    return facts[0].removeprefix("ConfigError raised while resolving interpolation: ") if facts else lines[0]
 
 
 def bad_deletion(complaint: Complaint) -> ConfigError:

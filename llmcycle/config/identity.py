@@ -117,11 +117,11 @@ def content_token(name: str) -> str:
 
 def _named(sources: Mapping[str, Any] | None, key: str) -> Iterator[tuple[str, Any]]:
     """(dotted key, value) of the places of named sources, each given by its path alone or among other settings."""
-    for name, given in (sources or {}).items():
-        if isinstance(given, dict):
-            yield from ((f"{key}.{name}.{setting}", given.get(setting)) for setting in ("path", *CONTENT))
+    for name, spec in (sources or {}).items():
+        if isinstance(spec, dict):
+            yield from ((f"{key}.{name}.{setting}", spec.get(setting)) for setting in ("path", *CONTENT))
         else:
-            yield f"{key}.{name}", given
+            yield f"{key}.{name}", spec
 
 
 IDS: WeakKeyDictionary[Stage, str] = WeakKeyDictionary()

@@ -62,7 +62,7 @@ def check_model(stage: Stage) -> Iterator[ConfigError]:
     if wanted and kind and wanted != kind:
         key, remedy = trained.place, other(stage, (trained.place, lambda node: suits(stage, node, wanted, trained)))
         swaps = Swaps(stage)
-        if PRETRAINED in trained.node and not any(swaps.was_typed(one.place) for one in (objective, trained)):
+        if PRETRAINED in trained.node and not any(swaps.was_typed(member.place) for member in (objective, trained)):
             key = "inputs.model"
             remedy = f"{stage.dot(key)}=FOLDER of {models.WORDS.get(wanted, wanted)}"
         reason = f"it is {models.WORDS[kind]}, and {objective.name} trains {models.WORDS.get(wanted, wanted)}"
@@ -72,10 +72,10 @@ def check_model(stage: Stage) -> Iterator[ConfigError]:
 def suits(stage: Stage, option: dict[str, Any], wanted: str, now: Part) -> bool:
     """Whether an option builds a model of a kind; one that loads is given what this one loads."""
     source = now.node.get(PRETRAINED) or stage.settled["inputs"].get("model")
-    given = {**option, PRETRAINED: source} if PRETRAINED in option else option
+    node = {**option, PRETRAINED: source} if PRETRAINED in option else option
     if PRETRAINED in option and source is None:
         return False
-    return models.kind_of(stage, Part(given, now.place)) == wanted
+    return models.kind_of(stage, Part(node, now.place)) == wanted
 
 
 def check_tokenizer(stage: Stage) -> Iterator[ConfigError]:

@@ -45,12 +45,12 @@ def kinds(target: Callable[..., Any]) -> list[Any]:
         if qualified(target).startswith(prefix):
             return [resolve(name, name)]
     try:
-        found = get_type_hints(inspect.unwrap(target)).get("return")
+        result = get_type_hints(inspect.unwrap(target)).get("return")
     except Exception:  # a name that its module imports for type checkers alone
         return [None]
-    each = get_args(found) if get_origin(found) in (Union, types.UnionType) else (found,)
-    plain = [get_origin(one) or one for one in each]
-    return [one if isinstance(one, type) and one is not object else None for one in plain]
+    each = get_args(result) if get_origin(result) in (Union, types.UnionType) else (result,)
+    plain = [get_origin(kind) or kind for kind in each]
+    return [kind if isinstance(kind, type) and kind is not object else None for kind in plain]
 
 
 def is_instance(cls: type | None, annotation: object, target: object) -> bool:
@@ -86,8 +86,8 @@ def is_factory(target: Callable[..., Any], node: Mapping[str, Any], annotation: 
         if result is Any or isinstance(result, TypeVar):
             return True
         return any(is_instance(kind, result, target) for kind in kinds(target))
-    given = {name for name in node if name not in CONTROL}
-    return is_protocol(wanted) and set(methods(wanted)) <= {"__call__"} and takes(target, wanted, given)
+    settings = {name for name in node if name not in CONTROL}
+    return is_protocol(wanted) and set(methods(wanted)) <= {"__call__"} and takes(target, wanted, settings)
 
 
 def is_protocol(cls: object) -> bool:
@@ -135,14 +135,14 @@ def stored(cls: type) -> Iterator[str]:
         yield from vars(base).get("__annotations__", {})
 
 
-def takes(function: Callable[..., Any], protocol: type, given: set[str]) -> bool:
+def takes(function: Callable[..., Any], protocol: type, settings: set[str]) -> bool:
     """Whether a function may be called as a Protocol's `__call__` is: by its argument names where it has several."""
     wanted = [p for p in arguments_of(protocol) if p.kind is not p.VAR_KEYWORD]
     try:
         by_name, open_ended = named(function)
     except (TypeError, ValueError):  # written in C, without a signature
         return True
-    own = {name: parameter for name, parameter in by_name.items() if name not in given}
+    own = {name: parameter for name, parameter in by_name.items() if name not in settings}
     required = {name for name, parameter in own.items() if parameter.default is parameter.empty}
     if len(wanted) == 1:  # passed by place
         return len(required) <= 1

@@ -29,11 +29,11 @@ class Swaps:
             inside = place if not name else place.removeprefix(f"{name}.") if place.startswith(f"{name}.") else ""
             if inside and not inside.startswith(("_global_", "hydra")):
                 self.groups[inside.replace("/", ".")] = (group, choice)
-        self.typed = {key.lstrip("+"): key for key in (one.partition("=")[0] for one in overrides)}
+        self.typed = {key.lstrip("+"): key for key in (override.partition("=")[0] for override in overrides)}
 
     def at(self, place: str) -> str:
         """The longest place with a group of its own that `place` is or lies in; "" where there is none."""
-        over = [one for one in self.groups if place == one or place.startswith((f"{one}.", f"{one}["))]
+        over = [group for group in self.groups if place == group or place.startswith((f"{group}.", f"{group}["))]
         return max(over, key=len, default="")
 
     def was_typed(self, place: str) -> bool:

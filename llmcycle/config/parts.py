@@ -95,5 +95,5 @@ def other(stage: Stage, *wanted: tuple[str, Suits]) -> str:
 
 def all_suit(suits: Suits, option: dict[str, Any]) -> bool:
     """Whether all that an option builds suits."""
-    nodes = [one for one in (option, *by_name(option)) if is_node(one)]
+    nodes = [node for node in (option, *by_name(option)) if is_node(node)]
     return bool(nodes) and all(map(suits, nodes))

@@ -94,12 +94,12 @@ OPERATORS = ((Ge, "ge", "of at least"), (Gt, "gt", "above"), (Le, "le", "of at m
 
 def stated(target: Callable[..., Any]) -> dict[str, Any]:
     """Annotations of STATED for a target."""
-    names = [qualified(one) for one in target.__mro__] if isinstance(target, type) else [qualified(target)]
-    found: dict[str, Any] = {}
+    names = [qualified(base) for base in target.__mro__] if isinstance(target, type) else [qualified(target)]
+    annotations: dict[str, Any] = {}
     for key, table in STATED.items():
         if any(name.startswith(key) if key.endswith(".") else name == key for name in names):
-            found |= table
-    return found
+            annotations |= table
+    return annotations
 
 
 def bounds(metadata: tuple[Any, ...]) -> Iterator[tuple[str, float]]:

@@ -64,10 +64,10 @@ def keywords(target: Callable[..., Any]) -> set[str]:
             return set(table)
     if not isinstance(target, type):
         return set()
-    found = {name for base in target.__mro__[1:-1] for name in inherited(base)}
+    names = {name for base in target.__mro__[1:-1] for name in inherited(base)}
     if not issubclass(target, (resolve(PLAIN_DATA[0], ""), resolve(PLAIN_DATA[1], ""))):
-        return found
-    return found | {name for name in vars(target()) if not name.startswith("_")}
+        return names
+    return names | {name for name in vars(target()) if not name.startswith("_")}
 
 
 def inherited(base: type) -> Iterable[str]:
@@ -88,16 +88,16 @@ def bind(
         supplied: arguments that the runner adds itself.
     """
     by_name, open_ended = named(target)
-    given = [name for name in node if name not in CONTROL]
+    settings = [name for name in node if name not in CONTROL]
     known = set(by_name) | (keywords(target) if open_ended else set())
-    errors = [unknown(target, f"{key}.{name}", name, known) for name in given if name not in known]
+    errors = [unknown(target, f"{key}.{name}", name, known) for name in settings if name not in known]
     errors += [
         ConfigError(f"{key}.{name}", "it would run code from elsewhere, which a recipe may not ask for")
-        for name in given
+        for name in settings
         if name in FORBIDDEN_ARGUMENTS
     ]
     if not node.get("_partial_") and not node.get("_args_"):
-        errors += [missing(target, f"{key}.{name}") for name in required(by_name) if name not in (*given, *supplied)]
+        errors += [missing(target, f"{key}.{name}") for name in required(by_name) if name not in (*settings, *supplied)]
     return errors
 
 

@@ -59,14 +59,15 @@ def check_names(root: DictConfig) -> Iterator[ConfigError]:
         elif listed.count(name) > 1:
             yield ConfigError("lifecycle", f"`{name}` stands there {listed.count(name)} times", in_order(listed))
     for name in present if root.get("lifecycle") else ():
-        if name not in listed and any(one.startswith(f"+recipes@{name}=") for one in overrides(root)):
+        if name not in listed and any(override.startswith(f"+recipes@{name}=") for override in overrides(root)):
             yield ConfigError(name, "no entry of lifecycle names it, and it would not run", in_order([*listed, name]))
 
 
 def without_stage(root: DictConfig, name: object) -> str:
     """What to type in place of a name that is no stage."""
     present = stages.present(root)
-    rest = in_order([one for one in stages.names(root) if one in present] or present) if present else "lifecycle=null"
+    listed = [entry for entry in stages.names(root) if entry in present]
+    rest = in_order(listed or present) if present else "lifecycle=null"
     if (taken := f"~recipes@{name}") in overrides(root):
         return f"{rest} in the place of {taken}"
     return (isinstance(name, str) and nearest(name, present)) or rest
@@ -151,8 +152,8 @@ def reader(stage: Stage, part: str) -> str:
     own, there = Swaps(stage), {key for key in stage.written if stage.written[key] and key in groups()}
 
     def reads(wanted: set[str], place: str, option: dict[str, Any]) -> bool:
-        found = stages.reached({**stage.written, place: option}, [("stage",), ("logger",)])
-        return wanted <= {place, "stage", "logger", *(path[0] for path in found)}
+        paths = stages.reached({**stage.written, place: option}, [("stage",), ("logger",)])
+        return wanted <= {place, "stage", "logger", *(path[0] for path in paths)}
 
     typed = [place for place in own.groups if own.was_typed(place) and place != part]
     remedies = (own.remedy(place, partial(reads, wanted, place)) for wanted in (there, {part}) for place in typed)

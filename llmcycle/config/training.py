@@ -78,7 +78,7 @@ def known_scores(stage: Stage) -> dict[str, str] | None:
     added = ADDED.get(qualified(resolve(stage.settled["stage"]["_target_"], "")))
     own = [Part({"_target_": added}, "")] if added else []
     own += [Part(node, "") for node in (stage.settled.get("evaluate") or {}).values() if node]
-    stated_scores = [stated(one.node, "scores") for one in own]
+    stated_scores = [stated(evaluator.node, "scores") for evaluator in own]
     if None in stated_scores:
         return None
     return {name: better for scores in stated_scores for name, better in scores.items()}
@@ -109,7 +109,7 @@ def check_packing(stage: Stage) -> Iterator[ConfigError]:
     adapter = part(stage, "stage.module.peft")
     if adapter and "num_virtual_tokens" in getattr(adapter.target, "__dataclass_fields__", {}):
         yield ConfigError(key, "peft drops the positions of packed rows behind virtual tokens", f"{key}=false")
-    if any(one.name == "ModelParallelStrategy" for one in parts(stage, "stage.trainer.strategy")):
+    if any(strategy.name == "ModelParallelStrategy" for strategy in parts(stage, "stage.trainer.strategy")):
         yield ConfigError(key, "packed rows and sharded weights don't go together", f"{key}=false")
 
 

@@ -75,8 +75,8 @@ def quoted(value: str) -> str:
 def by_epochs(overrides: Sequence[str]) -> list[str]:
     """A run by epochs is not cut short by the steps that its recipe has; those that are typed beside them hold."""
     keys = {override.partition("=")[0].lstrip("+") for override in overrides}
-    found = [match[1] for match in map(EPOCHS.fullmatch, overrides) if match]
-    return [*overrides, *(f"{trainer}max_steps=-1" for trainer in found if f"{trainer}max_steps" not in keys)]
+    trainers = [match[1] for match in map(EPOCHS.fullmatch, overrides) if match]
+    return [*overrides, *(f"{trainer}max_steps=-1" for trainer in trainers if f"{trainer}max_steps" not in keys)]
 
 
 def for_all(override: str, every: list[Stage]) -> list[str]:

@@ -70,8 +70,8 @@ def as_error(stage: Stage, misfit: Misfit) -> ConfigError:
 
 def built(annotation: object) -> bool:
     """Whether an annotation asks for something that is built, which no plain value can be."""
-    kinds = [get_origin(one) or one for one in members(annotation)]
-    return all(isinstance(one, type) and one not in SIMPLE and not issubclass(one, (list, tuple)) for one in kinds)
+    kinds = [get_origin(kind) or kind for kind in members(annotation)]
+    return all(isinstance(kind, type) and kind not in SIMPLE and not issubclass(kind, (list, tuple)) for kind in kinds)
 
 
 def other_options(stage: Stage, misfit: Misfit) -> str:
@@ -79,11 +79,11 @@ def other_options(stage: Stage, misfit: Misfit) -> str:
     place, value, annotation, _, argument, parent = misfit
 
     def is_fit(node: dict[str, Any]) -> bool:
-        return any(nested.is_node(one) and fits(one, annotation) for one in (node, *by_name(node)))
+        return any(nested.is_node(part) and fits(part, annotation) for part in (node, *by_name(node)))
 
     def takes(node: dict[str, Any]) -> bool:
-        inner = [one for one in (node, *by_name(node)) if nested.is_node(one)]
-        asking = [parameter_types(resolve(one["_target_"], ""))[argument] for one in inner if argument in one]
+        inner = [part for part in (node, *by_name(node)) if nested.is_node(part)]
+        asking = [parameter_types(resolve(part["_target_"], ""))[argument] for part in inner if argument in part]
         return bool(inner) and all(fits(value, wanted) for wanted in asking)
 
     swaps = Swaps(stage)
@@ -97,7 +97,7 @@ def other_options(stage: Stage, misfit: Misfit) -> str:
 
 def by_name(node: dict[str, Any]) -> list[Any]:
     """The parts of an option that holds some by name, such as evaluators."""
-    return [one for one in node.values() if isinstance(one, dict)] if "_target_" not in node else []
+    return [part for part in node.values() if isinstance(part, dict)] if "_target_" not in node else []
 
 
 def steps(place: str) -> list[str]:

@@ -49,8 +49,8 @@ def open_logger(
         folder.mkdir(parents=True, exist_ok=True)
         build = instantiate(node, _partial_=True, _convert_="all")
         taken = inspect.signature(build.func).parameters.keys() - build.keywords.keys()
-        given = {name: value for name, value in {**values, "config": masked(config)}.items() if name in taken}
-        logger: Logger = build(**given)
+        arguments = {name: value for name, value in {**values, "config": masked(config)}.items() if name in taken}
+        logger: Logger = build(**arguments)
     except Exception as error:  # a tracker must not cost the run, whatever its reason
         warn_once(f"logging to {node.get('_target_')}", error)
         return None
@@ -78,13 +78,13 @@ def scalars(metrics: Mapping[str, Metric]) -> dict[str, float]:
     """`final/NAME`, where known with `/before`, and with the 95 % interval as `/low` and `/high`; what is not finite is
     left out. With a value before, the interval is that of the difference, and called `/change_low` and `/change_high`.
     """
-    found: dict[str, float | None] = {}
+    scalar_values: dict[str, float | None] = {}
     for name, metric in metrics.items():
         low, high = metric.interval or (None, None)
-        found |= {f"final/{name}": metric.value, f"final/{name}/before": metric.before}
+        scalar_values |= {f"final/{name}": metric.value, f"final/{name}/before": metric.before}
         of = "" if metric.before is None else "change_"
-        found |= {f"final/{name}/{of}low": low, f"final/{name}/{of}high": high}
-    return {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
+        scalar_values |= {f"final/{name}/{of}low": low, f"final/{name}/{of}high": high}
+    return {name: value for name, value in scalar_values.items() if value is not None and math.isfinite(value)}
 
 
 def warn_once(what: str, error: BaseException) -> None:
