@@ -60,6 +60,13 @@ class Rows:
             raise ValueError(f"{train} has no rows")
 
 
+class NeverBuilt(Rows):
+    """Rows that whoever builds them is told of."""
+
+    def __init__(self, train: str, count: int) -> None:
+        raise AssertionError(f"{count} rows of {train} were built")
+
+
 def write(
     text: str,
     data: Rows | None = None,

@@ -168,12 +168,8 @@ def test_all_problems_of_a_kind_are_told_at_once(toys: Path) -> None:
     assert "third.peft.rr" in text
 
 
-def test_composing_instantiates_nothing(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def built(self: object, train: str, count: int) -> None:
-        pytest.fail("composing built something")
-
-    monkeypatch.setattr("toy.Rows.__init__", built)
-    check(compose(locate("recipes/toy.yaml")))
+def test_composing_instantiates_nothing(toys: Path) -> None:
+    check(compose(locate("recipes/toy.yaml"), ["first.data._target_=toy.NeverBuilt"]))
 
 
 def test_unknown_recipes_are_answered_with_the_nearest() -> None:
