@@ -89,6 +89,13 @@ def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
+def encode_plain(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Token ids as the tokenizer begins a text, but with one BOS where the text spells it too."""
+    ids: list[int] = tokenizer(text, verbose=False)["input_ids"]
+    head = _leading_ids(tokenizer)
+    return ids[len(head) :] if head and ids[: 2 * len(head)] == head * 2 else ids
+
+
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, tools: Tools = None) -> list[int]:
     """Token ids of `render_prompt`, with exactly one leading BOS where the tokenizer uses one."""
     ids = _encode_rendered(tokenizer, render_prompt(tokenizer, prompt, tools))

@@ -85,12 +85,9 @@ async def answer(line: Line, body: Sampling, prompt: str | list[dict[str, str]],
         message = f"there is no model {body.model!r} here; this server has {line.engine.name!r}"
         return error(404, message, code="model_not_found", param="model")
     try:
-        await asyncio.to_thread(line.engine.prompt_tokens, prompt)
+        ticket = await line.enter(Ask(prompt, body.generation, body.seed))
     except BadPrompt as reason:
         return error(400, str(reason), param="prompt" if isinstance(prompt, str) else "messages")
-    ask = Ask(prompt, body.generation, body.seed)
-    try:
-        ticket = line.enter(ask)
     except Full as full:
         message = f"{line.limit} requests are waiting already; try again in {full.retry_after} s"
         return error(429, message, code="queue_full", headers={"Retry-After": str(full.retry_after)})

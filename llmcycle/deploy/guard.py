@@ -100,8 +100,14 @@ def error(
 ) -> JSONResponse:
     """An error as the OpenAI API words it, so that its clients show the message."""
     kind = "server_error" if status >= 500 else "invalid_request_error"
+    # A field's name may hold half of a surrogate pair, which an answer can't.
+    message, param = printable(message), param and printable(param)
     body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
     return JSONResponse(body, status, headers)
+
+
+def printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def is_local(host: str) -> bool:

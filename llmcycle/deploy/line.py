@@ -54,21 +54,33 @@ class Line:
         self.inside: set[Ticket] = set()
         # One thread: a model is no place for two requests at once, and torch uses all cores for one.
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="generate")
+        self.reader = ThreadPoolExecutor(1, thread_name_prefix="tokenise")  # beside the model, one prompt at a time
 
-    def enter(self, ask: Ask) -> Ticket:
-        """Join the line, or raise `Full`."""
+    async def enter(self, ask: Ask) -> Ticket:
+        """Join the line. A prompt is tokenised only once it has a place: a long one takes seconds and memory.
+
+        Raises:
+            Full: there is no place.
+            BadPrompt: the engine can't answer this prompt; its place is free again.
+        """
         if len(self.inside) >= self.limit:
             raise Full(max(1, math.ceil(self.seconds * len(self.inside))))
         ticket = Ticket(self, ask)
         self.inside.add(ticket)
-        ticket.job = self.pool.submit(ticket.work)
+        try:
+            await ticket.loop.run_in_executor(self.reader, self.engine.prompt_tokens, ask.prompt)
+            ticket.job = self.pool.submit(ticket.work)
+        finally:
+            if ticket.job is None:
+                self.inside.discard(ticket)
         return ticket
 
     def close(self) -> None:
         """Cancel everyone inside and wait for the thread."""
         for ticket in self.inside:
             ticket.cancelled.set()
-        self.pool.shutdown(cancel_futures=True)
+        for pool in (self.reader, self.pool):
+            pool.shutdown(cancel_futures=True)
 
 
 class Ticket:

@@ -7,12 +7,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from transformers import GenerationConfig
 
-Stop = Annotated[str, Field(min_length=1, max_length=256)]
+
+def encodable(text: str) -> str:
+    """The text itself. Raises ValueError: it holds half of a surrogate pair, which JSON can spell and UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"character {error.start} is half of a surrogate pair (\\ud800 to \\udfff)") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(encodable)]
+Stop = Annotated[Text, Field(min_length=1, max_length=256)]
 COLDEST = 1e-5  # temperatures below it are greedy: dividing by them overflows
 Zero = Annotated[float, Field(ge=0, le=0)]
+NoItems = Annotated[list[str], Field(max_length=0)]
 
 
 class Strict(BaseModel):
@@ -25,13 +37,21 @@ class StreamOptions(Strict):
     include_usage: bool = False
 
 
+class Nothing(Strict):
+    """`{}`."""
+
+
+class PlainText(Strict):
+    type: Literal["text"]
+
+
 class Sampling(Strict):
     """What both endpoints take. Unset temperature and top_p mean the model's own generation_config.json.
 
-    `n`, the penalties and `user` are accepted with the value that changes nothing, because clients send them.
+    What one model cannot do is accepted with the values that ask for nothing, because clients send them.
     """
 
-    model: str
+    model: Text
     max_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
@@ -42,7 +62,8 @@ class Sampling(Strict):
     n: Literal[1] | None = None
     presence_penalty: Zero | None = None
     frequency_penalty: Zero | None = None
-    user: str | None = None
+    user: Text | None = None
+    logit_bias: Nothing | None = None
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -64,13 +85,13 @@ class Sampling(Strict):
 
 class TextPart(Strict):
     type: Literal["text"]
-    text: str
+    text: Text
 
 
 class Message(Strict):
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | Annotated[list[TextPart], Field(min_length=1)]
-    name: str | None = None
+    content: Text | Annotated[list[TextPart], Field(min_length=1)]
+    name: Text | None = None
 
     def plain(self) -> dict[str, str]:
         """The message as chat templates take it; `developer` is the newer name of `system`."""
@@ -81,6 +102,16 @@ class Message(Strict):
 class ChatRequest(Sampling):
     messages: list[Message] = Field(min_length=1, max_length=1024)
     max_completion_tokens: int | None = Field(None, ge=1)
+    logprobs: Literal[False] | None = None
+    top_logprobs: Literal[0] | None = None
+    tools: NoItems | None = None
+    tool_choice: Literal["none", "auto"] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: PlainText | None = None
+    modalities: Annotated[list[Literal["text"]], Field(min_length=1, max_length=1)] | None = None
+    store: Literal[False] | None = None
+    metadata: Nothing | None = None
+    service_tier: Literal["auto", "default"] | None = None
 
     @model_validator(mode="after")
     def one_limit(self) -> ChatRequest:
@@ -92,5 +123,8 @@ class ChatRequest(Sampling):
 
 
 class CompletionRequest(Sampling):
-    prompt: str
+    prompt: Text
     echo: Literal[False] | None = None
+    logprobs: None = None
+    suffix: Literal[""] | None = None
+    best_of: Literal[1] | None = None

@@ -17,7 +17,7 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from llmcycle.data.chat import Prompt
+from llmcycle.data.chat import Prompt, encode_plain
 from llmcycle.engine.engine import Answer, BadPrompt, Piece
 from llmcycle.engine.generation import encode_prompts, evaluation_mode, quiet, resolve_config, stop_strings
 
@@ -89,9 +89,7 @@ def encode(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompt: P
         prompt = "\n".join(message["content"] for message in prompt)
     try:
         ids: list[int] = (
-            tokenizer(prompt, verbose=False)["input_ids"]
-            if isinstance(prompt, str)
-            else encode_prompts(tokenizer, [prompt])[0]
+            encode_plain(tokenizer, prompt) if isinstance(prompt, str) else encode_prompts(tokenizer, [prompt])[0]
         )
     except ValueError as error:  # in words for a user: the chat template refuses these messages
         raise BadPrompt(str(error)) from error

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import openai
@@ -16,7 +17,7 @@ from transformers import GenerationConfig
 from llmcycle.deploy.app import build_app
 from llmcycle.deploy.guard import MAX_BODY
 from llmcycle.deploy.schema import CompletionRequest
-from llmcycle.deploy.serving import running
+from llmcycle.deploy.serving import listen, running
 from llmcycle.engine import Answer, Engine, Piece, TransformersEngine, texts
 from llmcycle.engine.openai import OpenAIEngine
 
@@ -129,6 +130,14 @@ def test_another_model_is_refused(url: str) -> None:
         ({"n": 2}, "n"),
         ({"logprobs": True}, "logprobs"),
         ({"generation_config": "{}"}, "generation_config"),
+        ({"logit_bias": {"5": 1}}, "logit_bias"),
+        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"stop": "a\ud800"}, "stop"),
+        ({"user": "\udfff"}, "user"),
+        ({"\ud800": 1}, "body"),
+        ({"messages": [{"role": "user", "content": "a\ud800"}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "\ud800"}]}]}, "messages.0.content"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role"),
         ({"messages": [{"role": "user"}]}, "messages.0.content"),
@@ -140,6 +149,42 @@ def test_a_bad_body_is_refused_with_its_field(url: str, change: dict[str, Any], 
     assert got.status == 422
     assert got.json["error"]["param"].startswith(field)
     assert got.message.startswith(field)
+
+
+NOTHING: list[dict[str, Any]] = [
+    *({"n": 1}, {"stop": []}, {"stop": None}, {"presence_penalty": 0}, {"frequency_penalty": 0.0}, {"user": "me"}),
+    *({"logit_bias": {}}, {"logit_bias": None}, {"seed": None}, {"stream": False}, {"stream_options": None}),
+]
+NOTHING_OF_CHATS: list[dict[str, Any]] = [
+    *({"logprobs": False}, {"logprobs": None}, {"top_logprobs": None}, {"top_logprobs": 0}, {"tools": []}),
+    *({"tools": None}, {"tool_choice": "none"}, {"parallel_tool_calls": None}, {"store": False}, {"metadata": {}}),
+    *({"response_format": {"type": "text"}}, {"modalities": ["text"]}, {"service_tier": "auto"}),
+]
+NOTHING_OF_COMPLETIONS: list[dict[str, Any]] = [
+    *({"logprobs": None}, {"suffix": None}, {"suffix": ""}, {"best_of": 1}, {"echo": False}),
+]
+
+
+def test_fields_that_ask_for_nothing_change_nothing(url: str) -> None:
+    chat, text = asked(max_tokens=1, temperature=0), {"model": NAME, "prompt": "a", "max_tokens": 1, "temperature": 0}
+    for path, body, fields in ((CHAT, chat, NOTHING_OF_CHATS), (COMPLETE, text, NOTHING_OF_COMPLETIONS)):
+        plain = send(url + path, body, BEARER).json["choices"]
+        for field in [*NOTHING, *fields]:
+            got = send(url + path, body | field, BEARER)
+            assert (got.status, got.json.get("choices")) == (200, plain), field
+
+
+def test_a_prompt_that_spells_the_beginning_begins_once(engine: TransformersEngine) -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = engine.tokenizer
+    plain = engine.prompt_tokens("Hi")
+    bos = tokenizer.bos_token = str(tokenizer.eos_token)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{bos} $A", special_tokens=[(bos, tokenizer.bos_token_id)]
+    )
+    assert engine.prompt_tokens("Hi") == engine.prompt_tokens(f"{bos}Hi") == plain + 1
+    assert engine.prompt_tokens(f"{bos}{bos}Hi") == plain + 2  # a second one that was typed stays
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"[" * 100_000, b"\xff\xfe"])
@@ -194,6 +239,36 @@ def test_a_slow_body_is_given_up(url: str, monkeypatch: pytest.MonkeyPatch) -> N
     connection.endheaders(b"{")
     assert connection.getresponse().status == 408
     connection.close()
+
+
+@pytest.mark.parametrize("answered", [0, 1])
+def test_a_slow_header_is_given_up(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch, answered: int) -> None:
+    import socket
+
+    monkeypatch.setattr("llmcycle.deploy.connection.HEADER_SECONDS", 0.5)
+    with running(build_app(engine)) as url:
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=20) as client:
+            for _ in range(answered):
+                client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert b"200 OK" in client.recv(4096)
+            start = time.monotonic()
+            with suppress(OSError):
+                while time.monotonic() - start < 10:
+                    client.sendall(b"GET" if time.monotonic() == start else b"T")
+                    client.settimeout(0.1)
+                    with suppress(TimeoutError):
+                        if client.recv(10) == b"":
+                            break
+        assert time.monotonic() - start < 5
+
+
+def test_connections_do_not_wait_for_acknowledgements() -> None:
+    import socket
+
+    with listen("127.0.0.1", 0) as server, socket.create_connection(server.getsockname()):
+        accepted, _ = server.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_foreign_host_name_is_refused(url: str) -> None:
@@ -263,6 +338,29 @@ def test_past_the_queue_it_is_429(slow_url: str, patient: Patient) -> None:
     patient.release.set()
     assert ["".join(c.choices[0].delta.content or "" for c in stream) for stream in inside] == ["word", "word"]
     until(lambda: send(slow_url + CHAT, asked()).status == 200)
+
+
+def test_a_prompt_is_tokenised_only_once_it_has_a_place(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    go_on = threading.Event()
+
+    def slow(prompt: Any) -> int:
+        read.append(threading.current_thread().name)
+        go_on.wait(20)
+        return 1
+
+    with running(build_app(patient, queue=1)) as url:
+        monkeypatch.setattr(patient, "prompt_tokens", slow)
+        patient.release.set()
+        sender = threading.Thread(target=send, args=(url + CHAT, asked()))
+        sender.start()
+        until(lambda: len(read) == 1)
+        statuses = [send(url + CHAT, asked()).status, send(f"{url}/health").status]
+        go_on.set()
+        sender.join(20)
+        assert statuses == [429, 200]
+    assert len(read) == 1  # the one that was turned away was not tokenised
+    assert read[0].startswith("tokenise")
 
 
 def test_a_stream_that_is_left_is_cancelled(slow_url: str, patient: Patient) -> None:

@@ -32,6 +32,12 @@ def test_a_taken_port_is_named(folder: Path) -> None:
             serve(folder, port=port)
 
 
+@pytest.mark.parametrize("port", [-1, 65536, 99999, 10**30])
+def test_a_port_that_there_is_not_is_named(folder: Path, port: int) -> None:
+    with pytest.raises(ValueError, match=rf"^port={port}: .*0 to 65535; port=0 takes a free one"):
+        serve(folder, port=port)
+
+
 def test_the_example_suits_the_model_and_hides_the_key(
     engine: TransformersEngine, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> None:
