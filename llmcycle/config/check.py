@@ -188,8 +188,9 @@ def check_parts(stage: Stage) -> Iterator[ConfigError]:
         except ValueError as error:
             if str(error) not in seen:  # the same part, seen through a reference
                 inner = re.match(rf"{re.escape(path)}([.][\w.]+): (.*)", str(error), re.DOTALL)
-                key, reason = inner.groups() if inner else ("", str(error))
-                yield ConfigError(stage.dot(path) + key, reason)
+                key, said = inner.groups() if inner else ("", str(error))
+                reason, _, remedy = said.partition("\n  try: ")
+                yield ConfigError(stage.dot(path) + key, reason, stage.dot(remedy) if remedy else "")
             seen.add(str(error))
 
 

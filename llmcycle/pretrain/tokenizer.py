@@ -34,10 +34,11 @@ class Trainable:
     def __init__(self, vocab_size: Count, mask: bool = False) -> None:
         self.special = [*SPECIAL, *([MASK] if mask else []), *([UNKNOWN] if self.unknown else [])]
         self.mask, self.vocab_size = mask, vocab_size
-        if vocab_size < len(self.special) + self.least:
+        fewest = len(self.special) + self.least
+        if vocab_size < fewest:
             raise ValueError(
-                f"tokenizer.vocab_size={vocab_size}: {len(self.special)} special tokens and {self.least} bytes need at "
-                f"least {len(self.special) + self.least}"
+                f"tokenizer.vocab_size: {vocab_size} tokens are too few for {len(self.special)} special tokens and "
+                f"{self.least} bytes\n  try: tokenizer.vocab_size={fewest}"
             )
 
     @classmethod

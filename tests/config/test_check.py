@@ -225,6 +225,7 @@ LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "compress", "deploy"]
         ("reward inputs.model=o/n loss=dpo", "loss", "loss=bradley_terry"),
         ("lifecycle loss@align.loss=grpo", "align.loss", "one of: loss@align.loss=dpo, loss@align.loss=ipo"),
         ("finetune inputs.model=o/n model=gpt2", "model.config.vocab_size", "model.config.vocab_size=VALUE"),
+        ("pretrain_mlm tokenizer=bytes", "tokenizer.vocab_size", "tokenizer.vocab_size=262"),
         (
             "finetune inputs.model=o/n peft.target_modules=[q",
             "peft.target_modules=[q",
