@@ -6,7 +6,6 @@ Imports nothing heavy: `--help` must answer at once and completion runs at every
 from __future__ import annotations
 
 import os
-import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -256,58 +255,19 @@ def complete(command: Command) -> int:
     if "query=bash" in command.overrides and (not typed.words or (typed.words == [current] and current)):
         print(" ".join(word for word in [*shipped_recipes().split(", "), *VERBS] if word.startswith(current)))
         return 0
-    if choices := own_choices(typed.words[0] if typed.words else "", current):
+    from llmcycle import completion
+
+    word = typed.words[0] if typed.words else ""
+    choices = completion.choices(word, current, word in VERBS, shipped_recipes().split(", "))
+    if choices is not None:
         print(" ".join(choice for choice in choices if choice.startswith(current)))
         return 0
-    recipe = to_complete(typed.words[0] if typed.words else "lifecycle")
-    if recipe is None or not may_complete(recipe):
+    recipe = completion.recipe(word or "lifecycle")
+    if recipe is None:
         return 0
     if typed.words:
         os.environ["COMP_LINE"] = os.environ["COMP_LINE"].replace(f"{typed.words[0]} ", "", 1)
     return exit_code(hand_over(recipe, [*command.flags, *command.overrides], []))
-
-
-def own_choices(word: str, current: str) -> list[str]:
-    """What may stand here that Hydra does not know: what a verb takes, artifacts as inputs, options of nested groups.
-
-    Args:
-        word: the recipe or the verb; "" for none yet.
-        current: what has been typed of the word to complete.
-    """
-    if word in ("check", "data", "cp") and "=" not in current:
-        return shipped_recipes().split(", ")
-    if nested := re.fullmatch(r"(\+?([\w/]+)@[\w.]+=)\w*", current):
-        from llmcycle.config import groups
-
-        return [f"{nested[1]}{name}" for name in groups().get(nested[2], ())]
-    key = re.fullmatch(r"((?:\w+\.)*inputs\.\w+=).*", current)
-    if word not in VERBS and not key:
-        return []
-    from llmcycle.artifact import Store
-
-    store = Store(Path(os.environ.get("LLMCYCLE_OUTPUTS") or "outputs") / "artifacts")
-    return [f"{key[1] if key else ''}{artifact.folder.name}" for artifact in store.artifacts()] or [""]
-
-
-def to_complete(word: str) -> Path | None:
-    """The recipe that a word names; None for one that names none, of which the run will say so."""
-    from llmcycle.config import locate
-
-    try:
-        return locate(word)
-    except ValueError:
-        return None
-
-
-def may_complete(recipe: Path) -> bool:
-    """Whether Hydra may look into a recipe to complete a line; of one that it may not, the run says why."""
-    from llmcycle.config import compose
-    from llmcycle.config.hydra_node import check_hydra
-
-    try:
-        return not check_hydra(compose(recipe))
-    except ValueError:
-        return False
 
 
 if __name__ == "__main__":

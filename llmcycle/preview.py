@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig, open_dict
 
+from llmcycle.building import build_part
 from llmcycle.config import check, compose, identity, locate, stages
 from llmcycle.config.errors import ConfigError, choose
 from llmcycle.config.stages import Stage, sibling
-from llmcycle.stage_run import build_part
 
 
 def preview(recipe: str, overrides: Sequence[str], rows: int, stage: str | None) -> int:

@@ -7,6 +7,7 @@ PICTURES = {code: chr(SYMBOLS + code) for code in range(32) if chr(code) not in 
 PICTURES |= {127: "␡"} | {code: f"\\x{code:02x}" for code in range(128, 160)}  # the last ones have no picture
 # Marks that turn the direction of writing: https://www.unicode.org/reports/tr9/#Explicit_Directional_Embeddings
 PICTURES |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+PICTURES |= {code: f"\\u{code:04x}" for code in range(0xD800, 0xE000)}  # halves of surrogate pairs: UTF-8 has none
 
 
 def printable(text: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import inspect
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -14,17 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from omegaconf import open_dict
-
+from llmcycle import left
 from llmcycle.artifact import Artifact, CorruptArtifact, Draft, digest_path, environment, git_state
+from llmcycle.building import build
 from llmcycle.config import ConfigError, identity, recipe
 from llmcycle.config.allow import allowed
-from llmcycle.config.facts import taken_off
 from llmcycle.config.stages import Stage, plain
 from llmcycle.evaluate.metric import Metric, Metrics
-from llmcycle.evaluate.scores import read_scores
 from llmcycle.peak_memory import peak_memory, reset_peak_memory
 from llmcycle.processes import Job, processes, run_apart
 from llmcycle.report import StageRecord, read_metrics
@@ -135,40 +130,17 @@ def record(planned: Planned, artifact: Artifact, skipped: bool, seconds: float =
         skipped=skipped,
         optimizer_steps=0 if skipped else steps(metrics),
         metrics=metrics,
-        samples=samples(artifact.folder),
+        samples=left.samples(artifact.folder),
         holds_model=not any((artifact.folder / name).exists() for name in ASKED),
-        memory=memory(artifact.folder),
-        curves=curves(artifact.folder),
-        own_rows=own_rows(artifact.folder),
+        memory=left.memory(artifact.folder),
+        curves=left.curves(artifact.folder),
+        own_rows=left.own_rows(artifact.folder),
     )
 
 
 def steps(metrics: Metrics) -> int:
     """Optimiser steps that a stage reports; 0 for one that does not train."""
     return int(metrics["optimizer_steps"].value) if "optimizer_steps" in metrics else 0
-
-
-def samples(folder: Path) -> list[dict[str, Any]]:
-    """The answers to the fixed prompts that a stage left."""
-    path = folder / "samples.jsonl"
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
-
-
-def memory(folder: Path) -> list[dict[str, Any]]:
-    """What a stage that trains set its memory beside."""
-    path = folder / "memory.json"
-    return json.loads(path.read_text("utf-8")) if path.exists() else []
-
-
-def curves(folder: Path) -> dict[str, Any]:
-    """The values that a stage that trains logged over its steps."""
-    path = folder / "curves.json"
-    return json.loads(path.read_text("utf-8")) if path.exists() else {}
-
-
-def own_rows(folder: Path) -> list[dict[str, Any]]:
-    """Rows of the stage's own data with its answers, of the first metric that shows some."""
-    return next((shown for each in read_scores(folder).values() if (shown := each.shown)), [])
 
 
 def make(planned: Planned, context: Context, draft: Draft) -> StageRecord:
@@ -228,49 +200,6 @@ def call(stage: Callable[..., Metrics], out: Path, logger: object, checkpoints: 
     """Call a built stage with what the runner supplies; only one that can go on after an interruption gets a place."""
     resumable = {"checkpoints": checkpoints} if "checkpoints" in inspect.signature(stage).parameters else {}
     return stage(out=out, logger=logger, **resumable)
-
-
-def build(stage: Stage) -> Callable[..., Metrics]:
-    """The stage with all of its parts, waiting for `out` and `logger`."""
-    return build_part(stage, "stage", _partial_=True)  # type: ignore[no-any-return]
-
-
-def build_part(stage: Stage, part: str, **options: object) -> Any:
-    """One part of a stage with all that it refers to. Inputs become folders here."""
-    store = identity.store(stage.root)
-    values = {key: identity.location(stage, key) for key in stage.inputs}
-    node = Stage(stage.root.copy(), stage.name).node
-    with open_dict(node):
-        node.inputs = {key: str(a.folder) if (a := store.find(value)) else value for key, value in values.items()}
-    try:
-        data = node.get("data")
-        tree = with_data(taken_off(plain(node[part])), taken_off(plain(data)) if data is not None else None)
-        return instantiate(tree, _convert_="all", **options)
-    except InstantiationException as error:
-        # A part's own complaint says more than where Hydra was when it heard it.
-        raise (error.__cause__ if isinstance(error.__cause__, ValueError) else error) from None
-
-
-def with_data(tree: object, data: object) -> Any:
-    """A part whose references to the stage's data are all one object, so that a large file is read once."""
-    if not (isinstance(data, dict) and "_target_" in data and refers(tree, data)):
-        return tree
-    return replaced(tree, data, instantiate(data, _convert_="all"))
-
-
-def refers(tree: object, node: dict[str, Any]) -> bool:
-    """Whether a node stands anywhere in a tree of plain values."""
-    inner = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
-    return tree == node or any(refers(item, node) for item in inner)
-
-
-def replaced(tree: object, node: dict[str, Any], value: object) -> Any:
-    """The tree with a value wherever the node stood."""
-    if tree == node:
-        return value
-    if isinstance(tree, dict):
-        return {key: replaced(item, node, value) for key, item in tree.items()}
-    return [replaced(item, node, value) for item in tree] if isinstance(tree, list) else tree
 
 
 @dataclass

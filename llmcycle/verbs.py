@@ -193,6 +193,13 @@ def with_artifact(parser: argparse.ArgumentParser) -> None:
     with_outputs(parser)
 
 
+def whole(text: str) -> int:
+    """A number of rows or requests."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number of at least 1 is needed")
+    return int(text)
+
+
 def with_outputs(parser: argparse.ArgumentParser) -> None:
     """Where the store is, as a recipe's `outputs` says it."""
     default = os.environ.get("LLMCYCLE_OUTPUTS") or "outputs"
@@ -206,7 +213,7 @@ def with_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--api-key", default=os.environ.get("LLMCYCLE_API_KEY"), help="default: $LLMCYCLE_API_KEY")
-    parser.add_argument("--queue", type=int, default=8, help="requests inside at a time; one more gets 429")
+    parser.add_argument("--queue", type=whole, default=8, help="requests inside at a time; one more gets 429")
 
 
 def with_recipe(parser: argparse.ArgumentParser) -> None:
@@ -226,7 +233,7 @@ def with_arms(parser: argparse.ArgumentParser) -> None:
 def with_rows(parser: argparse.ArgumentParser) -> None:
     """A recipe, and how much of its data."""
     with_recipe(parser)
-    parser.add_argument("--rows", type=int, default=3, help="rows whose tokens are shown (default: 3)")
+    parser.add_argument("--rows", type=whole, default=3, help="rows whose tokens are shown (default: 3)")
     parser.add_argument("--stage", help="of a lifecycle, the stage whose data is shown")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytorch_lightning import seed_everything
 
+from llmcycle.building import build
 from llmcycle.config import compose, locate, render, stages
 from llmcycle.config.allow import allow
 from llmcycle.config.stages import Stage
@@ -17,7 +18,7 @@ from llmcycle.evaluate.metric import Metric, Metrics
 from llmcycle.peak_memory import peak_memory, reset_peak_memory
 from llmcycle.processes import Job
 from llmcycle.quiet import hush
-from llmcycle.stage_run import build, call
+from llmcycle.stage_run import call
 from llmcycle.tracking import close_logger, open_logger
 
 

@@ -141,6 +141,12 @@ def test_dashes_before_an_override_are_taken_off(here: Path, capsys: pytest.Capt
         assert "try: peft=dora" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [("data", "finetune", "--rows", "-1"), ("serve", "x", "--queue", "0")])
+def test_numbers_of_flags_are_judged(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(*words) == 2
+    assert "a whole number of at least 1 is needed" in capsys.readouterr().err
+
+
 def test_gc_where_there_is_no_store(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("gc") == 2
     assert "--outputs" in capsys.readouterr().err

@@ -16,3 +16,7 @@ def test_letters_stay() -> None:
     text = "a é 数据 🙂\n\tb"
     assert printable(text) == text
     assert printable("\x1b]0;title\x07") == "␛]0;title␇"
+
+
+def test_half_of_a_surrogate_pair_can_be_written() -> None:
+    assert printable("a\ud800b").encode() == rb"a\ud800b"

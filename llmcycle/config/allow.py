@@ -69,7 +69,14 @@ SINGLES = (
 # Our own rooms that a recipe builds nothing of: they run, write and remove things.
 INTERNAL = (
     *("llmcycle.config", "llmcycle.cli", "llmcycle.guard", "llmcycle.verbs", "llmcycle.run", "llmcycle.api"),
-    *("llmcycle.stage_run", "llmcycle.estimate", "llmcycle.surroundings"),
+    *(
+        "llmcycle.stage_run",
+        "llmcycle.building",
+        "llmcycle.left",
+        "llmcycle.completion",
+        "llmcycle.estimate",
+        "llmcycle.surroundings",
+    ),
     *("llmcycle.lifecycle", "llmcycle.artifact", "llmcycle.log", "llmcycle.worker", "llmcycle.processes"),
     *("llmcycle.files", "llmcycle.preview", "llmcycle.report", "llmcycle.comparison"),
     *("llmcycle.deploy.serving", "llmcycle.deploy.terminal", "llmcycle.train.checkpoint_folder"),

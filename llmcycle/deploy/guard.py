@@ -12,6 +12,8 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from llmcycle.printable import printable
+
 MAX_BODY = 2**20  # bytes
 BODY_SECONDS = 30  # for the whole body to arrive
 DRAINED = 8 * MAX_BODY  # bytes of a body that are read at most
@@ -104,10 +106,6 @@ def error(
     message, param = printable(message), param and printable(param)
     body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
     return JSONResponse(body, status, headers)
-
-
-def printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def is_local(host: str) -> bool:

@@ -37,7 +37,7 @@ class StreamOptions(Strict):
     include_usage: bool = False
 
 
-class Nothing(Strict):
+class Empty(Strict):
     """`{}`."""
 
 
@@ -63,7 +63,7 @@ class Sampling(Strict):
     presence_penalty: Zero | None = None
     frequency_penalty: Zero | None = None
     user: Text | None = None
-    logit_bias: Nothing | None = None
+    logit_bias: Empty | None = None
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ class ChatRequest(Sampling):
     response_format: PlainText | None = None
     modalities: Annotated[list[Literal["text"]], Field(min_length=1, max_length=1)] | None = None
     store: Literal[False] | None = None
-    metadata: Nothing | None = None
+    metadata: Empty | None = None
     service_tier: Literal["auto", "default"] | None = None
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import cache
 from queue import SimpleQueue
 
 import torch
@@ -87,6 +88,7 @@ def encode(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompt: P
     """
     if not isinstance(prompt, str) and not tokenizer.chat_template:
         prompt = "\n".join(message["content"] for message in prompt)
+    refuse_longest(model, tokenizer, prompt)
     try:
         ids: list[int] = (
             encode_plain(tokenizer, prompt) if isinstance(prompt, str) else encode_prompts(tokenizer, [prompt])[0]
@@ -97,6 +99,21 @@ def encode(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompt: P
         raise BadPrompt(f"the prompt has {len(ids)} tokens and the model's context is {context_length(model)}")
     defaults = resolve_config(model, tokenizer, None)
     return ids or [defaults.bos_token_id or defaults.pad_token_id]
+
+
+def refuse_longest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> None:
+    """BadPrompt, without tokenising it, for a prompt of so many characters that it can't fit whatever its tokens."""
+    contents = [prompt] if isinstance(prompt, str) else [message.get("content") for message in prompt]
+    most = context_length(model) * longest_token(tokenizer)
+    size = sum(len(content) for content in contents if isinstance(content, str))
+    if size > most:
+        raise BadPrompt(f"the prompt has {size} characters and the model's context holds {most} at the most")
+
+
+@cache
+def longest_token(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Characters of the longest token."""
+    return max(map(len, tokenizer.get_vocab()))
 
 
 def settled(

@@ -64,10 +64,8 @@ def to_show(
         {"prompt": prompt, "expected": right, "got": answer, "score": value, "row": row}
         for prompt, right, answer, value, row in zip(prompts, expected, got, values, ids, strict=True)
     ]
-    worst, best = min(values, default=0.0), max(values, default=0.0)
-    middle = (worst + best) / 2
-    low = [row for row in rows if row["score"] < middle or worst == best]
-    high = [row for row in rows if row["score"] >= middle and worst != best]
+    middle = (min(values, default=0.0) + max(values, default=0.0)) / 2
+    low, high = [row for row in rows if row["score"] < middle], [row for row in rows if row["score"] >= middle]
     few = min(len(low), max(SHOWN // 2, SHOWN - len(high)))
     return low[:few] + high[: SHOWN - few]
 

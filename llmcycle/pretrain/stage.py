@@ -11,14 +11,13 @@ from pytorch_lightning.loggers import Logger
 from transformers import AutoTokenizer, GenerationConfig
 
 from llmcycle.data.chat import Prompt
+from llmcycle.data.samples import own
 from llmcycle.data.training_data import TrainingData
 from llmcycle.evaluate import Evaluator, Metrics
 from llmcycle.evaluate.loss import HeldOutLoss
 from llmcycle.handoff import Format
 from llmcycle.pretrain.tokenizer_report import report
 from llmcycle.train import Learner, fit
-
-SAMPLES, SAMPLE_WORDS = 8, 4  # prompts made from held-out documents where a recipe gives none, and words of each
 
 
 def pretrain(
@@ -46,7 +45,7 @@ def pretrain(
     """
     _adopt_tokens(module, batches)
     documents = batches.rows.validation
-    prompts = samples or [" ".join(row["text"].split()[:SAMPLE_WORDS]) for row in documents[:SAMPLES]]
+    prompts = samples or (own(batches.rows) if documents else [])
     held_out = {"held_out": HeldOutLoss(batches.rows, batches.encode.max_length)} if documents else {}
     scored_by = {**held_out, **(evaluators or {})}
     metrics = fit(

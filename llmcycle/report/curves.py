@@ -69,7 +69,8 @@ def in_blocks(values: Sequence[float], width: int, lines: int = LINES) -> list[s
     low, high = min(means), max(means)
     steps = lines * len(BARS) - 1
     heights = [round((mean - low) / (high - low) * steps) if high > low else 0 for mean in means]
-    return ["".join(_block(height - line * len(BARS)) for height in heights) for line in reversed(range(lines))]
+    rows = ("".join(_block(height - line * len(BARS)) for height in heights) for line in reversed(range(lines)))
+    return [row.rstrip() for row in rows]
 
 
 def _block(height: int) -> str:

@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from llmcycle.report import tables
 from llmcycle.report.curves import charts, in_blocks, in_words
 from llmcycle.report.record import StageRecord
-from llmcycle.report.tables import (
-    HEADER,
-    MEMORY_HEADER,
-    OWN_HEADER,
-    answers,
-    headline_rows,
-    memory_rows,
-    metric_rows,
-    own_rows,
-    reproduce,
-)
 
 Report = Mapping[str, Any]
 
@@ -29,15 +19,15 @@ def markdown(report: Report) -> str:
     records = [StageRecord.read(stage) for stage in report["stages"]]
     sections = (
         f"# {report['run']['recipe']}\n\n**{_escape(report['verdict'])}**",
-        _section("Stages", _table(HEADER, (row.cells for row in headline_rows(records)))),
+        _section("Stages", _table(tables.HEADER, (row.cells for row in tables.headline_rows(records)))),
         _section("Caveats", "\n".join(f"- {_escape(text)}" for text in report["caveats"])),
         _section("Training", _fence("\n\n".join(filter(None, map(_curve, records))))),
         _section("Own rows", _own_rows(records)),
         _section("Answers after each stage", _answers(report)),
         _section("Memory of training", _memory(records)),
-        _section("All metrics", _table(HEADER, (row.cells for row in metric_rows(records)))),
+        _section("All metrics", _table(tables.HEADER, (row.cells for row in tables.metric_rows(records)))),
         _section("Lineage", _fence(report["run"]["lineage"])),
-        _section("Reproduce", _fence("\n".join(reproduce(report)))),
+        _section("Reproduce", _fence("\n".join(tables.reproduce(report)))),
     )
     return "\n\n".join(filter(None, sections)) + "\n"
 
@@ -52,17 +42,17 @@ def _curve(record: StageRecord) -> str:
 
 
 def _own_rows(records: Sequence[StageRecord]) -> str:
-    rows = [[record.name, *row] for record in records for row in own_rows(record)]
-    return _table(("stage", *OWN_HEADER), rows) if rows else ""
+    rows = [[record.name, *row] for record in records for row in tables.own_rows(record)]
+    return _table(("stage", *tables.OWN_HEADER), rows) if rows else ""
 
 
 def _memory(records: Sequence[StageRecord]) -> str:
-    rows = memory_rows(records)
-    return _table(MEMORY_HEADER, rows) if rows else ""
+    rows = tables.memory_rows(records)
+    return _table(tables.MEMORY_HEADER, rows) if rows else ""
 
 
 def _answers(report: Report) -> str:
-    stages, rows = answers(report)
+    stages, rows = tables.answers(report)
     return _table(("prompt", *stages), rows) if rows else ""
 
 

@@ -8,21 +8,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from llmcycle.report import svg
+from llmcycle.report import svg, tables
 from llmcycle.report.curves import charts
 from llmcycle.report.record import StageRecord
-from llmcycle.report.tables import (
-    HEADER,
-    MEMORY_HEADER,
-    OWN_HEADER,
-    MetricRow,
-    answers,
-    headline_rows,
-    memory_rows,
-    metric_rows,
-    own_rows,
-    reproduce,
-)
 
 Report = Mapping[str, Any]
 
@@ -35,7 +23,7 @@ def page(report: Report) -> str:
     records = [StageRecord.read(stage) for stage in report["stages"]]
     caveats = "".join(f"<li>{escape(text)}</li>" for text in report["caveats"])
     sections = (
-        ("Stages", "metrics", _metrics(headline_rows(records))),
+        ("Stages", "metrics", _metrics(tables.headline_rows(records))),
         ("Caveats", "", f"<ul>{caveats}</ul>" if caveats else ""),
         ("Training", "", "".join(map(_curves, records))),
         ("Own rows", "answers", "".join(map(_own_rows, records))),
@@ -43,7 +31,7 @@ def page(report: Report) -> str:
         ("Memory of training", "", _memory(records)),
         ("All metrics", "metrics", "".join(map(_folded, records))),
         ("Lineage", "", _pre(report["run"]["lineage"])),
-        ("Reproduce", "", _pre("\n".join(reproduce(report)))),
+        ("Reproduce", "", _pre("\n".join(tables.reproduce(report)))),
     )
     parts = {
         "title": escape(report["run"]["recipe"]),
@@ -63,11 +51,11 @@ def _pre(text: str) -> str:
     return f"<pre>{escape(text)}</pre>" if text else ""
 
 
-def _metrics(rows: Iterable[MetricRow]) -> str:
-    return _table((*HEADER[:6], "change", *HEADER[6:]), map(_metric_row, rows))
+def _metrics(rows: Iterable[tables.MetricRow]) -> str:
+    return _table((*tables.HEADER[:6], "change", *tables.HEADER[6:]), map(_metric_row, rows))
 
 
-def _metric_row(row: MetricRow) -> str:
+def _metric_row(row: tables.MetricRow) -> str:
     cells = [f"<td>{escape(cell)}</td>" for cell in row.cells]
     cells[5] = f'<td class="{row.judgement}">{escape(row.cells[5])}</td>'
     cells.insert(6, f"<td>{svg.interval(row.metric) if row.metric else ''}</td>")
@@ -77,7 +65,7 @@ def _metric_row(row: MetricRow) -> str:
 def _folded(record: StageRecord) -> str:
     count = len(record.metrics)
     name = escape(record.name)
-    return f"<details><summary>{name}: {count} metrics</summary>{_metrics(metric_rows([record]))}</details>"
+    return f"<details><summary>{name}: {count} metrics</summary>{_metrics(tables.metric_rows([record]))}</details>"
 
 
 def _curves(record: StageRecord) -> str:
@@ -88,8 +76,8 @@ def _curves(record: StageRecord) -> str:
 def _own_rows(record: StageRecord) -> str:
     if not record.own_rows:
         return ""
-    rows = (_own_row(row) for row in own_rows(record))
-    return f"<h3>{escape(record.name)}</h3>{_table(OWN_HEADER, rows)}"
+    rows = (_own_row(row) for row in tables.own_rows(record))
+    return f"<h3>{escape(record.name)}</h3>{_table(tables.OWN_HEADER, rows)}"
 
 
 def _own_row(row: Sequence[str]) -> str:
@@ -98,12 +86,12 @@ def _own_row(row: Sequence[str]) -> str:
 
 
 def _memory(records: Sequence[StageRecord]) -> str:
-    rows = memory_rows(records)
-    return _table(MEMORY_HEADER, (f"<tr>{''.join(map(_answer, row))}</tr>" for row in rows)) if rows else ""
+    rows = tables.memory_rows(records)
+    return _table(tables.MEMORY_HEADER, (f"<tr>{''.join(map(_answer, row))}</tr>" for row in rows)) if rows else ""
 
 
 def _answers(report: Report) -> str:
-    stages, rows = answers(report)
+    stages, rows = tables.answers(report)
     return _table(("prompt", *stages), (f"<tr>{''.join(map(_answer, row))}</tr>" for row in rows)) if rows else ""
 
 

@@ -25,7 +25,7 @@ class StageRecord:
         metrics: by name; one of them is marked as the headline.
         samples: {"prompt", "answer"} for each of the fixed prompts; empty when the stage's model doesn't write text.
         memory: of a stage that trains, in bytes, beside other ways to train it: `llmcycle.train.memory_table.Row`.
-        curves: of a stage that trains, {"points", "judged", "resumed"}: `llmcycle.train.curves.Curves.write`.
+        curves: of a stage that trains, {"points", "judged", "resumed"}: `llmcycle.left.curves`.
         own_rows: {"prompt", "expected", "got", "score"} of rows of its own data: `llmcycle.evaluate.scores.Scores`.
         error: why it failed, in words for a user.
         holds_model: whether what it left can be loaded as a model.

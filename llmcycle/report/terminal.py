@@ -76,7 +76,8 @@ def _few_rows(record: StageRecord, width: int) -> list[str]:
     """Rows of its own data, wrong ones and right ones, each in one line."""
     rows = own_rows(record)
     few = [*rows[: ROWS_SHOWN - 1], rows[-1]] if len(rows) > ROWS_SHOWN else rows
-    lines = [f"{len(few)} of its own rows, wrong ones first"] if few else []
+    order = "" if all(judgement == "right" for *_, judgement in few) else ", wrong ones first"
+    lines = [f"{len(few)} of its own rows{order}"] if few else []
     for prompt, expected, got, judgement in few:
         tail = "" if judgement == "right" else f" (expected: {_one_line(expected)})"
         lines.append(_cut(f"  {judgement:5}  {_one_line(prompt)} -> {_one_line(got)}{tail}", width - 3))

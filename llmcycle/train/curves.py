@@ -9,7 +9,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from llmcycle.train.judge import judge_of
 from llmcycle.train.learner import Learner
 
 FILE = "curves.json"  # in a stage's folder: see `Curves.write`
@@ -68,13 +67,10 @@ class Curves(pl.Callback):
         self.points, self.resumed = list(state_dict["points"]), list(state_dict["resumed"])
         self._losses = state_dict["losses"]
 
-    def write(self, trainer: pl.Trainer, out: Path) -> None:
-        """`out`/curves.json: {"points": [{"step", NAME: value}], "judged": the same of scores, "resumed": steps}."""
-        judge = judge_of(trainer)
-        judged = judge.history if judge else []
-        whole = {"points": self.points, "judged": judged, "resumed": self.resumed}
+    def write(self, out: Path) -> None:
+        """`out`/curves.json: {"points": [{"step", NAME: value}], "resumed": steps}."""
         out.mkdir(parents=True, exist_ok=True)
-        (out / FILE).write_text(json.dumps(whole), "utf-8")
+        (out / FILE).write_text(json.dumps({"points": self.points, "resumed": self.resumed}), "utf-8")
 
 
 def spaced(points: list[Point], gap: float) -> list[Point]:

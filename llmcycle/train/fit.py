@@ -103,7 +103,7 @@ def learn(
     module.models.policy = module.gathered()
     if not first:
         return {}, {}
-    curves.write(trainer, out)
+    curves.write(out)
     judged = stage_scores.finish(module, out)
     loss = compare(loss_before, validation_scores(module, batches, device))
     # Now: a merge uses the model up.

@@ -48,7 +48,7 @@ DANGEROUS = [
     "llmcycle.config.allow.allow",
     "llmcycle.config.allow.importlib.import_module",
     "llmcycle.artifact.store.shutil.rmtree",
-    "llmcycle.stage_run.build",
+    "llmcycle.building.build",
     "trl.SFTTrainer",
     "trl.rewards.sys.exit",
     "trl.rewards.accuracy_rewards.is_math_verify_available",

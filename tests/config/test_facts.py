@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from llmcycle.building import build_part
 from llmcycle.config import RecipeErrors, check, compose, locate
 from llmcycle.config.facts import Facts, facts, taken_off
 from llmcycle.config.identity import stage_id
 from llmcycle.config.stages import Stage
-from llmcycle.stage_run import build_part
 
 FINETUNE = ("finetune", "inputs.model=owner/name")
 

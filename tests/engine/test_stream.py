@@ -159,3 +159,12 @@ def test_held_back(text: str, stops: tuple[str, ...], held: int) -> None:
 def test_failures_reach_the_reader(chat: TransformersEngine) -> None:
     with pytest.raises(BadPrompt, match="context is 2048"):
         next(chat.stream("x" * 2048))
+
+
+def test_a_prompt_of_too_many_characters_is_refused_before_it_is_tokenised(
+    chat: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(chat.tokenizer), "__call__", lambda *_, **__: pytest.fail("it was tokenised"))
+    for prompt in ("x" * 1_000_000, messages("x" * 1_000_000)):
+        with pytest.raises(BadPrompt, match="1000000 characters"):
+            chat.prompt_tokens(prompt)

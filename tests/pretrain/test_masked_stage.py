@@ -9,10 +9,10 @@ import pytest
 from pytorch_lightning import seed_everything
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
 
+from llmcycle.building import build
 from llmcycle.config import compose, locate
 from llmcycle.config.stages import Stage
 from llmcycle.evaluate import Metrics
-from llmcycle.stage_run import build
 
 BERT = ["model.config.hidden_size=32", "model.config.intermediate_size=64", "model.config.num_hidden_layers=2"]
 MODERN = ["model=modernbert", "encode=masked_modernbert", *BERT]

@@ -11,10 +11,10 @@ import torch
 from pytorch_lightning import seed_everything
 from transformers import AutoModelForCausalLM
 
+from llmcycle.building import build
 from llmcycle.config import compose, locate
 from llmcycle.config.stages import Stage
 from llmcycle.evaluate import Metrics
-from llmcycle.stage_run import build
 
 LLAMA = ["model.config.hidden_size=32", "model.config.intermediate_size=64", "model.config.num_hidden_layers=1"]
 GPT2 = ["model=gpt2", "model.config.n_embd=32", "model.config.n_layer=1"]

@@ -181,21 +181,21 @@ def test_every_number_on_the_page_is_in_the_records(tmp_path: Path) -> None:
         for chart in charts(record.curves):
             for values in ([v for line in chart for v in line.values], [s for line in chart for s, _ in line.points]):
                 known |= {number(min(values)), number(max(values)), f"step {min(values):.0f}", f"{max(values):.0f}"}
-    told = json.dumps(report, ensure_ascii=False)
+    told = set(re.split(r"[^\w.%+-]+", json.dumps(report, ensure_ascii=False)))
     page = Page((tmp_path / "page.html").read_text("utf-8"))
     figures = [text.strip() for text in page.text if re.search(r"\d", text) and "{" not in text]
-    words = [word for text in figures if text not in known for word in text.split() if re.search(r"\d", word)]
-    counts = {str(len(record.metrics)) for record in [*cycle(), trained()]} | {"sha256:"}
+    words = {word for text in figures if text not in known for word in re.split(r"[^\w.%+-]+", text)}
+    counts = {str(len(record.metrics)) for record in [*cycle(), trained()]}
     assert len(figures) > 60
-    assert [word for word in words if word.strip('",.()[]') not in told and word not in counts] == []
+    assert {word for word in words if re.search(r"\d", word)} - told - counts <= {"sha256"}
 
 
 def test_a_curve_in_blocks_falls_and_is_as_wide_as_asked() -> None:
     lines = in_blocks([10 - i / 10 for i in range(100)], 20, lines=2)
-    assert [len(line) for line in lines] == [20, 20]
+    assert len(lines[1]) == 20
     assert lines[0].startswith("█")
     assert lines[-1].endswith("▁")
-    assert lines[0].endswith(" ")
+    assert len(lines[0]) < 20, "its end is low"
     assert in_blocks([1.0, 1.0], 20, lines=1) == ["▁▁"]
 
 

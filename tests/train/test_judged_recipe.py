@@ -9,11 +9,11 @@ import pytest
 from conftest import byte_tokenizer, random_llama
 from pytorch_lightning import seed_everything
 
+from llmcycle.building import build
 from llmcycle.config import compose, locate
 from llmcycle.config.stages import Stage
 from llmcycle.data.chat import MARKER_TEMPLATE
 from llmcycle.evaluate import read_scores
-from llmcycle.stage_run import build
 
 OVERRIDES = [
     *(

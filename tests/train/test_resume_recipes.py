@@ -12,10 +12,10 @@ from pytorch_lightning import seed_everything
 from tiny_run import StopAfter, Stopped, disturb, same
 
 from llmcycle.align import scorer
+from llmcycle.building import build
 from llmcycle.config import compose, locate
 from llmcycle.config.stages import Stage
 from llmcycle.data.chat import MARKER_TEMPLATE
-from llmcycle.stage_run import build
 from llmcycle.train import Learner
 from llmcycle.train.fit import prepare, train
 
