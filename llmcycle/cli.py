@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmcycle.guard import guard, say
+from llmcycle.masking import notice
 from llmcycle.surroundings import set_for, typed
 
 if TYPE_CHECKING:
@@ -121,6 +122,11 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(guard(lambda: run(parse(arguments), arguments)))
 
 
+def take_notice(arguments: list[str]) -> None:
+    """Know the credentials of a command line before anything is said of it."""
+    notice([*arguments, " ".join(arguments)])
+
+
 def first_word(arguments: list[str]) -> int | None:
     """Where the recipe or the verb stands: flags, and the values that follow some of them, may come before it."""
     takes = {"--allow", "--outputs", *VALUE_FLAGS}
@@ -136,6 +142,7 @@ def run_verb(verb: str, *arguments: str) -> int:
     """Run a verb; one that takes overrides is told of dashes before them."""
     from llmcycle import verbs
 
+    take_notice(list(arguments))
     if verb in ("check", "data"):
         own = ("--allow=", "--outputs=", "--rows=", "--stage=")
         refuse_dashed([word for word in arguments if not word.startswith(own)])
@@ -153,6 +160,7 @@ def run(command: Command, arguments: list[str]) -> int:
     """Do what a command line without a verb says."""
     from llmcycle.quiet import hush
 
+    take_notice(arguments)
     hush()
     if "-sc" in command.flags or "--shell-completion" in command.flags:
         return complete(command)

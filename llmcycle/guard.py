@@ -6,9 +6,20 @@ import os
 import sys
 from collections.abc import Callable
 
+from llmcycle.masking import screened, shown
+
 
 def guard(action: Callable[[], int | None]) -> int:
-    """Run an action and give its exit code: 2 for what a user did wrong, 1 for what nobody foresaw, 130 and 141."""
+    """Run an action and give its exit code: 2 for what a user did wrong, 1 for what nobody foresaw, 130 and 141.
+
+    What it prints, and what is said of its end, shows no credential.
+    """
+    with screened():
+        return attempt(action)
+
+
+def attempt(action: Callable[[], int | None]) -> int:
+    """The same, on a terminal that is screened."""
     try:
         return int(action() or 0)
     except KeyboardInterrupt:
@@ -43,7 +54,7 @@ def unforeseen(error: Exception) -> int:
     import traceback
 
     with tempfile.NamedTemporaryFile("w", prefix="llmcycle-", suffix=".log", delete=False) as log:
-        traceback.print_exception(error, file=log)
+        log.write(shown("".join(traceback.format_exception(error))))
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
     print(f"llmcycle: {type(error).__name__}: {first}", file=sys.stderr)
     print(f"  this was not foreseen; its traceback is in {log.name}", file=sys.stderr)

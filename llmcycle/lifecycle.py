@@ -19,10 +19,10 @@ from llmcycle.config import identity, recipe, render, stages
 from llmcycle.config.stages import Stage
 from llmcycle.estimate import foretell
 from llmcycle.log import FILE, clean, logged
+from llmcycle.masking import notice, shown
 from llmcycle.report import RunFacts, StageRecord, print_plan, print_stage, print_table, write_report
 from llmcycle.report.numbers import duration, number
 from llmcycle.stage_run import Context, Planned, plan, run_stage
-from llmcycle.tracking.secrets import hidden, without
 
 log = logging.getLogger(__name__)
 FORCE = "LLMCYCLE_FORCE"  # set by --force; an environment variable reaches the processes of a launcher too
@@ -40,10 +40,10 @@ class Outcome:
 def execute(root: DictConfig, arguments: list[str]) -> Outcome:
     """Run a composed recipe inside `hydra.main`. `arguments` is what was typed."""
     context = here(root, arguments)
-    with logged(context.folder, context.hidden):
+    with logged(context.folder):
         outcome = in_order(root, context)
     if context.sweep:
-        clean(context.sweep, context.hidden)
+        clean(context.sweep)
     return outcome
 
 
@@ -118,19 +118,18 @@ def here(root: DictConfig, arguments: list[str]) -> Context:
     """The run's folder, group and label, as Hydra has set them."""
     hydra = HydraConfig.get()
     typed = typed_overrides()
-    secrets = hidden(stages.plain(root, resolve=False), [*typed, *arguments])
+    notice([stages.plain(root, resolve=False), typed, arguments])
     folder = Path(hydra.runtime.output_dir)
     sweep = Path(hydra.sweep.dir) if hydra.mode is not None and hydra.mode.name == "MULTIRUN" else None
     return Context(
         folder=Path(os.path.relpath(folder)),
         group=f"{hydra.job.config_name}/{(sweep or folder).name}",
-        label=without(label(sweep, typed), secrets) if sweep else "",
-        command=without(shlex.join(["llmcycle", *arguments]), secrets),
+        label=shown(label(sweep, typed)) if sweep else "",
+        command=shlex.join(["llmcycle", *map(shown, arguments)]),
         choices={str(key): str(value) for key, value in hydra.runtime.choices.items()},
         store=store_words(str(root.outputs), arguments),
         force=os.environ.get(FORCE) == "1",
         sweep=Path(os.path.relpath(sweep)) if sweep else None,
-        hidden=secrets,
     )
 
 
@@ -163,7 +162,7 @@ def attempt(planned: Planned, context: Context) -> StageRecord:
         log.exception("%s failed", name)
         reason = str(error) or type(error).__name__
         reason = reason if isinstance(error, ValueError) else f"{type(error).__name__}: {reason}"
-        reason = without(reason, context.hidden)
+        reason = shown(reason)
         print(render(ValueError(f"{name}: {reason}")), file=sys.stderr)
         if not isinstance(error, ValueError):
             print(f"  the traceback is in {context.folder / FILE}", file=sys.stderr)
@@ -198,5 +197,5 @@ def facts(root: DictConfig, records: list[StageRecord], context: Context) -> Run
         versions=environment(),
         git=git_state(),
         lineage=tree(identity.store(root), Artifact(Path(last))) if last else "",
-        overrides=tuple(without(override, context.hidden) for override in typed_overrides()),
+        overrides=tuple(shown(override) for override in typed_overrides()),
     )

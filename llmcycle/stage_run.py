@@ -20,11 +20,12 @@ from llmcycle.config import ConfigError, identity, recipe
 from llmcycle.config.allow import allowed
 from llmcycle.config.stages import Stage, plain
 from llmcycle.evaluate.metric import Metric, Metrics
+from llmcycle.log import BESIDE, clean
+from llmcycle.masking import cleaned
 from llmcycle.peak_memory import peak_memory, reset_peak_memory
 from llmcycle.processes import Job, processes, run_apart
 from llmcycle.report import StageRecord, read_metrics
 from llmcycle.tracking import close_logger, open_logger
-from llmcycle.tracking.secrets import cleaned, without
 
 RECIPE = "recipe.yaml"
 ASKED = ("engine.json", "endpoint.json")  # left by a stage that asked a model and wrote none
@@ -60,7 +61,6 @@ class Context:
         store: what a verb is told to find the run's store; "" where it needs no word.
         force: make stages again that are up to date.
         sweep: the folder of the sweep that it is an arm of.
-        hidden: texts that may stand in no file, such as keys.
     """
 
     folder: Path
@@ -71,7 +71,6 @@ class Context:
     store: str = ""
     force: bool = False
     sweep: Path | None = None
-    hidden: frozenset[str] = frozenset()
 
 
 def plan(stage: Stage, context: Context) -> Planned:
@@ -147,8 +146,8 @@ def make(planned: Planned, context: Context, draft: Draft) -> StageRecord:
     """Do the stage's work, and commit what it wrote."""
     started = time.perf_counter()
     stage = planned.stage
-    written = cleaned(recipe.written(stage), context.hidden)
-    (draft.folder / RECIPE).write_text(without(recipe.text(stage), context.hidden), "utf-8")
+    written = cleaned(recipe.written(stage))
+    (draft.folder / RECIPE).write_text(recipe.text(written), "utf-8")
     unfinished = identity.store(stage.root).unfinished(planned.identity)
     if context.force:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -160,7 +159,8 @@ def make(planned: Planned, context: Context, draft: Draft) -> StageRecord:
             metrics = do_apart(planned, context, draft, unfinished, count)
         gc.collect()
         seconds = time.perf_counter() - started
-        artifact = draft.commit(manifest(planned, context, written, metrics) | {"seconds": round(seconds, 2)})
+        clean(draft.folder, BESIDE)
+        artifact = draft.commit(cleaned(manifest(planned, context, written, metrics)) | {"seconds": round(seconds, 2)})
         shutil.rmtree(unfinished, ignore_errors=True)
         tracker.metrics, tracker.facts = metrics, {"id": artifact.id, "name": artifact.name, "inputs": artifact.inputs}
     return record(planned, artifact, skipped=False, seconds=seconds)
@@ -181,13 +181,15 @@ def do_apart(planned: Planned, context: Context, draft: Draft, unfinished: Path,
     stage = planned.stage
     inputs = {key: origin(stage, key) for key in stage.inputs}
     with TemporaryDirectory(prefix="llmcycle-") as folder:
+        whole = Path(folder) / RECIPE  # with credentials, which the artifact's own is without
+        whole.write_text(recipe.text(recipe.written(stage)), "utf-8")
         job = Job(
-            recipe=str((draft.folder / RECIPE).resolve()),
+            recipe=str(whole.resolve()),
             out=str(draft.folder),
             checkpoints=str(unfinished),
             result=str(Path(folder) / "metrics.json"),
             logger={
-                **logger_arguments(stage, context, recipe.written(stage)),
+                **logger_arguments(stage, context, cleaned(recipe.written(stage))),
                 "folder": str(logs(stage, context)),
             },
             facts={"id": planned.identity[:12], "name": stage.title, "inputs": inputs},

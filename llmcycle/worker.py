@@ -15,6 +15,7 @@ from llmcycle.config import compose, locate, render, stages
 from llmcycle.config.allow import allow
 from llmcycle.config.stages import Stage
 from llmcycle.evaluate.metric import Metric, Metrics
+from llmcycle.masking import screened
 from llmcycle.peak_memory import peak_memory, reset_peak_memory
 from llmcycle.processes import Job
 from llmcycle.quiet import hush
@@ -47,12 +48,13 @@ def work(job: Job) -> None:
 def main() -> None:
     """`python -m llmcycle.worker JOB`; a user's mistake becomes a message, said once."""
     job = Job(**json.loads(Path(sys.argv[1]).read_text("utf-8")))
-    try:
-        work(job)
-    except ValueError as error:
-        if os.environ["RANK"] == "0":
-            print(render(error), file=sys.stderr)
-        sys.exit(1)
+    with screened():
+        try:
+            work(job)
+        except ValueError as error:
+            if os.environ["RANK"] == "0":
+                print(render(error), file=sys.stderr)
+            sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from toy import command
 from wandb.proto import wandb_internal_pb2 as proto
 
 from llmcycle.evaluate.metric import Metric
-from llmcycle.tracking import MASK, close_logger, loggers, masked, open_logger, wandb_logger
+from llmcycle.masking import MASK, masked
+from llmcycle.tracking import close_logger, loggers, open_logger, wandb_logger
 
 CONF = Path(__file__).parents[1] / "conf" / "logger"
 METRICS = {"exact_match": Metric(0.9, 0.2, (0.6, 0.8), "higher"), "loss": Metric(float("nan"))}

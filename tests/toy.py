@@ -87,6 +87,18 @@ def write(
     return {"length": Metric(len(text), better="higher"), "optimizer_steps": Metric(7)}
 
 
+def spill(words: Any, *, out: Path, logger: Any) -> Metrics:
+    """Print and write what it was told, a secret of the environment too, and say it again in the error of a failure."""
+    said = json.dumps({"words": words, "environment": os.environ.get("TOY_TOKEN")}, ensure_ascii=False)
+    print(said, words)
+    (out / "model.txt").write_text("spilt")
+    (out / "samples.jsonl").write_text(json.dumps({"prompt": "?", "answer": said}) + "\n")
+    (out / "engine.json").write_text(json.dumps({"endpoint": said, "model": "x"}) + "\n")
+    if os.environ.get("TOY_FAIL") == "spill":
+        raise RuntimeError(f"it was told to fail: {words}")
+    return {"length": Metric(1.0, better="higher")}
+
+
 def lay_out(folder: Path) -> None:
     """Recipes and rows of the toy cycle in a working directory."""
     (folder / "recipes").mkdir()

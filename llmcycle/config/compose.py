@@ -19,9 +19,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
+
+from llmcycle.masking import notice
 
 from . import resolvers, schema
 from .errors import ConfigError
@@ -105,6 +107,7 @@ def take_outputs(overrides: Sequence[str]) -> tuple[list[str], str | None]:
 def composed(name: str, recipe: Path, overrides: Sequence[str]) -> DictConfig:
     """Compose inside a session."""
     readable(recipe)
+    notice(list(overrides))
     try:
         config = hydra_compose(name, overrides=list(overrides), return_hydra_config=True)
     except MarkedYAMLError as error:
@@ -122,13 +125,16 @@ def composed(name: str, recipe: Path, overrides: Sequence[str]) -> DictConfig:
     if "outputs" not in config:
         raise without_base(yaml.safe_load(recipe.read_text("utf-8")), recipe)
     HydraConfig.instance().set_config(config)
+    notice(OmegaConf.to_container(config, resolve=False))
     return config
 
 
 def readable(recipe: Path) -> None:
     """Refuse a file that is no mapping: empty, a text alone, a list, or bytes that are no YAML at all."""
     try:
-        content = yaml.safe_load(recipe.read_text("utf-8"))
+        text = recipe.read_text("utf-8")
+        notice(text)
+        content = yaml.safe_load(text)
     except MarkedYAMLError:
         return  # Hydra says it, and knows the file of the group that it comes from
     except (yaml.YAMLError, UnicodeDecodeError) as error:

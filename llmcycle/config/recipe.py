@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import yaml
@@ -60,7 +60,7 @@ def written(stage: Stage) -> dict[str, Any]:
     return {**settled, "inputs": inputs(stage)}
 
 
-def text(stage: Stage) -> str:
-    """The file's text."""
-    body = {"defaults": ["/stage_schema", "/base", "_self_"], **written(stage)}
+def text(written: Mapping[str, Any]) -> str:
+    """The file's text, of what `written` gives."""
+    body = {"defaults": ["/stage_schema", "/base", "_self_"], **written}
     return HEADER + yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=120)

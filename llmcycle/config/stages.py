@@ -86,12 +86,17 @@ class Stage:
     @property
     def inputs(self) -> dict[str, Any]:
         """Its inputs as written, those that have a value."""
-        return {key: value for key, value in self.written["inputs"].items() if value not in UNSET}
+        return {key: value for key, value in self._inputs.items() if value not in UNSET}
 
     @property
     def unset(self) -> list[str]:
         """Its inputs without a value: missing where a part reads them, else waiting for a part that does."""
-        return [key for key, value in self.written["inputs"].items() if value in UNSET]
+        return [key for key, value in self._inputs.items() if value in UNSET]
+
+    @property
+    def _inputs(self) -> dict[str, Any]:
+        """None in a file that is no stage yet, which is told by the check, and by `--help` not at all."""
+        return self.written.get("inputs") or {}
 
     @cached_property
     def reads(self) -> set[Path]:

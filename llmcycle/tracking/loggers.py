@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.utils import instantiate
 
 from llmcycle.evaluate.metric import Metric
-from llmcycle.tracking.secrets import masked
+from llmcycle.masking import masked
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger

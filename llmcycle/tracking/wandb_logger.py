@@ -17,8 +17,8 @@ import wandb
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from llmcycle.masking import masked
 from llmcycle.tracking.loggers import warn_once
-from llmcycle.tracking.secrets import masked
 
 Mode = Literal["online", "offline", "disabled"]
 NAME_LENGTH = 128  # W&B refuses longer names of runs and groups
