@@ -171,7 +171,8 @@ def run(command: Command, arguments: list[str]) -> int:
         allow(name)
     if not command.words:
         raise ValueError("no recipe is named\n  try: llmcycle --help")
-    refuse_stray(command)
+    refuse_dashed(command.flags)
+    command.overrides += command.words[1:]  # a forgotten `key=`, or a recipe too many: composing them says which
     if command.asks_help:
         recipe = locate(command.words[0])
         print(describe(compose(recipe, command.overrides), recipe, command.words[0]))
@@ -187,9 +188,7 @@ def outcomes(command: Command, arguments: list[str]) -> list[Outcome]:
     recipe = locate(command.words[0])
     judge = check_shown if command.inspects else check
     for overrides in arms(recipe, command.overrides) if command.multirun else [command.overrides]:
-        judge(config := compose(recipe, overrides))
-        if not command.inspects:
-            refuse_unwritable(Path(str(config.outputs)))
+        judge(compose(recipe, overrides))
     with set_for({"LLMCYCLE_FORCE": "1"} if command.force else {}):
         return hand_over(recipe, [*command.flags, *in_full(recipe, command.overrides)], arguments)
 
@@ -201,21 +200,6 @@ def refuse_dashed(words: list[str]) -> None:
         known = VALUE_FLAGS | INSPECT | {"--experimental-rerun"}
         if word.startswith("--") and "=" in word and name not in known:
             raise ValueError(f"{word}: an override has no dashes before it\n  try: {word.lstrip('-')}")
-
-
-def refuse_unwritable(outputs: Path) -> None:
-    """Refuse a store that nothing can be written to; before Hydra makes the run's folder there, and would say less."""
-    above = next(folder for folder in (outputs, *outputs.absolute().parents) if folder.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        what = "can't be written" if above.is_dir() else "is a file, and runs and artifacts need a folder"
-        raise ValueError(f"outputs: {above} {what}\n  try: outputs=FOLDER, where you may write")
-
-
-def refuse_stray(command: Command) -> None:
-    """A second bare word is a forgotten `key=`, or a recipe too many."""
-    refuse_dashed(command.flags)
-    if len(command.words) > 1:
-        raise ValueError(f"{command.words[1]}: an override has the form key=value\n  try: KEY={command.words[1]}")
 
 
 def hand_over(recipe: Path, rest: list[str], arguments: list[str]) -> list[Outcome]:

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from llmcycle.config.errors import ConfigError, choose
 
@@ -14,13 +14,30 @@ if TYPE_CHECKING:
     from llmcycle.artifact import Store
 
 
+PORTS = 65535  # the highest
+
+
 def run(verb: str, arguments: list[str]) -> int:
     """Run one verb with its own arguments."""
-    parser = argparse.ArgumentParser(prog=f"llmcycle {verb}", description=ACTIONS[verb].__doc__)
+    parser = Parser(prog=f"llmcycle {verb}", description=ACTIONS[verb].__doc__)
     ARGUMENTS[verb](parser)
     action = ACTIONS[verb]
     words = [f"--{word}" if word.startswith("outputs=") else word for word in arguments]
     return action(parser.parse_intermixed_args(words)) or 0
+
+
+class Parser(argparse.ArgumentParser):
+    """One that refuses as all of llmcycle does: why, and what to type."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises ConfigError."""
+        flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+        unknown = message.removeprefix("unrecognized arguments: ").split(" ")[0]
+        name, sign, value = unknown.partition("=")
+        near = choose(name, flags) if unknown.startswith("-") and message.startswith("unrecognized") else ""
+        usage = " ".join(self.format_usage().removeprefix("usage: ").split())
+        remedy = usage if not near or near.startswith("one of") else f"{near}{sign}{value}"
+        raise ConfigError(self.prog, message, remedy)
 
 
 def ls(options: argparse.Namespace) -> int | None:
@@ -124,6 +141,23 @@ def there(reference: str, store: Store) -> str:
     return choose(reference, names) if names else "llmcycle lifecycle, or outputs=FOLDER of another store"
 
 
+def run_folder(reference: str, outputs: str) -> Path:
+    """A folder as it is typed, or that of the last run that an artifact was made or used in."""
+    from llmcycle.artifact import Store, reported
+
+    store = Store(Path(outputs) / "artifacts")
+    artifact = None if Path(reference).is_dir() else store.find(reference)
+    if Path(reference).is_dir() or (artifact is None and not store.artifacts()):
+        return Path(reference)
+    if artifact is None:
+        reason = f"there is no such folder, and no such artifact in {store.root}"
+        raise ConfigError(reference, reason, there(reference, store))
+    runs = reported(artifact, Path(outputs))
+    if not runs:
+        raise ConfigError(reference, f"no run in {outputs} reports this artifact", "the folder of a run or of a sweep")
+    return runs[-1]
+
+
 def lineage(options: argparse.Namespace) -> int | None:
     """Print the tree from an artifact back to the data."""
     from llmcycle.artifact import MANIFEST, Artifact, Store, tree
@@ -142,8 +176,9 @@ def compare(options: argparse.Namespace) -> int | None:
     """
     from llmcycle.comparison import collect, write
 
-    metric, points = collect([Path(folder) for folder in options.folders], options.metric, options.stage)
-    print(write(Path(options.folders[0]), metric, points, options.against))
+    folders = [run_folder(reference, options.outputs) for reference in options.folders]
+    metric, points = collect(folders, options.metric, options.stage)
+    print(write(folders[0], metric, points, options.against))
     return None
 
 
@@ -200,6 +235,13 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    """A port of this machine."""
+    if not text.isdecimal() or int(text) > PORTS:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number from 0 to {PORTS} is needed; 0 for any that is free")
+    return int(text)
+
+
 def with_outputs(parser: argparse.ArgumentParser) -> None:
     """Where the store is, as a recipe's `outputs` says it."""
     default = os.environ.get("LLMCYCLE_OUTPUTS") or "outputs"
@@ -211,7 +253,7 @@ def with_server(parser: argparse.ArgumentParser) -> None:
     """What a server needs."""
     with_artifact(parser)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=port, default=8000)
     parser.add_argument("--api-key", default=os.environ.get("LLMCYCLE_API_KEY"), help="default: $LLMCYCLE_API_KEY")
     parser.add_argument("--queue", type=whole, default=8, help="requests inside at a time; one more gets 429")
 
@@ -250,9 +292,9 @@ def with_copy(parser: argparse.ArgumentParser) -> None:
 
 def with_comparison(parser: argparse.ArgumentParser) -> None:
     """What is compared, by which metric, and with which method."""
-    parser.add_argument(
-        "folders", nargs="+", metavar="FOLDER", help="of a sweep or of a run; results go into the first"
-    )
+    what = "of a sweep or of a run, or an artifact's id; results go into the first"
+    parser.add_argument("folders", nargs="+", metavar="FOLDER", help=what)
+    with_outputs(parser)
     parser.add_argument("--metric", help="default: the headline of what was trained")
     parser.add_argument("--stage", help="default: the trained stage whose method varies most")
     parser.add_argument("--against", metavar="METHOD", help="default: full fine-tuning, else the best")

@@ -2,12 +2,13 @@
 
 from llmcycle.artifact.artifact import MANIFEST, Artifact, CorruptArtifact
 from llmcycle.artifact.identity import SOMETIMES, canonical, digest_path, environment, git_state, identify
-from llmcycle.artifact.lineage import Freed, dependants, gc, roots, tree
-from llmcycle.artifact.store import Draft, Store
+from llmcycle.artifact.lineage import Freed, dependants, gc, reported, roots, tree
+from llmcycle.artifact.store import AmbiguousId, Draft, Store
 
 __all__ = [
     "MANIFEST",
     "SOMETIMES",
+    "AmbiguousId",
     "Artifact",
     "CorruptArtifact",
     "Draft",
@@ -20,6 +21,7 @@ __all__ = [
     "gc",
     "git_state",
     "identify",
+    "reported",
     "roots",
     "tree",
 ]

@@ -56,6 +56,12 @@ def roots(store: Store, outputs: Path) -> set[str]:
     return ids
 
 
+def reported(artifact: Artifact, outputs: Path) -> list[Path]:
+    """Folders of the runs below `outputs` whose report names an artifact, the last one last."""
+    paths = (path for path in outputs.rglob(REPORT) if artifact.id in _ID.findall(path.read_text(encoding="utf-8")))
+    return [path.parent for path in sorted(paths, key=lambda path: path.stat().st_mtime)]
+
+
 def gc(store: Store, keep: Collection[str], *, checkpoints: bool = False, dry_run: bool = False) -> list[Freed]:
     """Delete every artifact that is neither in `keep` nor an ancestor of one that is, and what killed runs left behind.
 

@@ -20,7 +20,21 @@ from llmcycle.files import record, sync, sync_all, write_synced
 ID_LENGTH = 12  # hex digits of the identity
 _FOLDER = re.compile(rf"(?P<name>.+)-(?P<id>[0-9a-f]{{{ID_LENGTH}}})")
 _IDENTITY = re.compile(rf"[0-9a-f]{{{ID_LENGTH},64}}")
-_PREFIX = re.compile(r"[0-9a-f]{4,64}")
+_PREFIX = re.compile(r"(?:(?P<name>[^/]+)-)?(?P<id>[0-9a-f]{4,64})")
+
+
+class AmbiguousId(ValueError):
+    """The start of several artifacts' ids.
+
+    Args:
+        start: what was typed.
+        names: the artifacts that it may mean.
+    """
+
+    def __init__(self, start: str, names: Sequence[str]) -> None:
+        self.reason = f"`{start}` is the start of several artifacts' ids"
+        self.names = list(names)
+        super().__init__(f"{self.reason}\n  try: one of: {', '.join(names)}")
 
 
 @dataclass
@@ -84,15 +98,16 @@ class Store:
         return [Artifact(path.parent) for path in sorted(manifests) if _FOLDER.fullmatch(path.parent.name)]
 
     def find(self, reference: str | Path) -> Artifact | None:
-        """An artifact by its path, by `name-id`, or by the start of its id (4 digits or more).
+        """An artifact by its path, or by the start of its id (4 digits or more), with or without its name before.
 
         Raises:
-            ValueError: when several ids start that way.
+            AmbiguousId: when several ids start that way.
         """
         for folder in (Path(reference), self.root / reference):
             if (folder / MANIFEST).is_file():
                 return Artifact(folder)
-        return self._by_prefix(str(reference)) if _PREFIX.fullmatch(str(reference)) else None
+        start = None if Path(reference).exists() else _PREFIX.fullmatch(str(reference))
+        return self._by_prefix(start["id"], start["name"]) if start else None
 
     @contextmanager
     def write(
@@ -161,14 +176,17 @@ class Store:
                 continue  # somebody is at work there
         return swept
 
-    def _by_prefix(self, prefix: str) -> Artifact | None:
-        short = prefix[:ID_LENGTH]
-        matches = [artifact for artifact in self.artifacts() if artifact.folder.name[-ID_LENGTH:].startswith(short)]
+    def _by_prefix(self, prefix: str, name: str | None = None) -> Artifact | None:
+        places = ((artifact, _FOLDER.fullmatch(artifact.folder.name)) for artifact in self.artifacts())
+        matches = [
+            artifact
+            for artifact, place in places
+            if place and place["id"].startswith(prefix[:ID_LENGTH]) and name in (None, place["name"])
+        ]
         if len(prefix) > ID_LENGTH:
             matches = [artifact for artifact in matches if artifact.manifest["identity"].startswith(prefix)]
         if len(matches) > 1:
-            names = ", ".join(artifact.folder.name for artifact in matches)
-            raise ValueError(f"'{prefix}' is the start of several artifacts' ids: {names}. Type more digits.")
+            raise AmbiguousId(prefix, [artifact.folder.name for artifact in matches])
         return matches[0] if matches else None
 
     def _place(self, folder: Path, name: str, identity: str) -> Artifact:

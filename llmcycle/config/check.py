@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
-from llmcycle.artifact import CorruptArtifact
+from llmcycle.artifact import AmbiguousId, CorruptArtifact
 
 from . import hub, identity, stages
 from .adapters import check_adapters
@@ -20,13 +20,16 @@ from .errors import ConfigError, RecipeErrors, nearest
 from .fitting import check_fitting
 from .hydra_node import check_hydra
 from .kinds import check_kinds
-from .options import Swaps
+from .layers import check_layers
+from .options import Swaps, choice
+from .parts import part, stated
 from .schema import SETTINGS
 from .signature import UNKNOWN, bind
 from .stages import Stage, sibling
-from .structure import check_facts, check_given, check_reads, check_resume, check_structure
+from .structure import check_facts, check_given, check_reads, check_resume, check_run_wide, check_structure
 from .training import check_training
-from .values import check_values
+from .trial import check_trial
+from .values import check_values, wanted
 
 FEW = 4  # artifacts that a remedy names
 SOMETHING = "owner/name"  # an input that nothing is known of, by the form of its name
@@ -40,6 +43,7 @@ def check(root: DictConfig) -> None:
     Raises:
         RecipeErrors: all problems of the first kind that was found (structure, then targets, then inputs).
     """
+    refuse(check_run_wide(root))
     refuse(check_hydra(root) if "hydra" in root else [])
     refuse(check_structure(root))
     stages_here = stages.of(root)
@@ -81,11 +85,11 @@ def check_targets(stage: Stage) -> Iterator[ConfigError]:
     try:
         config = stage.settled
     except ConfigError as error:
-        yield error
+        yield as_wanted(stage, error)
         return
     seen: set[tuple[str, str]] = set()
     for path, node in outermost(config):
-        for fault in check_node(path, node, stage.dot(path)):
+        for fault in check_node(stage, path, node):
             mark = (fault.key.rpartition(".")[2], fault.reason)
             if mark not in seen:
                 seen.add(mark)
@@ -108,9 +112,9 @@ def outermost(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return sorted(nodes, key=lambda pair: pair[0].count(".") + pair[0].count("["))
 
 
-def check_node(path: str, node: dict[str, Any], key: str) -> list[ConfigError]:
+def check_node(stage: Stage, path: str, node: dict[str, Any]) -> list[ConfigError]:
     """One mapping with a `_target_`."""
-    name = node["_target_"]
+    name, key = node["_target_"], stage.dot(path)
     if not isinstance(name, str):
         return [ConfigError(f"{key}._target_", f"a dotted name is needed, found {name!r}")]
     try:
@@ -120,7 +124,15 @@ def check_node(path: str, node: dict[str, Any], key: str) -> list[ConfigError]:
     except ConfigError as error:
         return [error]
     partial = {**node, "_partial_": True} if path == "logger" else node
-    return bind(target, partial, key, SUPPLIED.get(path, ()))
+    return [as_wanted(stage, error) for error in bind(target, partial, key, SUPPLIED.get(path, ()))]
+
+
+def as_wanted(stage: Stage, error: ConfigError) -> ConfigError:
+    """The error with what its receiver's annotation asks for, where it is about an argument that is missing."""
+    if error.remedy != f"{error.key}=VALUE":
+        return error
+    place = error.key.removeprefix(f"{stage.name}.") if stage.name else error.key
+    return ConfigError(error.key, error.reason, wanted(stage, place))
 
 
 def check_inputs(stage: Stage) -> Iterator[ConfigError]:
@@ -135,6 +147,9 @@ def check_inputs(stage: Stage) -> Iterator[ConfigError]:
                 yield from check_location(stage, key, other)
         except CorruptArtifact as error:
             yield ConfigError(stage.dot("inputs", key), str(error))
+        except AmbiguousId as error:
+            here = stage.dot("inputs", key)
+            yield ConfigError(here, error.reason, choice([f"{here}={name}" for name in error.names]))
         except ConfigError as error:
             yield error
 
@@ -153,10 +168,21 @@ def check_location(stage: Stage, key: str, other: str | None) -> Iterator[Config
     artifact = identity.store(stage.root).find(value)
     if artifact is not None:
         artifact.verify()
-    elif other is None and not Path(value).expanduser().exists() and hub.looks_local(value):
+    elif other is None and not Path(value).expanduser().exists() and is_nowhere(stage, key, value):
         here = stage.dot("inputs", key)
         remedy = store_beside(stage.root, value) or f"{here}={known_place(stage.root, value)}"
-        yield ConfigError(here, f"there is no file, folder or artifact {value}", remedy)
+        reason = f"there is no file, folder or artifact {value}"
+        hub_too = ", and no such name in the Hub's cache or, where it can be asked, on the Hub (most are OWNER/NAME)"
+        yield ConfigError(here, reason + ("" if hub.looks_local(value) else hub_too), remedy)
+
+
+def is_nowhere(stage: Stage, key: str, value: str) -> bool:
+    """Whether a name that is not on this disk is none of the Hub either: one by its form is believed to be."""
+    owner, slash, _ = value.partition("/")
+    believed = bool(slash) and not Path(owner).is_dir()
+    engine = part(stage, "stage.engine")
+    believed |= bool(engine and stated(engine.node, "names_models"))
+    return hub.looks_local(value) or not (believed or identity.commits(stage, key, value))
 
 
 def store_beside(root: DictConfig, value: str) -> str:
@@ -172,7 +198,7 @@ def known_place(root: DictConfig, value: str) -> str:
     beside = [str(path) for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
     made = [artifact.folder.name for artifact in identity.store(root).artifacts()]
     near = nearest(value, [*beside, *made])
-    if near or not (made and hub.looks_made(value)):
+    if near or not made:
         return near or "FOLDER, an artifact's id or a Hub name"
     return f"{made[-1]}, or another of {', '.join(made[:FEW])}{', ...' * (len(made) > FEW)}"
 
@@ -195,6 +221,6 @@ def check_parts(stage: Stage) -> Iterator[ConfigError]:
 
 
 # One after the other: the later ones take for granted what the earlier ones have found right.
-VALUES = (check_values, check_reads)
+VALUES = (check_values, check_reads, check_trial)
 REFERENCES = (check_inputs, check_adapters, check_parts)
-KINDS = (check_kinds, check_fitting, check_columns, check_asking, check_training)
+KINDS = (check_kinds, check_fitting, check_columns, check_asking, check_training, check_layers)

@@ -13,9 +13,12 @@ from hydra.errors import OverrideParseException
 from omegaconf import DictConfig
 
 from . import facts, schema, stages
-from .errors import ConfigError, choose, nearest
+from .allow import resolve
+from .annotations import parameter_types
+from .errors import ConfigError, nearest
+from .nested import is_node
 from .options import option
-from .paths import extended, groups
+from .paths import extended, groups, recipes, shipped
 from .stages import Stage
 from .typed import in_quotes, parses
 
@@ -64,16 +67,41 @@ def bad_override(complaint: Complaint) -> ConfigError:
     """An override whose key the composition has no place for."""
     key = complaint.key
     if (deeper := re.search(r"full_key: (\S+)", complaint.text)) and deeper.group(1).startswith(f"{key}."):
-        key = deeper.group(1)  # a mapping was given, and one of its keys is wrong
+        return bad_entry(complaint, deeper.group(1))
     config = hydra_compose(complaint.name, return_hydra_config=True)
     value = complaint.typed(complaint.key) or "VALUE"
     if "@" in key or "No match in the defaults list" in complaint.text or key in groups():
         return bad_group(key, value, complaint.name, config)
     known = list(dotted(stages.plain(config, resolve=False)))
     swap = option_with(key, value, config)
-    near = by_parent(key, known) or ([] if swap else by_ending(key, known) or elsewhere(key, known))
-    remedy = one_of(near, value) if near else f"{swap} {key}={value}" if swap else see(complaint.name)
+    added = addition(key, value, config)
+    near = [] if added else by_parent(key, known) or ([] if swap else by_ending(key, known) or elsewhere(key, known))
+    remedy = added or (one_of(near, value) if near else f"{swap} {key}={value}" if swap else see(complaint.name))
     return ConfigError(key, "this recipe has no such key", remedy)
+
+
+def bad_entry(complaint: Complaint, key: str) -> ConfigError:
+    """A mapping that was typed, one of whose keys is wrong."""
+    config = hydra_compose(complaint.name, return_hydra_config=True)
+    tree = stages.plain(config, resolve=False)
+    known = list(dotted(tree))
+    near = by_parent(key, known) or [path for path in known if path.rpartition(".")[0] == key.rpartition(".")[0]][:FEW]
+    typed = [f"{path}={in_shell(stages.at(tree, tuple(path.split('.'))))}" for path in near]
+    remedy = "" if not typed else typed[0] if len(typed) == 1 else f"one of: {', '.join(typed)}"
+    return ConfigError(key, "this recipe has no such key", remedy or see(complaint.name))
+
+
+def addition(key: str, value: str, config: DictConfig) -> str:
+    """An argument that a part takes and that nobody has set, which is added by a `+`; "" where the part takes none."""
+    place, _, name = key.rpartition(".")
+    node = stages.at(stages.plain(config, resolve=False), tuple(place.split(".")))
+    if not is_node(node):
+        return ""
+    try:
+        of = parameter_types(resolve(node["_target_"], key))
+    except ConfigError:
+        return ""
+    return f"+{key}={value}" if name in of else ""
 
 
 def swaps(config: DictConfig) -> list[str]:
@@ -83,7 +111,7 @@ def swaps(config: DictConfig) -> list[str]:
 
 def overrides(config: DictConfig) -> list[str]:
     """What was typed to compose a recipe."""
-    return [str(override) for override in config.hydra.overrides.task]
+    return [str(override) for override in stages.plain(config.hydra.overrides.task, resolve=False)]
 
 
 def bad_group(key: str, value: str, name: str, config: DictConfig) -> ConfigError:
@@ -98,10 +126,10 @@ def bad_group(key: str, value: str, name: str, config: DictConfig) -> ConfigErro
         return ConfigError(key, "several stages have one: say which is meant", one_of(same, value))
     if near:
         return ConfigError(key, "this recipe has no such option group", f"{near}={value}")
-    return absent(package or group, name, value, known)
+    return absent(package or group, name, value)
 
 
-def absent(part: str, name: str, value: str, known: Sequence[str] = ()) -> ConfigError:
+def absent(part: str, name: str, value: str) -> ConfigError:
     """A part that the recipe leaves out: `part` is where it would stand, such as `finetune.generate`."""
     place, _, group = part.rpartition(".")
     config = hydra_compose(name, return_hydra_config=True)
@@ -110,8 +138,15 @@ def absent(part: str, name: str, value: str, known: Sequence[str] = ()) -> Confi
         return ConfigError(
             part, "this recipe leaves the part out; with a + it is added", f"+{stage.swap(group)}={value}"
         )
-    choice = sorted({swap.partition("@")[0] for swap in known})
-    return ConfigError(part, "this recipe has no such part", f"one of: {', '.join(choice)}" if choice else see(name))
+    others = sorted((recipe for recipe in having(group) if recipe != name), key=lambda recipe: recipe != group)
+    remedy = f"llmcycle {others[0]} {group}={value}, which has one" if others and group in groups() else see(name)
+    return ConfigError(part, "this recipe has no such part", remedy)
+
+
+def having(group: str) -> list[str]:
+    """The shipped recipes whose own list of defaults names a group."""
+    home = shipped("recipes")
+    return [name for name in recipes() if f"/{group}:" in (home / f"{name}.yaml").read_text("utf-8")]
 
 
 def one_of(keys: Sequence[str], value: str) -> str:
@@ -166,8 +201,8 @@ def option_with(key: str, value: str, config: DictConfig) -> str:
     place, _, last = key.rpartition(".")
     stage, _, group = place.rpartition(".")
     swap = f"{group}@{place}" if stage else group
-    if not group or swap not in config.hydra.runtime.choices:
-        return ""
+    if not group or group == "stage" or swap not in config.hydra.runtime.choices:
+        return ""  # with another `stage` it would be another recipe
     having = [name for name in groups()[group] if last in option(group, name)]
     endings = Path(value.strip("'\"")).suffixes
     named = next((FORMATS[ending] for ending in reversed(endings) if ending in FORMATS), "json")
@@ -196,7 +231,34 @@ def bad_merge(complaint: Complaint) -> ConfigError:
         swap = f"{part}@{key}" if stage else part
         reason = f"it is a mapping, and `{value}` cannot stand for it: options are swapped by group"
         return ConfigError(key, reason, f"{swap}={value.strip('[]') or 'OPTION'}")
-    return ConfigError(key, f"`{value}` is not possible here: {detail(complaint.text)}")
+    return not_possible(complaint, key, value)
+
+
+def not_possible(complaint: Complaint, key: str, value: str) -> ConfigError:
+    """A value of another kind than the recipe's own, which is what may be typed instead."""
+    config = hydra_compose(complaint.name, return_hydra_config=True)
+    own = stages.at(stages.plain(config, resolve=False), tuple(key.split(".")))
+    kind = "a list" if isinstance(own, list) else "a mapping" if isinstance(own, dict) else ""
+    said = f"{kind} is needed here, and `{value}` is none" if kind else f"`{value}` is not possible: "
+    reason = said if kind else said + detail(complaint.text)
+    return ConfigError(key, reason, f"{key}={in_shell(own)}" if own is not None else see(complaint.name))
+
+
+def in_shell(value: object) -> str:
+    """A plain value as it is typed in a shell; a mapping of parts is only begun."""
+    text = flow(value)
+    return shlex.quote(text) if text != shlex.quote(text) else text
+
+
+def flow(value: object) -> str:
+    """A plain value in Hydra's grammar."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(flow, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return in_quotes(value) if isinstance(value, str) and not parses(f"key={value}") else str(value)
 
 
 def hydras_key(complaint: Complaint) -> ConfigError:
@@ -233,9 +295,11 @@ def no_option(complaint: Complaint) -> ConfigError:
     typed = next((typed for typed in complaint.overrides if typed.endswith(f"={option}")), complaint.subject)
     if not available:
         return ConfigError(typed, f"there is no file {complaint.subject}.yaml", "llmcycle ls")
-    near = choose(option, available)
-    prefix = typed.rpartition("=")[0]
-    remedy = f"{prefix}={near}" if prefix and not near.startswith("one of") else near
+    near, prefix = nearest(option, available), typed.rpartition("=")[0]
+    if prefix:
+        remedy = f"{prefix}={near}" if near else one_of_options(prefix, available)
+    else:
+        remedy = near or f"one of: {', '.join(available)}"
     return ConfigError(typed, f"`{group}` has no option `{option}`", remedy)
 
 
@@ -251,23 +315,62 @@ def ambiguous(complaint: Complaint) -> ConfigError:
 
 def no_name(complaint: Complaint) -> ConfigError:
     """A group swapped for something that is no name: `peft=null`."""
-    empty = [typed for typed in complaint.overrides if typed.partition("=")[2].strip() in ("", "null")]
-    typed = next((typed for typed in empty if typed.partition("=")[0].lstrip("+").partition("@")[0] in groups()), "")
-    key = typed.partition("=")[0]
-    names = groups().get(key.lstrip("+").partition("@")[0], [])
-    remedy = f"{key}=none" if "none" in names else f"one of: {', '.join(names)}"
-    return ConfigError(typed or str(complaint.recipe), "a group is swapped for an option, by its name", remedy)
+    swapped = [typed for typed in complaint.overrides if group_of(typed) in groups()]
+    typed = next((typed for typed in swapped if not is_word(typed.partition("=")[2])), "")
+    if not typed:
+        return ConfigError(str(complaint.recipe), "an entry of its defaults is swapped for no name", "llmcycle ls")
+    key, _, value = typed.partition("=")
+    names = groups()[group_of(typed)]
+    remedy = f"{key}=none" if "none" in names and value in ("", "null") else one_of_options(key, names)
+    return ConfigError(typed, "a group is swapped for an option, by its name", remedy)
+
+
+def group_of(override: str) -> str:
+    """The group that an override would swap, if it is one."""
+    return override.partition("=")[0].lstrip("+").partition("@")[0]
+
+
+def is_word(value: str) -> bool:
+    """Whether Hydra reads a value as a text."""
+    return bool(re.fullmatch(r"(?!(null|true|false)$)[A-Za-z_][\w/.-]*", value))
+
+
+def one_of_options(key: str, names: Sequence[str]) -> str:
+    """What to type for a group of which no option is near."""
+    typed = [f"{key}={name}" for name in names]
+    return typed[0] if len(typed) == 1 else f"one of: {', '.join(typed[:FEW])}{', ...' * (len(typed) > FEW)}"
 
 
 def syntax(complaint: Complaint) -> ConfigError:
     """An override that is not `key=value`."""
     reason = "it can't be read as key=value; brackets, braces and quotes must be closed"
     key, sign, value = complaint.subject.partition("=")
+    if not sign:
+        return stray(complaint.subject, complaint.name)
     if not (sign and value and parses(whole := f"{key}={in_quotes(value)}")):
         return ConfigError(complaint.subject, reason, f"{complaint.key}=VALUE")
     closed = next((typed for mark in CLOSING if parses(typed := f"{key}={value}{mark}")), None)
     remedy = f"{shlex.quote(whole)}, where it is one text"
     return ConfigError(complaint.subject, reason, remedy if closed is None else f"{shlex.quote(closed)}, or {remedy}")
+
+
+def stray(word: str, name: str) -> ConfigError:
+    """A word that is no override: the name of an option, of a key or of a recipe, without what belongs to it."""
+    reason = "an override has the form key=value"
+    config = hydra_compose(name, return_hydra_config=True)
+    here = {swap: groups().get(swap.partition("@")[0], []) for swap in swaps(config)}
+    tree = stages.plain(config, resolve=False)
+    own = stages.at(tree, tuple(word.split(".")))
+    if own is not None and not isinstance(own, dict):
+        return ConfigError(word, reason, f"{word}={in_shell(own)}")
+    if word in groups()["recipes"]:
+        return ConfigError(word, "it is another recipe, and one is run at a time", f"llmcycle {word}")
+    for like in (word, nearest(word, [each for names in here.values() for each in names])):
+        if typed := [f"{swap}={like}" for swap, names in here.items() if like in names]:
+            return ConfigError(word, reason, typed[0] if len(typed) == 1 else f"one of: {', '.join(typed[:FEW])}")
+    near = next(iter(elsewhere(word, list(dotted(tree)))), "")
+    own = stages.at(tree, tuple(near.split(".")))
+    return ConfigError(word, reason, f"{near}={in_shell(own)}" if near else see(name))
 
 
 RULES = (

@@ -31,7 +31,7 @@ BATCHES = {
 
 def check_kinds(stage: Stage) -> Iterator[ConfigError]:
     """What does not go together in a stage."""
-    for rule in (check_batch, check_model, check_tokenizer, check_mask, check_template, check_vocabulary, check_peft):
+    for rule in RULES:
         yield from rule(stage)
 
 
@@ -91,6 +91,19 @@ def check_tokenizer(stage: Stage) -> Iterator[ConfigError]:
         )
         reason = f"{tokenizer.name} is trained on the rows, and a pretrained model knows the tokens of its own alone"
         yield ConfigError(stage.dot(tokenizer.place), reason, remedy)
+
+
+def check_input(stage: Stage) -> Iterator[ConfigError]:
+    """An input model is trained: one of random weights that was chosen would take no more than its tokenizer."""
+    tokenizer, trained, swaps = part(stage, TOKENIZER), model(stage), Swaps(stage)
+    source = stage.inputs.get("model")
+    if tokenizer is None or trained is None or source is None or PRETRAINED in trained.node:
+        return
+    chosen = swaps.was_typed(swaps.at(trained.place)) and not swaps.was_typed(swaps.at(tokenizer.place))
+    if chosen and stage.readers("inputs", "model") == [tokenizer.place]:
+        meant = f"{stage.swap('tokenizer')}=pretrained"
+        reason = f"its weights are random, and {source} would give it a tokenizer alone ({meant}, if that is meant)"
+        yield ConfigError(stage.dot(trained.place), reason, f"{stage.swap('model')}=pretrained")
 
 
 def check_mask(stage: Stage) -> Iterator[ConfigError]:
@@ -160,3 +173,9 @@ def check_peft(stage: Stage) -> Iterator[ConfigError]:
     elif known.moves_base and "reference" in objective.target.roles:
         reason = f"it takes a part out of the weights below it, and {objective.name} needs them whole as its reference"
         yield ConfigError(stage.dot(adapter.place), reason, plain)
+
+
+RULES = (
+    *(check_batch, check_model, check_input, check_tokenizer),
+    *(check_mask, check_template, check_vocabulary, check_peft),
+)

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from . import stages
 from .paths import groups, shipped
 from .stages import Stage
 
@@ -22,7 +23,8 @@ class Swaps:
         self.stage = stage
         self.groups: dict[str, tuple[str, str]] = {}  # place in the stage: (group, what is typed before the "=")
         name, hydra = stage.name, stage.root.get("hydra")
-        choices, overrides = (hydra.runtime.choices, hydra.overrides.task) if hydra else ({}, ())
+        choices = hydra.runtime.choices if hydra else {}
+        overrides = stages.plain(hydra.overrides.task, resolve=False) if hydra else ()  # a reference is not followed
         for choice in map(str, choices):
             group, _, package = choice.partition("@")
             place = package or group

@@ -205,9 +205,26 @@ def unresolved(stage: Stage, error: InterpolationResolutionError) -> ConfigError
     if absent := re.search(r"Interpolation key '(\S+)' not found", reason):
         part = absent[1].lstrip(".").partition(".")[0]
         left_out = stage.written.get(part) is None and part in groups()
-        remedy = f"+{stage.swap(part)}=OPTION" if left_out else f"{key}=VALUE"
+        remedy = f"+{stage.swap(part)}={usual(part)}" if left_out else f"{key}=VALUE"
+        if part == "inputs":
+            remedy = f"+{stage.dot(absent[1].lstrip('.'))}=FOLDER, an artifact's id or a Hub name"
         return ConfigError(key, f"it refers to {absent[1]}, which this recipe does not have", remedy)
+    empty = {place[0] for place in references(stage.written) if stage.written.get(place[0], 0) is None}
+    near = next((part for part in sorted(empty & groups().keys()) if f"{part}}}" in str(written_at(stage, key))), "")
+    if near:
+        return ConfigError(key, f"it refers to {near}, which is left out", f"{stage.swap(near)}={usual(near)}")
     return ConfigError(key, reason)
+
+
+def written_at(stage: Stage, key: str) -> Any:
+    """What is written at a full key."""
+    return at(stage.written, tuple(key.removeprefix(f"{stage.name}.").split(".")))
+
+
+def usual(group: str) -> str:
+    """An option of a group to begin with."""
+    names = groups()[group]
+    return next((name for name in ("default", "none", "adamw", "lora") if name in names), names[0])
 
 
 def reached(tree: Mapping[str, Any], starts: Iterable[Path], stages_within: Collection[str] = ()) -> set[Path]:

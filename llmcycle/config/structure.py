@@ -3,6 +3,7 @@ every part is a mapping."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -12,18 +13,46 @@ from typing import Any
 from omegaconf import DictConfig
 
 from . import facts, identity, stages
-from .errors import ConfigError, choose, nearest
+from .errors import ConfigError, nearest
 from .hints import by_ending, dotted, elsewhere, overrides, swaps
 from .options import Swaps
 from .paths import extended, groups
 from .schema import SETTINGS
 from .stages import Stage, sibling
+from .values import wanted
 
 MOST = 100  # characters of a name
 FILE_NAME = re.compile(rf"\w[\w.+-]{{0,{MOST - 1}}}")
 SEEDS = 2**32
 SEED = f"a whole number from 0 to {SEEDS - 1} is needed"
+OUTPUTS = "outputs"  # where they are if nobody says otherwise
 RUN_WIDE = ("seed", "outputs", "lifecycle")
+
+
+def check_run_wide(root: DictConfig) -> list[ConfigError]:
+    """What belongs to the whole run: where it is kept, and its seed."""
+    outputs = str(root.get("outputs") or "").strip()
+    if not outputs:
+        return [ConfigError("outputs", "it is empty, and runs and artifacts need a folder", f"outputs={OUTPUTS}")]
+    if reason := unwritable(Path(outputs)):
+        return [ConfigError("outputs", reason, f"outputs={writable(outputs)}")]
+    if not is_seed(root.get("seed")):
+        return [ConfigError("seed", f"{SEED}, found {root.get('seed')!r}", "seed=0")]
+    return []
+
+
+def unwritable(outputs: Path) -> str:
+    """Why nothing can be written to a store; "" where something can. Hydra would say less, and only when it runs."""
+    above = next(folder for folder in (outputs, *outputs.absolute().parents) if folder.exists())
+    if not above.is_dir():
+        return f"{above} is a file, and runs and artifacts need a folder"
+    return "" if os.access(above, os.W_OK | os.X_OK) else f"{above} can't be written"
+
+
+def writable(outputs: str) -> str:
+    """A folder that a store may lie in: the usual one, one beside the file that was named, or one at home."""
+    places = (OUTPUTS, f"{outputs}-outputs", str(Path.home() / OUTPUTS))
+    return next((place for place in places if not unwritable(Path(place))), "FOLDER, where you may write")
 
 
 def check_structure(root: DictConfig) -> list[ConfigError]:
@@ -31,8 +60,6 @@ def check_structure(root: DictConfig) -> list[ConfigError]:
     lifecycle = root.get("lifecycle")
     if isinstance(lifecycle, str):
         return [ConfigError("lifecycle", f"a list of stages is needed, found {lifecycle}", f"lifecycle=[{lifecycle}]")]
-    if not is_seed(root.get("seed")):
-        return [ConfigError("seed", f"{SEED}, found {root.get('seed')!r}", "seed=0")]
     tree = stages.plain(root, resolve=False)
     errors = list(check_names(root)) or [*check_texts(root, tree), *check_unread(root, tree)]
     return errors or [error for stage in stages.of(root) for error in check_settings(stage)]
@@ -135,16 +162,36 @@ def unread(root: DictConfig, stage: Stage | None, key: str) -> ConfigError:
         known, full = [*RUN_WIDE, *stages.present(root)], key
     else:
         known, full = [*SETTINGS, "stage", "logger", *(path[0] for path in stage.reads)], stage.dot(key)
+        if key in groups() and (over := typed_over(stage, key)):
+            return over
         if key in groups():
             reason = f"nothing in this recipe reads it: `{stage.node.get('name')}` has no use for {key}"
             return ConfigError(full, reason, reader(stage, key) or leave_out(root, stage.swap(key)))
+    typed = next((each for each in overrides(root) if each.lstrip("+").startswith(f"{full}=")), "")
+    value = "".join(typed.partition("=")[1:])  # a key of a file is renamed there
     near = nearest(key, known)
     if near is not None:
-        return ConfigError(full, "nothing reads this key", stage.dot(near) if stage else near)
+        return ConfigError(full, "nothing reads this key", (stage.dot(near) if stage else near) + value)
     others = [path for path in dotted(stages.plain(root, resolve=False)) if path != full]
     inside = [path for path in others if stage is None or not stage.name or path.startswith(f"{stage.name}.")]
     remedies = by_ending(full, inside) or elsewhere(full, inside)
-    return ConfigError(full, "nothing reads this key", next(iter(remedies), "leave it out"))
+    return ConfigError(full, "nothing reads this key", f"{remedies[0]}{value}" if remedies else "leave it out")
+
+
+def typed_over(stage: Stage, part: str) -> ConfigError | None:
+    """The value that was typed where another part refers to this one: `module.model=3`."""
+    own, typed = Swaps(stage), dict(override.partition("=")[::2] for override in overrides(stage.root))
+    for place in own.groups:
+        for argument, written in own.chosen(place).items():
+            key = stage.dot(place, argument)
+            if written == f"${{..{part}}}" and key in typed:
+                now = stage.root.hydra.runtime.choices.get(stage.swap(part))
+                reason = f"it is the recipe's `{part}`, and {typed[key]} cannot stand for it"
+                return ConfigError(key, f"{reason}: options are swapped by group", f"{stage.swap(part)}={now}")
+            if written == f"${{..{part}}}" and f"~{key}" in typed:
+                reason = f"the recipe's `{part}` is read there, and nothing else would read it"
+                return ConfigError(f"~{key}", reason, f"'{key}={written}'")
+    return None
 
 
 def reader(stage: Stage, part: str) -> str:
@@ -175,10 +222,16 @@ def check_settings(stage: Stage) -> Iterator[ConfigError]:
         key = stage.dot("inputs")
         yield ConfigError(key, f"inputs are given by their names, found {inputs!r}", f"{key}.model={inputs}")
     if name in (None, "???"):
-        yield ConfigError(stage.dot("name"), "the recipe gives its stage no name", f"{stage.dot('name')}=NAME")
+        key = stage.dot("name")
+        yield ConfigError(key, "the recipe gives its stage no name", f"{key}={own_name(stage)}")
     elif not FILE_NAME.fullmatch(stage.title):
         reason = f"{stage.title!r} can't be the name of a folder: letters, digits and . _ + - are possible, 100 of them"
         yield ConfigError(stage.dot("name"), reason, f"{stage.dot('name')}={plain_name(stage.title)}")
+
+
+def own_name(stage: Stage) -> str:
+    """What a stage without a name may be called: as its place in a lifecycle, or as its recipe."""
+    return stage.name or plain_name(str(stage.root.hydra.job.config_name).rpartition("/")[2])
 
 
 def plain_name(text: str) -> str:
@@ -218,14 +271,15 @@ def check_given(stage: Stage) -> Iterator[ConfigError]:
 
 def check_reads(stage: Stage) -> Iterator[ConfigError]:
     """No input is given that nothing reads, and nothing is missing. One without a value waits for a part to read it."""
-    for key in stage.inputs:
+    for key, value in stage.inputs.items():
         if ("inputs", key) not in stage.reads:
             used = sorted(path[1] for path in stage.reads if path[0] == "inputs" and len(path) > 1)
-            remedy = nearest(key, used) or without(stage) or (choose(key, used) if used else "")
-            yield ConfigError(stage.dot("inputs", key), "nothing in this recipe reads this input", remedy)
+            here, other = stage.dot("inputs", key), nearest(key, used)
+            remedy = f"{stage.dot('inputs', other)}={value}" if other else without(stage) or f"~{here}"
+            yield ConfigError(here, "nothing in this recipe reads this input", remedy)
     for path, value in stages.strings(stage.parts):
         if value == "???":
-            yield ConfigError(stage.dot(path), "it is missing", f"{stage.dot(path)}=VALUE")
+            yield ConfigError(stage.dot(path), "it is missing", wanted(stage, path))
 
 
 def without(stage: Stage) -> str:

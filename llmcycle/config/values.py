@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, get_origin
 
 from . import nested, stages
@@ -17,6 +18,8 @@ from .stages import Stage
 
 # The whole of a value that stands elsewhere in the stage, be it there in any case or only perhaps.
 REFERENCE = re.compile(r"\$\{(?:oc\.select:\s*)?(\.+)([\w.\[\]]+)(?:,[^{}]*)?\}")
+
+FILES = ("train", "validation")  # arguments of rows, which are read from files
 
 
 class Misfit(NamedTuple):
@@ -65,7 +68,37 @@ def as_error(stage: Stage, misfit: Misfit) -> ConfigError:
         return ConfigError(key, reason, remedy)
     parameter = named(target)[0].get(argument)
     default = parameter.default if parameter else inspect.Parameter.empty
-    return ConfigError(key, reason, f"{key}={example(annotation, default)}")
+    return ConfigError(key, reason, whole(stage, place, example(annotation, default)))
+
+
+def whole(stage: Stage, place: str, value: str) -> str:
+    """What is typed to set a place: an item of a list can't be, so it is the list with that item."""
+    above, bracket, rest = place.partition("[")
+    items = at(stage.raw, steps(above)) if bracket else None
+    if not isinstance(items, list) or not rest.rstrip("]").isdigit():
+        return f"{stage.dot(place)}={value}"
+    typed = [value if number == int(rest[:-1]) else str(item) for number, item in enumerate(items)]
+    return f"{stage.dot(above)}=[{','.join(typed)}]"
+
+
+def wanted(stage: Stage, place: str) -> str:
+    """What to type for a place that has no value: what its receiver's annotation asks for."""
+    parent, _, argument = place.rpartition(".")
+    key, own = stage.dot(place), Swaps(stage).chosen(parent).get(argument)
+    if isinstance(own, str) and own.startswith("${"):
+        return f"'++{key}={own}'"
+    node = at(stage.raw, steps(parent))
+    sign = "" if isinstance(node, dict) and argument in node else "+"
+    of = parameter_types(resolve(node["_target_"], "")) if nested.is_node(node) else {}
+    annotation = of.get(argument, inspect.Parameter.empty)
+    if any(issubclass(get_origin(kind) or object, Mapping) for kind in members(annotation)):
+        return f"+{key}.NAME=FILE"
+    if Path in members(annotation) or argument in FILES:
+        return f"{sign}{key}={'FILE' if argument in FILES else 'FOLDER'}"
+    if "inputs" in steps(place):
+        return f"{key}=FOLDER, an artifact's id or a Hub name"
+    value = example(annotation, inspect.Parameter.empty)
+    return f"{sign}{key}={value}"
 
 
 def built(annotation: object) -> bool:

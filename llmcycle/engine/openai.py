@@ -48,6 +48,7 @@ class OpenAIEngine(Engine):
     """
 
     offers = frozenset({"answer", "stream"})
+    names_models = True  # `model` is what the endpoint calls it, and no folder
 
     def __init__(
         self,

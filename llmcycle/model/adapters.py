@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from .calibrate import calibrated, needs_data
+from .layers import unmatched
 from .methods import complete_inputs, freeze_method, refuse_unfit
 from .quantised import is_quantised, mergeable_base
 
@@ -53,14 +54,9 @@ def adapt(
 
 
 def refuse_unmatched(model: nn.Module, peft: PeftConfig) -> None:
-    """ValueError for a layer that is named and that the model does not have: peft passes over all but the last one."""
-    names = [name for name, _ in model.named_modules()]
-    for setting in ("target_modules", "modules_to_save", "exclude_modules"):
-        wanted = getattr(peft, setting, None)
-        for layer in sorted(wanted) if isinstance(wanted, list | set | tuple) else ():
-            if not any(name == layer or name.endswith(f".{layer}") for name in names):
-                there = sorted({name.rpartition(".")[2] for name, m in model.named_modules() if hasattr(m, "weight")})
-                raise ValueError(f"peft.{setting}: no layer is called {layer}; the model has {', '.join(there)}")
+    """ValueError for a layer that is named and that the model does not have."""
+    for setting, reason, value in unmatched(model, peft):
+        raise ValueError(f"peft.{setting}: {reason}\n  try: peft.{setting}={value}")
 
 
 def base_parameters(model: nn.Module) -> list[nn.Parameter]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from rapidfuzz import process
@@ -17,24 +17,38 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
     Raises:
         ValueError: a pattern names nothing that is trained (the nearest names are suggested), or nothing would be left.
     """
-    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    for reason, value in unnamed(model, patterns):
+        raise ValueError(f"module.frozen: {reason}\n  try: module.frozen={value}")
+    for name, parameter in model.named_parameters():
+        if any(_names(pattern, name) for pattern in patterns):
+            parameter.requires_grad_(False)
+
+
+def unnamed(model: nn.Module, patterns: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Why patterns can't be frozen, and a value of the setting that can: all of them name something, and not all."""
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
     for pattern in patterns:
-        named = [name for name in trained if _names(pattern, name)]
-        if not named:
-            raise ValueError(f"module.frozen: {pattern!r} names nothing that is trained; {_near(pattern, trained)}")
-        for name in named:
-            trained[name].requires_grad_(False)
-    if patterns and not any(p.requires_grad for p in trained.values()):
-        raise ValueError(f"module.frozen: {', '.join(patterns)} together leave nothing to train; leave one out")
+        if not any(_names(pattern, name) for name in trained):
+            near = [each for each in _near(pattern, trained) if not _all([each], trained)]
+            right = [each for each in patterns if any(_names(each, name) for name in trained)]
+            reason = f"{pattern!r} names nothing that is trained; near it are {', '.join(near[:4])}"
+            yield reason, f"[{','.join([*right, *near[:1]])}]"
+            return
+    if patterns and _all(patterns, trained):
+        first = ",".join(patterns[:-1])
+        yield f"{', '.join(patterns)} together leave nothing to train", f"[{first}]"
+
+
+def _all(patterns: Sequence[str], names: Sequence[str]) -> bool:
+    return all(any(_names(pattern, name) for pattern in patterns) for name in names)
 
 
 def _names(pattern: str, name: str) -> bool:
     return any(fnmatchcase(name, form) for form in (pattern, f"*.{pattern}", f"{pattern}.*", f"*.{pattern}.*"))
 
 
-def _near(pattern: str, names: dict[str, nn.Parameter]) -> str:
+def _near(pattern: str, names: Sequence[str]) -> list[str]:
     """Parts of names, of which the pattern may mean one: `layers.3` and `mlp.down_proj`, never a whole path."""
     parts = [name.split(".") for name in names]
     runs = {".".join(part[i : i + n]) for part in parts for n in (1, 2) for i in range(len(part) - n + 1)}
-    near = [match for match, *_ in process.extract(pattern, sorted(runs), limit=4)]
-    return f"near it are {', '.join(near)}"
+    return [match for match, *_ in process.extract(pattern, sorted(runs), limit=8)]

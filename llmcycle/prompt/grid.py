@@ -69,6 +69,7 @@ class Grid:
         if not 0 <= min(self.shots) <= max(self.shots) <= len(self.examples):
             raise ValueError(
                 f"stage.shots: {list(self.shots)} must lie between 0 and {len(self.examples)} rows to take from"
+                f"\n  try: stage.shots=[{','.join(str(k) for k in self.shots if 0 <= k <= len(self.examples)) or 0}]"
             )
 
     @property

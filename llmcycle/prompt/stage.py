@@ -25,7 +25,7 @@ from llmcycle.handoff import Pointer, hand_on, probe_of
 from llmcycle.prompt.decoding import Decoding, LikeliestChoice
 from llmcycle.prompt.grid import Cell, Grid, Prediction, Row, right_answer
 from llmcycle.prompt.template import Template
-from llmcycle.quantities import Count
+from llmcycle.quantities import Count, CountOrZero
 
 T = TypeVar("T")
 Results = dict[Cell, list[Prediction]]
@@ -36,7 +36,7 @@ def search(
     data: Rows,
     templates: Mapping[str, Template | None],
     decodings: Mapping[str, Decoding | None],
-    shots: Sequence[int] = (0,),
+    shots: Sequence[CountOrZero] = (0,),
     baseline: str = "bare",
     match: TextMatch | None = None,
     samples: Sequence[Prompt] | None = None,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import llmcycle
-from llmcycle.artifact import MANIFEST, Artifact, CorruptArtifact, Store
+from llmcycle.artifact import MANIFEST, AmbiguousId, Artifact, CorruptArtifact, Store
 from llmcycle.evaluate.metric import Metric
 
 ID = "0123456789abcdef" * 4
@@ -24,7 +24,7 @@ FILES = {"config.json": b"{}", "model.safetensors": bytes(range(256)) * 40, "sub
 WORKER = """
 import sys, time
 from pathlib import Path
-from llmcycle.artifact import Store
+from llmcycle.artifact import AmbiguousId, Store
 
 root, seconds, log = Path(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3])
 
@@ -267,3 +267,16 @@ def test_references_are_written_and_collected_in_turn(store: Store) -> None:
     other.join(20)
     assert done == ["referred", "collected"]
     assert list(store.partial.iterdir()) == []
+
+
+def test_the_start_of_an_id_may_follow_a_name(store: Store) -> None:
+    for name, start in (("one", "aaaa1"), ("two", "aaaa2")):
+        with store.write(name, start.ljust(64, "0")) as draft:
+            draft.commit({})
+    found = store.find("two-aaaa")
+    assert found is not None
+    assert found.folder.name == "two-aaaa20000000"
+    assert store.find("two-aaaa1") is None
+    with pytest.raises(AmbiguousId) as caught:
+        store.find("aaaa")
+    assert caught.value.names == ["one-aaaa10000000", "two-aaaa20000000"]

@@ -122,15 +122,15 @@ def test_a_folder_that_holds_an_adapter_is_refused(here: Path, recipe: str) -> N
 def test_an_adapter_is_kept_only_where_there_is_one_that_its_base_can_carry(
     here: Path, override: str, reason: str
 ) -> None:
-    found = refusals("finetune", "inputs.model=gpt2", "handoff=adapter", override)
+    found = refusals("finetune", "inputs.model=openai-community/gpt2", "handoff=adapter", override)
     assert reason in found["handoff"][0]
     assert found["handoff"][1] == "handoff=safetensors"
-    assert refusals("finetune", "inputs.model=gpt2", "handoff=safetensors", override) == {}
+    assert refusals("finetune", "inputs.model=openai-community/gpt2", "handoff=safetensors", override) == {}
 
 
 @pytest.mark.parametrize("recipe", ["combine", "pretrain"])
 def test_a_whole_model_is_not_kept_as_an_adapter(here: Path, recipe: str) -> None:
-    inputs = [f"inputs.{key}=gpt2" for key in ("base", "a", "b")] if recipe == "combine" else []
+    inputs = [f"inputs.{key}=openai-community/gpt2" for key in ("base", "a", "b")] if recipe == "combine" else []
     assert "whole model" in refusals(recipe, *inputs, "handoff=adapter")["handoff"][0]
 
 

@@ -53,7 +53,7 @@ def test_a_good_recipe_passes_alone_and_nested(toys: Path) -> None:
         ("second.inputs.model=./nowhere", "second.inputs.model", ""),
         ("second.inputs.model=???", "second.inputs.model", "second.inputs.model=FOLDER"),
         ("second.inputs.model=${artifact:frst}", "second.inputs.model", "${artifact:first}"),
-        ("first.data.train=???", "first.data.train", "first.data.train=VALUE"),
+        ("first.data.train=???", "first.data.train", "first.data.train=FILE"),
         ("second.peft._target_=peft.LoraConfg", "second.peft._target_", "peft.LoraConfig"),
         ("second.seed=many", "second.seed", ""),
         ("second.seed=-1", "second.seed", "second.seed=0"),
@@ -195,7 +195,7 @@ LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "compress", "deploy"]
         (
             "prompt inputs.model=o/n evaluate=hhh",
             "evaluate",
-            "one of: data, engine, generate, logger, match, samples, stage",
+            "llmcycle evaluate evaluate=hhh, which has one",
         ),
         ("finetune inputs.model=o/n +quant=int8", "quant", "leave it out"),
         ("finetune inputs.model=o/n generate=beam", "generate", "+generate=beam"),
@@ -224,7 +224,7 @@ LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "compress", "deploy"]
         ("rlvr inputs.model=o/n loss=dpo", "loss", "one of: loss=dapo, loss=grpo"),
         ("reward inputs.model=o/n loss=dpo", "loss", "loss=bradley_terry"),
         ("lifecycle loss@align.loss=grpo", "align.loss", "one of: loss@align.loss=dpo, loss@align.loss=ipo"),
-        ("finetune inputs.model=o/n model=gpt2", "model.config.vocab_size", "model.config.vocab_size=VALUE"),
+        ("finetune inputs.model=o/n model=gpt2", "model.config.vocab_size", "model.config.vocab_size=1"),
         ("pretrain_mlm tokenizer=bytes", "tokenizer.vocab_size", "tokenizer.vocab_size=262"),
         (
             "finetune inputs.model=o/n peft.target_modules=[q",

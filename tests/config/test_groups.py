@@ -81,13 +81,18 @@ def test_a_folder_that_a_recipe_has_no_use_for_changes_no_id(toys: Path) -> None
         ("cycle", "distil.teacher=y", "distil.teacher", "teacher@distil.teacher=y"),
         ("cycle", "distil.teacher=[y]", "distil.teacher", "teacher@distil.teacher=y"),
         ("cycle", "teacher@distil.teachr=y", "teacher@distil.teachr", "teacher@distil.teacher=y"),
-        ("cycle", "teacher@distil.teacher=z", "teacher@distil.teacher=z", "one of: x, y"),
+        (
+            "cycle",
+            "teacher@distil.teacher=z",
+            "teacher@distil.teacher=z",
+            "one of: teacher@distil.teacher=x, teacher@distil.teacher=y",
+        ),
         ("cycle", "teacher=y", "teacher", "teacher@distil.teacher=y"),
-        ("cycle", "~teacher@distil.teacher", "distil.stage.text", "+teacher@distil.teacher=OPTION"),
+        ("cycle", "~teacher@distil.teacher", "distil.stage.text", "+teacher@distil.teacher=x"),
         ("toy", "+teacher@second.teacher=y", "second.teacher", "leave it out"),
         ("distil", "teacher.say=y", "teacher.say", "teacher.says=y"),
         ("toy", "+second.qqq=3", "second.qqq", "leave it out"),
-        ("toy", "+second.tezt=3", "second.tezt", "second.stage.text"),
+        ("toy", "+second.tezt=3", "second.tezt", "second.stage.text=3"),
     ],
 )
 def test_mistakes_with_a_group_are_answered(taught: Path, recipe: str, override: str, key: str, remedy: str) -> None:

@@ -73,7 +73,7 @@ WRONG = [
     (f"finetune {M} batches=streamed", "data", "batches=default"),
     (f"finetune {M} callbacks=early_stopping", "callbacks.early_stopping.monitor", "trainer=validated"),
     (
-        f"finetune {M} model=llama_1m model.config.vocab_size=300 model.parameters=null",
+        f"finetune {M} model=llama_1m tokenizer=pretrained model.config.vocab_size=300 model.parameters=null",
         "model.config.vocab_size",
         "mod",
     ),
@@ -123,7 +123,7 @@ RIGHT = [
     "pretrain data=corpus batches=streamed 'data.sources={web: text.txt}'",
     f"finetune {M} peft=dora batches.pack=true callbacks=judged",
     f"finetune {M} peft=eva",
-    f"finetune {M} model=llama_1m",
+    f"finetune {M} model=llama_1m tokenizer=pretrained",
     f"finetune {M} callbacks=early_stopping_judged",
     f"finetune {M} callbacks=early_stopping trainer=validated",
     f"finetune {M} data=json data.train=rows.jsonl evaluate=held_out_loss samples=general",

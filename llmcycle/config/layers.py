@@ -1,0 +1,81 @@
+"""Names of layers that a recipe gives, against the model that they are meant for, where its configuration is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import models
+from .allow import resolve
+from .errors import ConfigError
+from .models import BASE_FILE, PRETRAINED
+from .parts import Part, learned, model, part
+from .stages import Stage
+from .trial import Untried, build, is_tried
+
+ROOM = "llmcycle.model.layers"
+ALONE = {"policy", "reference"}  # roles that are one model, whose parameters are named as they are in it
+
+
+def check_layers(stage: Stage) -> Iterator[ConfigError]:
+    """An adapter's layers, and what is frozen, are there: by the outline of the model, which holds no weights."""
+    trained, module, adapter = model(stage), part(stage, "stage.module"), part(stage, "stage.module.peft")
+    if trained is None or module is None or not (adapter or module.node.get("frozen")):
+        return
+    config, peft = configuration(stage, trained), settings(adapter)
+    if config is None or (adapter and peft is None):
+        return
+    try:
+        outline = resolve(f"{ROOM}.outline", "")(config, models.kind_of(stage, trained))
+    except Exception:  # an architecture that is built in another way: the stage says it
+        return
+    frozen = (module.node.get("frozen") or []) if of_one_model(stage) else []
+    for setting, reason, value in resolve(f"{ROOM}.faults", "")(outline, peft, frozen):
+        if setting == "peft":
+            swap = stage.swap("peft")
+            yield ConfigError(stage.dot("peft"), f"it does not work on this model: {reason}", f"{swap}=lora")
+        else:
+            name = setting.removeprefix("peft.")
+            place = adapter.place if adapter and name != setting else module.place
+            key = stage.dot(place, name)
+            yield ConfigError(key, reason, f"{key}={value}")
+
+
+def of_one_model(stage: Stage) -> bool:
+    """Whether what is trained has the names of its own model: of several, names begin with the role."""
+    objective = learned(stage)
+    return objective is not None and set(getattr(objective.target, "roles", ())) <= ALONE
+
+
+def settings(adapter: Part | None) -> Any:
+    """The adapter's configuration, built; None where there is none, or where it needs other parts."""
+    try:
+        return build(adapter.node) if adapter and is_tried(adapter.node) else None
+    except Untried:
+        return None
+
+
+def configuration(stage: Stage, trained: Part) -> Any:
+    """The configuration of the model that a part gives; None where it is not here, or can't be read."""
+    config, source = trained.node.get("config"), trained.node.get(PRETRAINED)
+    if isinstance(config, dict):
+        return build(config) if is_tried(config) else None
+    if not isinstance(source, str):
+        return None
+    if (before := models.from_sibling(stage, source)) is not None:
+        own = model(before)
+        return configuration(before, own) if own else None
+    return read(models.folder(stage, source))
+
+
+def read(folder: Path) -> Any:
+    """The configuration in a folder, or in the one that it points to."""
+    if (folder / "config.json").is_file():
+        try:
+            return resolve("transformers.AutoConfig", "").from_pretrained(str(folder))
+        except Exception:  # of a model that this version does not know: loading it says it
+            return None
+    pointer = folder / BASE_FILE
+    path = models.read(pointer).get("path") if pointer.is_file() else None
+    return read(Path(str(path))) if path else None
