@@ -12,6 +12,7 @@ from rapidfuzz import process
 from llmcycle.data.encode import Row
 
 TEXTS = ("text", "prompt", "completion", "chosen", "rejected", "answer")
+KINDS: dict[type, str] = {dict: "a mapping", list: "a list of other things", bytes: "bytes"}
 Wanted = str | int | Sequence[str | int]
 Columns = Mapping[str, Wanted | None]
 
@@ -41,7 +42,7 @@ def refuse_no_texts(rows: Sequence[Row], key: str) -> None:
             value = row.get(name)
             if value is not None and not isinstance(value, str) and (name == "text" or not _is_chat(value)):
                 wanted = "a text" if name == "text" else "a text or a list of messages"
-                kind = "a mapping" if isinstance(value, Mapping) else "a list of other things"
+                kind = KINDS.get(type(value), f"of type {type(value).__name__}")
                 raise ValueError(
                     f"{key}: row {index} (counted from 0): its `{name}` is {kind}, and {wanted} is needed: "
                     f"name another column by data.columns.{name}=COLUMN, or write each text in a row of its own"

@@ -17,7 +17,7 @@ DIALECTS: dict[str, dict[str, Any]] = {
 
 
 def rows(path: str, dialect: str) -> Iterator[dict[str, str]]:
-    """A mapping a row, from the names in the first line; blank lines are no rows.
+    """A mapping a row, from the names in the first line that is not blank; blank lines are no rows.
 
     Raises:
         ValueError: a row has more or fewer fields than the first line, two columns have one name, or a quotation does
@@ -26,11 +26,12 @@ def rows(path: str, dialect: str) -> Iterator[dict[str, str]]:
     csv.field_size_limit(LONGEST)
     with text_of(path) as file:
         reader = csv.reader(file, **DIALECTS[dialect])
-        names = next(_checked(reader), None)
+        lines = filter(None, _checked(reader))
+        names = next(lines, None)
         if names is None:
             return
         refuse_double(names)
-        for number, fields in enumerate(filter(None, _checked(reader))):
+        for number, fields in enumerate(lines):
             if len(fields) != len(names):
                 raise ValueError(
                     f"row {number} (counted from 0, line {reader.line_num}) has {len(fields)} fields, and the first "
@@ -42,7 +43,7 @@ def rows(path: str, dialect: str) -> Iterator[dict[str, str]]:
 def refuse_double(names: Sequence[str]) -> None:
     """ValueError where a name stands twice, so that one column would hide another."""
     if double := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"two columns are named `{double[0]}`: name them apart in the first line")
+        raise ValueError(f"two columns are named `{double[0]}`: name them apart")
 
 
 def _hint(dialect: str, fields: Sequence[str], names: Sequence[str]) -> str:

@@ -70,7 +70,8 @@ def _iterate(paths: list[str], key: str, unit: Unit) -> Iterator[Row]:
             yield from _rows(path, unit)
         except UnicodeDecodeError as error:
             what = f"byte {error.start} is no UTF-8"
-            raise ValueError(f"{key}: {path} can't be read: {what}; convert it: iconv -t UTF-8 {path}") from error
+            remedy = f"convert it from what it is, perhaps: iconv -f WINDOWS-1252 -t UTF-8 {path}"
+            raise ValueError(f"{key}: {path} can't be read: {what}; {remedy}") from error
         except (OSError, EOFError, ValueError) as error:
             raise ValueError(f"{key}: {path} can't be read: {error}") from error
 

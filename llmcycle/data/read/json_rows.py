@@ -25,7 +25,7 @@ def rows(path: str) -> Iterator[dict[str, Any]]:
         if first is None:
             return
         number, line = first
-        whole = line.startswith("[") or _goes_on(line)
+        whole = line.lstrip().startswith("[") or _goes_on(line)
         values = _of_list(line + "".join(file)) if whole else _of_lines(chain([(number, line)], records))
         for index, value in enumerate(values):
             yield checked(value, index)
@@ -40,9 +40,10 @@ def checked(value: object, index: int) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"row {index} (counted from 0) must be a mapping of columns, and is {json.dumps(value)[:60]}")
     for name, item in value.items():
-        if HALF.search(json.dumps(item, ensure_ascii=False)):
+        if HALF.search(json.dumps([name, item], ensure_ascii=False)):
+            shown = json.dumps(name)[1:-1]
             raise ValueError(
-                f"row {index} (counted from 0): `{name}` holds half of a surrogate pair (\\ud800 to \\udfff), "
+                f"row {index} (counted from 0): `{shown}` holds half of a surrogate pair (\\ud800 to \\udfff), "
                 "which is no character; take it out of the file"
             )
     return value
@@ -58,7 +59,9 @@ def _goes_on(line: str) -> bool:
     try:
         json.loads(line)
     except json.JSONDecodeError as error:
-        return line.startswith("{") and error.pos >= len(line.rstrip())
+        return line.lstrip().startswith("{") and error.pos >= len(line.rstrip())
+    except (ValueError, RecursionError):  # told with its row, when the row is read
+        return False
     return False
 
 
@@ -67,6 +70,8 @@ def _of_list(text: str) -> list[Any]:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"line {error.lineno}: this is not JSON: {error.msg}, at column {error.colno}") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"a value in the list can't be held: {error}") from error
     return value if isinstance(value, list) else [value]
 
 
@@ -77,3 +82,5 @@ def _of_lines(records: Iterator[tuple[int, str]]) -> Iterator[Any]:
         except json.JSONDecodeError as error:
             place = f"row {index} (counted from 0, line {number})"
             raise ValueError(f"{place} is not JSON: {error.msg}, at column {error.colno}") from error
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+            raise ValueError(f"row {index} (counted from 0, line {number}) can't be held: {error}") from error
