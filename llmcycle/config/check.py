@@ -23,6 +23,7 @@ from .kinds import check_kinds
 from .layers import check_layers
 from .options import Swaps, choice
 from .parts import part, stated
+from .places import check_places
 from .schema import SETTINGS
 from .signature import UNKNOWN, bind
 from .stages import Stage, sibling
@@ -221,6 +222,6 @@ def check_parts(stage: Stage) -> Iterator[ConfigError]:
 
 
 # One after the other: the later ones take for granted what the earlier ones have found right.
-VALUES = (check_values, check_reads, check_trial)
+VALUES = (check_values, check_places, check_reads, check_trial)
 REFERENCES = (check_inputs, check_adapters, check_parts)
 KINDS = (check_kinds, check_fitting, check_columns, check_asking, check_training, check_layers)

@@ -109,6 +109,7 @@ def composed(name: str, recipe: Path, overrides: Sequence[str]) -> DictConfig:
     """Compose inside a session."""
     readable(recipe)
     notice(list(overrides))
+    refuse_packages(recipe, overrides)
     try:
         config = hydra_compose(name, overrides=list(overrides), return_hydra_config=True)
     except MarkedYAMLError as error:
@@ -148,6 +149,22 @@ def readable(recipe: Path) -> None:
         raise ConfigError(str(recipe), f"{what}, and a recipe is a mapping of keys", COPY)
     if "defaults" not in content:
         raise without_base(content, recipe)
+
+
+def refuse_packages(recipe: Path, overrides: Sequence[str]) -> None:
+    """Refuse a search path that is no folder, before Hydra looks into it: a package is imported to be searched.
+
+    Raises:
+        ConfigError: a place in it is a package.
+    """
+    try:
+        own = OmegaConf.select(OmegaConf.create(recipe.read_text("utf-8")), "hydra.searchpath") or ()
+    except (yaml.YAMLError, OmegaConfBaseException, AttributeError):
+        own = ()  # Hydra says why, before it searches
+    typed = [override for override in overrides if override.lstrip("+").startswith("hydra.searchpath")]
+    for place in (*map(str, own), *typed):
+        if re.search(r"\$\{|\b(?!file:)\w+:", place):
+            raise ConfigError("hydra.searchpath", f"{place}: a package may not be searched", "file://FOLDER")
 
 
 def arms(recipe: Path, overrides: Sequence[str]) -> list[list[str]]:

@@ -21,7 +21,7 @@ TOKENIZER = [
     *("pretrained_model_name_or_path", *LOADING, "use_fast", "padding_side", "truncation_side", "model_max_length"),
     *("pad_token", "eos_token", "bos_token", "unk_token", "chat_template", "add_bos_token", "add_eos_token"),
 ]
-LOGGER = ["entity", "group", "job_type", "tags", "notes", "mode", "resume", "settings"]
+LOGGER = ["entity", "group", "job_type", "tags", "notes", "mode", "resume"]  # `settings` could name another server
 # Classes that hold settings and do nothing when built: a default instance tells what they take.
 PLAIN_DATA = ("transformers.PretrainedConfig", "transformers.GenerationConfig")
 # Arguments of targets that hide theirs behind **kwargs and have no default instance to ask.
@@ -33,16 +33,7 @@ KEYWORDS: dict[str, list[str]] = {
     "transformers.AutoConfig.from_pretrained": MODEL,
     "transformers.AutoTokenizer.from_pretrained": TOKENIZER,
     "transformers.TorchAoConfig": ["quant_type", "modules_to_not_convert", "include_input_output_embeddings"],
-    "pytorch_lightning.loggers.WandbLogger": [
-        "entity",
-        "group",
-        "job_type",
-        "tags",
-        "notes",
-        "mode",
-        "resume",
-        "settings",
-    ],
+    "pytorch_lightning.loggers.WandbLogger": LOGGER,
 }
 
 

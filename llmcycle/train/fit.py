@@ -150,6 +150,8 @@ def prepare(trainer: pl.Trainer, root: Path | None, resume: str, out: Path | Non
     trainer.callbacks.sort(  # type: ignore[attr-defined]
         key=lambda callback: next((i for i, cls in enumerate(order, 1) if isinstance(callback, cls)), 0)
     )
+    if root or out:  # a callback of Lightning's own that is told no folder would write into the working directory
+        trainer._default_root_dir = str(root or out)  # type: ignore[attr-defined]
     saving = [callback for callback in trainer.callbacks if isinstance(callback, Checkpoints)]  # type: ignore[attr-defined]
     last = saving[0].open(root, resume, quiet=not trainer.is_global_zero) if saving and root else None
     if (judge := judge_of(trainer)) and (place := root or out) and trainer.is_global_zero:
