@@ -38,6 +38,7 @@ MODEL = "finetune inputs.model=ID"
 # Overrides that the text names alone: the command that each is put behind, by how it begins.
 BEHIND = {
     "quant=": "compress inputs.model=ID",
+    '"module.frozen': f"{MODEL} peft=none",
     "batches=streamed": "pretrain data=corpus 'data.sources={own: corpus.txt}'",
     "data=corpus": "pretrain 'data.sources={own: corpus.txt}'",
     "data=mixture": f"{MODEL} +data@data.sources.own=storefront_instructions",

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from llmcycle.artifact.artifact import FORMAT, MANIFEST, RECORDED, Artifact, render
 from llmcycle.files import record, sync, sync_all, write_synced
 
+UNFINISHED = ".unfinished"  # in a store: what interrupted runs can go on from
 ID_LENGTH = 12  # hex digits of the identity
 _FOLDER = re.compile(rf"(?P<name>.+)-(?P<id>[0-9a-f]{{{ID_LENGTH}}})")
 _IDENTITY = re.compile(rf"[0-9a-f]{{{ID_LENGTH},64}}")
@@ -90,7 +91,7 @@ class Store:
 
     def unfinished(self, id: str) -> Path:
         """Where the stage that will have this id keeps what an interrupted run can go on from."""
-        return self.root / ".unfinished" / id[:ID_LENGTH]
+        return self.root / UNFINISHED / id[:ID_LENGTH]
 
     def artifacts(self) -> list[Artifact]:
         """All of them, by folder name."""
@@ -158,7 +159,7 @@ class Store:
 
     def sweep_unfinished(self, *, all: bool = False, dry_run: bool = False) -> list[tuple[Path, int]]:
         """Delete checkpoints of finished stages, or of all that nobody is at work on. Gives paths and bytes."""
-        folders = sorted((self.root / ".unfinished").glob("*"))
+        folders = sorted((self.root / UNFINISHED).glob("*"))
         return self._swept([path for path in folders if all or self._by_prefix(path.name)], dry_run)
 
     def _swept(self, paths: Sequence[Path], dry_run: bool) -> list[tuple[Path, int]]:
@@ -202,6 +203,7 @@ class Store:
 
     @contextmanager
     def _lock(self, id: str, on_wait: Callable[[], None] | None) -> Iterator[None]:
+        self._refuse_links()
         self.partial.mkdir(parents=True, exist_ok=True)
         path = self._lock_path(id[:ID_LENGTH])
         lock = FileLock(path)
@@ -216,6 +218,13 @@ class Store:
         finally:
             path.unlink(missing_ok=True)  # while we hold it; a waiter notices and takes the next file of this name
             lock.release()
+
+    def _refuse_links(self) -> None:
+        """ValueError for a store, perhaps of somebody else, whose own folders lie elsewhere and would be emptied."""
+        for place in (self.partial, self.root / UNFINISHED):
+            if place.is_symlink():
+                remedy = "outputs=FOLDER, a store whose folders lie in it"
+                raise ValueError(f"{place}: it is a link to {os.readlink(place)}, out of the store\n  try: {remedy}")
 
     def _lock_path(self, entry: str) -> Path:
         return self.partial / f"{entry.partition('.')[0]}.lock"
