@@ -48,9 +48,13 @@ def chosen(root: DictConfig, name: str | None) -> Stage:
         raise ConfigError("batches", "no stage of this recipe trains on data", "llmcycle data finetune")
     if name is None and len(known) == 1:
         return next(iter(known.values()))
+    if not root.get("lifecycle"):
+        recipe = root.hydra.job.config_name
+        reason = "this recipe is one stage, and only a lifecycle has several"
+        raise ConfigError("--stage", reason, f"llmcycle data {recipe}")
     if name is None or name not in known:
         reason = "there are several stages that train" if name is None else f"`{name}` is no stage that trains"
-        raise ConfigError("--stage", reason, choose(name or "", known))
+        raise ConfigError("--stage", reason, f"--stage {choose(name or '', known)}")
     return known[name]
 
 

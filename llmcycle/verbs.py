@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -76,7 +77,9 @@ def cp(options: argparse.Namespace) -> int | None:
     target = Path(options.file)
     target = target / Path(f"{options.recipe}.yaml").name if target.is_dir() else target
     if target.exists():
-        raise ConfigError(str(target), "it exists already and is left alone", f"another name than {target.name}")
+        free = next(name for n in count(2) if not (name := target.with_stem(f"{target.stem}-{n}")).exists())
+        remedy = f"llmcycle cp {options.recipe} {free.with_suffix('.yaml')}"
+        raise ConfigError(str(target), "it exists already and is left alone", remedy)
     text = locate(options.recipe).read_text("utf-8")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, "utf-8")
@@ -135,10 +138,24 @@ def artifact_folder(reference: str, outputs: str) -> Path:
     return artifact.folder if artifact else Path(reference)
 
 
+def model_folder(reference: str, outputs: str) -> Path:
+    """The same, of what holds a model that can be asked."""
+    from llmcycle.artifact import Store
+    from llmcycle.config.sources import holds_model
+
+    folder = artifact_folder(reference, outputs)
+    if not holds_model(folder):
+        reason = "it holds no model (no config.json, no adapter_config.json in it)"
+        raise ConfigError(reference, reason, there(reference, Store(Path(outputs) / "artifacts")))
+    return folder
+
+
 def there(reference: str, store: Store) -> str:
-    """The artifact with the nearest name, or all of them; where there is none, what makes some."""
-    names = [artifact.folder.name for artifact in store.artifacts()]
-    return choose(reference, names) if names else "llmcycle lifecycle, or outputs=FOLDER of another store"
+    """The artifact, or the folder with a model, that has the nearest name; where there is none, what makes some."""
+    made = [artifact.folder.name for artifact in store.artifacts()]
+    here = [path.parent.name for path in Path().glob("*/config.json")]
+    none = "llmcycle lifecycle, or outputs=FOLDER of another store"
+    return choose(reference, [*made, *here]) if made or here else none
 
 
 def run_folder(reference: str, outputs: str) -> Path:
@@ -147,6 +164,11 @@ def run_folder(reference: str, outputs: str) -> Path:
 
     store = Store(Path(outputs) / "artifacts")
     artifact = None if Path(reference).is_dir() else store.find(reference)
+    reports = [*Path(reference).glob("report.json"), *Path(reference).glob("*/report.json")]
+    if Path(reference).is_dir() and not reports:
+        made = sorted(str(path.parent) for path in Path(outputs).glob("*/*/report.json"))
+        near = choose(reference, made) if made else "llmcycle pretrain, for a run to compare"
+        raise ConfigError(reference, "there is no report.json in it, so it is no folder of a run or of a sweep", near)
     if Path(reference).is_dir() or (artifact is None and not store.artifacts()):
         return Path(reference)
     if artifact is None:
@@ -206,7 +228,7 @@ def serve(options: argparse.Namespace) -> int | None:
     hush()
     from llmcycle.deploy import serve as start
 
-    folder = artifact_folder(options.artifact, options.outputs)
+    folder = model_folder(options.artifact, options.outputs)
     start(folder, host=options.host, port=options.port, api_key=options.api_key, queue=options.queue)
     return None
 
@@ -218,7 +240,7 @@ def chat(options: argparse.Namespace) -> int | None:
     hush()
     from llmcycle.deploy import chat as start
 
-    start(artifact_folder(options.artifact, options.outputs))
+    start(model_folder(options.artifact, options.outputs))
     return None
 
 

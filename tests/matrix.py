@@ -133,7 +133,7 @@ def typed(error: ConfigError) -> list[str]:
     """A remedy as overrides, the first where there is a choice, its placeholders filled; [] where it is a sentence."""
     remedy = error.remedy
     first = remedy.removeprefix("one of: ").partition(", ")[0] if remedy.startswith("one of: ") else remedy
-    first = re.split(r" or | which |, (?=[+~]?\w+[.=@])", first)[0]
+    first = re.split(r" or | which |, an artifact's id|, (?=[+~]?\w+[.=@])", first)[0]
     filled = re.sub(r"\b(FOLDER|FILE|NUMBER|TEXT|PATH|VALUE|NAME)\b", lambda match: filler(error, match[1]), first)
     words = filled.split(" ")
     return words if all("=" in word or word.startswith("~") for word in words) else []

@@ -26,12 +26,14 @@ from .parts import part, stated
 from .places import check_places
 from .schema import SETTINGS
 from .signature import UNKNOWN, bind
+from .sources import check_sources
 from .stages import Stage, sibling
 from .structure import check_facts, check_given, check_reads, check_resume, check_run_wide, check_structure
 from .training import check_training
 from .trial import check_trial
-from .values import check_values, wanted
+from .values import FILES, check_values, wanted
 
+READ = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet")  # endings of files with rows
 FEW = 4  # artifacts that a remedy names
 SOMETHING = "owner/name"  # an input that nothing is known of, by the form of its name
 # What the runner adds when it calls these nodes.
@@ -217,11 +219,29 @@ def check_parts(stage: Stage) -> Iterator[ConfigError]:
                 inner = re.match(rf"{re.escape(path)}([.][\w.]+): (.*)", str(error), re.DOTALL)
                 key, said = inner.groups() if inner else ("", str(error))
                 reason, _, remedy = said.partition("\n  try: ")
-                yield ConfigError(stage.dot(path) + key, reason, stage.dot(remedy) if remedy else "")
+                where = stage.dot(path) + key
+                yield ConfigError(where, reason, stage.dot(remedy) if remedy else beside(where, reason, node))
             seen.add(str(error))
+
+
+def beside(key: str, reason: str, node: dict[str, Any]) -> str:
+    """A file that can be read in the place of one that can't: the nearest in its folder or in this one."""
+    last = re.search(r"(\w+)$", reason.partition(":")[0]) if ":" in reason else None
+    place = key if key.rpartition(".")[2] in node else f"{key}.{last[1]}" if last else key
+    value = node.get(place.rpartition(".")[2])
+    if not isinstance(value, str) or place.rpartition(".")[2] not in FILES:
+        return ""
+    folders = dict.fromkeys([Path(value).expanduser().parent, Path()])
+    there = [str(file) for folder in folders if folder.is_dir() for file in folder.iterdir() if readable(file)]
+    return f"{place}={nearest(value, [name for name in there if name != value]) or 'FILE'}"
+
+
+def readable(file: Path) -> bool:
+    """Whether a file's ending is one of those that rows are read from."""
+    return file.is_file() and file.suffix in READ
 
 
 # One after the other: the later ones take for granted what the earlier ones have found right.
 VALUES = (check_values, check_places, check_reads, check_trial)
 REFERENCES = (check_inputs, check_adapters, check_parts)
-KINDS = (check_kinds, check_fitting, check_columns, check_asking, check_training, check_layers)
+KINDS = (check_sources, check_kinds, check_fitting, check_columns, check_asking, check_training, check_layers)

@@ -292,7 +292,8 @@ def no_option(complaint: Complaint) -> ConfigError:
     """An option file that does not exist."""
     group, _, option = complaint.subject.rpartition("/")
     available = groups().get(group.removeprefix("/"), [])
-    typed = next((typed for typed in complaint.overrides if typed.endswith(f"={option}")), complaint.subject)
+    swapped = [typed for typed in complaint.overrides if typed.endswith((f"={option}", f"[{option}]"))]
+    typed = next(iter(swapped), complaint.subject)
     if not available:
         return ConfigError(typed, f"there is no file {complaint.subject}.yaml", "llmcycle ls")
     near, prefix = nearest(option, available), typed.rpartition("=")[0]
@@ -381,6 +382,7 @@ RULES = (
     (r"Could not override '([^']+)'", bad_override),
     (r"Error merging override (\S+)", bad_merge),
     (r"Could not find '([^']+)'", no_option),
+    (r"Could not load '([^']+)'", no_option),
     (r"Cannot find primary config '([^']+)'", no_option),
     (r"Config group override must be (a string) or a list", no_name),
     (r"Error parsing override '([^']+)'", syntax),

@@ -119,7 +119,12 @@ def check_texts(root: DictConfig, tree: dict[str, Any]) -> Iterator[ConfigError]
         if is_text(value):
             typed = any(override.partition("=")[0].lstrip("+") == place for override in overrides(root))
             reason = f"it is a mapping, and `{value}` cannot stand for it: options are swapped by group"
-            yield ConfigError(place, reason, f"{swap}={value}{'' if typed else ', and take the text out of the file'}")
+            is_option = str(value) in groups().get(swap.partition("@")[0], ())
+            if typed or is_option:
+                remedy = f"{swap}={value}{'' if typed else ', and take the text out of the file'}"
+            else:
+                remedy = f"{place.rpartition('.')[2]}: {{NAME: VALUE}}"
+            yield ConfigError(place, reason, remedy)
 
 
 def is_text(value: object) -> bool:

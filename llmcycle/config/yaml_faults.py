@@ -33,7 +33,8 @@ BEGIN = "defaults: [/recipes/finetune@_here_, _self_] at the beginning"
 
 def not_yaml(error: MarkedYAMLError, recipe: Path) -> ConfigError:
     """What the parser found, with the file, the line and what to write there."""
-    mark = error.problem_mark or error.context_mark
+    begins = "could not find expected ':'" in str(error.problem)  # found only where the next line begins
+    mark = (error.context_mark if begins else None) or error.problem_mark or error.context_mark
     where = f"{mark.name}:{mark.line + 1}" if mark else str(recipe)
     said = f"{error.problem or ''}"
     for pattern, remedy in REMEDIES:

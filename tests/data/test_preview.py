@@ -82,7 +82,7 @@ def test_the_verb(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     ("typed", "reason"),
     [
         (["lifecycle"], "--stage: there are several stages that train"),
-        (["lifecycle", "--stage", "finetun"], "try: finetune"),
+        (["lifecycle", "--stage", "finetun"], "try: --stage finetune"),
         (["lifecycle", "--stage=finetune"], "artifact of `pretrain`, which is not in the store yet"),
         (["compress", "inputs.model=owner/name"], "no stage of this recipe trains on data"),
         (["finetun"], "try: llmcycle finetune"),

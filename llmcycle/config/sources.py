@@ -1,0 +1,48 @@
+"""Inputs that are to be models, and lie on this disk: a folder with a model in it, and no file or anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import identity, models, stages
+from .errors import ConfigError, nearest
+from .nested import is_node
+from .parts import stated
+from .stages import Stage, references, sibling
+
+# One of them is in every folder with a model, or with its tokenizer, which is all that `llmcycle data` needs.
+MARKS = ("config.json", "adapter_config.json", models.BASE_FILE, "tokenizer_config.json")
+OTHERS = ("data", "tokenizer")  # parts that read rows, or no more than a tokenizer
+ROOMS = ("llmcycle.", "transformers.")
+
+
+def check_sources(stage: Stage) -> Iterator[ConfigError]:
+    """What a part of ours reads as a model is one, as far as its folder shows it."""
+    for key, written in stage.inputs.items():
+        place = None if sibling(written) else models.folder(stage, identity.location(stage, key))
+        if place is not None and place.exists() and is_model(stage, key) and not holds_model(place):
+            here, near = stage.dot("inputs", key), folders(stage)
+            what = "holds no model (no config.json, no adapter_config.json in it)" if place.is_dir() else "is a file"
+            value = nearest(place.name, near) or next(iter(near), "FOLDER, an artifact's id or a Hub name")
+            yield ConfigError(here, f"{written} {what}, and the folder of a model is needed", f"{here}={value}")
+
+
+def is_model(stage: Stage, key: str) -> bool:
+    """Whether one of our parts, or of transformers', reads an input as a model."""
+    parts = [stage.raw[part] for part in stage.readers("inputs", key) if part not in OTHERS and part in stage.raw]
+    nodes = [node for part in parts for _, node in stages.targets(part, "") if is_node(node)]
+    reading = [node for node in nodes if any(path[-1:] == (key,) for path in references(node, ("a", "b", "c")))]
+    ours = [node for node in reading if str(node["_target_"]).startswith(ROOMS)]
+    return any(not stated(node, "names_models") for node in ours)
+
+
+def holds_model(place: Path) -> bool:
+    """Whether a folder holds a model, or what leads to one."""
+    return any((place / name).is_file() for name in MARKS)
+
+
+def folders(stage: Stage) -> list[str]:
+    """Folders with a model in them: artifacts of the store, and what lies here."""
+    made = [artifact.folder.name for artifact in identity.store(stage.root).artifacts() if holds_model(artifact.folder)]
+    return [*made, *sorted(str(path) for path in Path().iterdir() if path.is_dir() and holds_model(path))]
