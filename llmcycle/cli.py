@@ -164,7 +164,7 @@ def run(command: Command, arguments: list[str]) -> int:
     hush()
     if "-sc" in command.flags or "--shell-completion" in command.flags:
         return complete(command)
-    from llmcycle.config import compose, describe, locate
+    from llmcycle.config import compose, describe
     from llmcycle.config.allow import allow
 
     for name in command.allow:
@@ -174,7 +174,7 @@ def run(command: Command, arguments: list[str]) -> int:
     refuse_dashed(command.flags)
     command.overrides += command.words[1:]  # a forgotten `key=`, or a recipe too many: composing them says which
     if command.asks_help:
-        recipe = locate(command.words[0])
+        recipe = recipe_or_verb(command.words[0])
         print(describe(compose(recipe, command.overrides), recipe, command.words[0]))
         return 0
     return exit_code(outcomes(command, arguments))
@@ -182,15 +182,33 @@ def run(command: Command, arguments: list[str]) -> int:
 
 def outcomes(command: Command, arguments: list[str]) -> list[Outcome]:
     """Check a recipe, every arm of it, run it, and give what became of each run in this process."""
-    from llmcycle.config import arms, check, check_shown, compose, locate
+    from llmcycle.config import arms, check, check_shown, compose
     from llmcycle.config.compose import in_full
 
-    recipe = locate(command.words[0])
+    recipe = recipe_or_verb(command.words[0])
     judge = check_shown if command.inspects else check
     for overrides in arms(recipe, command.overrides) if command.multirun else [command.overrides]:
         judge(compose(recipe, overrides))
     with set_for({"LLMCYCLE_FORCE": "1"} if command.force else {}):
         return hand_over(recipe, [*command.flags, *in_full(recipe, command.overrides)], arguments)
+
+
+def recipe_or_verb(word: str) -> Path:
+    """The file of a recipe.
+
+    Raises:
+        ConfigError: there is none, and it may be a verb that is meant.
+    """
+    from llmcycle.config import locate
+    from llmcycle.config.errors import ConfigError, nearest
+
+    try:
+        return locate(word)
+    except ConfigError:
+        near = nearest(word, [*VERBS, *shipped_recipes().split(", ")])
+        if near not in VERBS:
+            raise
+        raise ConfigError(word, "there is no verb and no recipe of this name", f"llmcycle {near}") from None
 
 
 def refuse_dashed(words: list[str]) -> None:
