@@ -53,6 +53,12 @@ def random_llama(vocab_size: int, seed: int = 0, **config: int) -> LlamaForCausa
     return LlamaForCausalLM(LlamaConfig(vocab_size=vocab_size, initializer_range=0.3, **sizes)).eval()
 
 
+def seeming_model(folder: Path) -> None:
+    """A folder that the check takes for one with a model of which nothing is known."""
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+
+
 @pytest.fixture
 def tokenizer() -> PreTrainedTokenizerFast:
     return byte_tokenizer()

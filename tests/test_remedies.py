@@ -42,8 +42,10 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bench(here: Path, shelf: Path) -> Path:
-    """A working directory with links to all of it."""
+def bench(here: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with links to all of it; what is mended opens no server and no chat."""
+    for verb in ("serve", "chat"):
+        monkeypatch.setattr(f"llmcycle.deploy.{verb}", lambda *_, **__: None)
     for path in shelf.iterdir():
         (here / path.name).symlink_to(path)
     return here

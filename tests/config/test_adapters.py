@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from conftest import seeming_model
 
 from llmcycle.config import RecipeErrors, check, compose, locate
 
@@ -100,7 +101,7 @@ def test_a_kept_adapter_is_asked_served_and_merged_by_the_stage_for_that(here: P
     ],
 )
 def test_where_there_is_no_adapter_to_keep_it_is_not_asked_for(here: Path, recipe: str, overrides: list[str]) -> None:
-    Path("x").mkdir()
+    seeming_model(Path("x"))
     given = [*([] if recipe == "combine" else ["inputs.model=./x"]), "handoff=adapter", *overrides]
     assert "handoff" in refusals(recipe, *given)
     assert "handoff" not in cleared(recipe, given, "handoff")

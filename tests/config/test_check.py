@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from conftest import seeming_model
 from toy import command
 
 from llmcycle.config import ConfigError, RecipeErrors, arms, check, compose, locate, recipe
@@ -243,7 +244,7 @@ LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "compress", "deploy"]
     ],
 )
 def test_what_users_type(here: Path, command: str, key: str, remedy: str) -> None:
-    Path("model").mkdir()
+    seeming_model(Path("model"))
     recipe, *overrides = command.split()
     with pytest.raises(ConfigError) as caught:
         check(compose(locate(recipe), overrides))
@@ -313,7 +314,7 @@ def test_epochs_are_a_setting_that_the_recipes_own_steps_do_not_cut_short(here: 
 
 
 def test_several_processes_need_a_strategy(here: Path) -> None:
-    Path("model").mkdir()
+    seeming_model(Path("model"))
     error = refusal_of("finetune", "inputs.model=model", "trainer.devices=2")
     assert (error.key, error.remedy) == ("trainer.devices", "trainer=ddp trainer.devices=2")
     check(compose(locate("finetune"), ["inputs.model=model", *error.remedy.split()]))
@@ -339,7 +340,7 @@ def refusal_of(recipe: str, *overrides: str) -> ConfigError:
 
 @pytest.mark.parametrize("name", ["pretrain", "evaluate"])
 def test_the_recipe_that_a_stage_writes_passes_and_has_its_id(here: Path, name: str) -> None:
-    Path("model").mkdir()
+    seeming_model(Path("model"))
     given = [] if name == "pretrain" else ["inputs.model=model"]
     stage = Stage(compose(locate(name), [*given, "seed=3"]))
     Path("again.yaml").write_text(recipe.text(recipe.written(stage)))

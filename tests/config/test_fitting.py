@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from conftest import seeming_model
 
 from llmcycle.config import ConfigError, check, compose, locate
 
@@ -22,7 +23,7 @@ def test_packed_rows_longer_than_the_context_are_refused(here: Path) -> None:
 
 
 def test_one_answer_to_a_prompt_has_no_group(here: Path) -> None:
-    Path("model").mkdir()
+    seeming_model(Path("model"))
     error = refusal("rlvr", "inputs.model=model", "objective.sampling.group_size=1")
     assert error.remedy == "objective.sampling.group_size=2"
     check(compose(locate("rlvr"), ["inputs.model=model", error.remedy]))
