@@ -163,21 +163,16 @@ def run_folder(reference: str, outputs: str) -> Path:
     from llmcycle.artifact import Store, reported
 
     store = Store(Path(outputs) / "artifacts")
-    artifact = None if Path(reference).is_dir() else store.find(reference)
-    reports = [*Path(reference).glob("report.json"), *Path(reference).glob("*/report.json")]
-    if Path(reference).is_dir() and not reports:
-        made = sorted(str(path.parent) for path in Path(outputs).glob("*/*/report.json"))
-        near = choose(reference, made) if made else "llmcycle pretrain, for a run to compare"
-        raise ConfigError(reference, "there is no report.json in it, so it is no folder of a run or of a sweep", near)
-    if Path(reference).is_dir() or (artifact is None and not store.artifacts()):
+    if any([*Path(reference).glob("report.json"), *Path(reference).glob("*/report.json")]):
         return Path(reference)
-    if artifact is None:
-        reason = f"there is no such folder, and no such artifact in {store.root}"
-        raise ConfigError(reference, reason, there(reference, store))
-    runs = reported(artifact, Path(outputs))
-    if not runs:
-        raise ConfigError(reference, f"no run in {outputs} reports this artifact", "the folder of a run or of a sweep")
-    return runs[-1]
+    artifact = None if Path(reference).is_dir() else store.find(reference)
+    if runs := reported(artifact, Path(outputs)) if artifact else []:
+        return runs[-1]
+    made = sorted(str(path.parent) for path in Path(outputs).glob("*/*/report.json"))
+    near = choose(reference, made) if made else "llmcycle pretrain, for a run to compare"
+    known = "no run reports this artifact" if artifact else ""
+    reason = known or "there is no report.json in it, so it is no folder of a run or of a sweep"
+    raise ConfigError(reference, reason, near)
 
 
 def lineage(options: argparse.Namespace) -> int | None:

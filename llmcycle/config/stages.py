@@ -180,7 +180,7 @@ def names(root: DictConfig) -> list[str]:
 
 def present(root: DictConfig) -> list[str]:
     """Names of all stages that the recipe has, be they in its lifecycle or not."""
-    return [str(key) for key in root if is_stage(root[key])]
+    return [str(key) for key in root if is_stage(root.get(key))]
 
 
 def is_stage(value: object) -> bool:

@@ -170,7 +170,7 @@ def unread(root: DictConfig, stage: Stage | None, key: str) -> ConfigError:
         if key in groups() and (over := typed_over(stage, key)):
             return over
         if key in groups():
-            reason = f"nothing in this recipe reads it: `{stage.node.get('name')}` has no use for {key}"
+            reason = f"nothing in this recipe reads it: `{stage.written.get('name')}` has no use for {key}"
             return ConfigError(full, reason, reader(stage, key) or leave_out(root, stage.swap(key)))
     typed = next((each for each in overrides(root) if each.lstrip("+").startswith(f"{full}=")), "")
     value = "".join(typed.partition("=")[1:])  # a key of a file is renamed there

@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 from llmcycle import verbs
+from llmcycle.artifact import Store
 from llmcycle.comparison import collect
 from llmcycle.comparison.points import mean_of
 from llmcycle.comparison.table import caveats, rank
@@ -131,3 +132,19 @@ def test_what_cannot_be_compared_is_refused(
     assert guard(lambda: verbs.run("compare", [*folder, *arguments])) == 2
     assert reason in capsys.readouterr().err
     assert not (sweep / "compare.md").exists()
+
+
+def test_an_artifact_stands_for_the_last_run_that_reports_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Store(Path("store/artifacts")).write("tune", "ab12".ljust(64, "0")) as draft:
+        draft.commit({})
+    now = Path("store/tune/now")
+    run(now, "lora", scores(0.8), "peft=lora")
+    report = json.loads((now / "report.json").read_text())
+    (now / "report.json").write_text(json.dumps({**report, "artifact": "tune-ab1200000000"}))
+    assert guard(lambda: verbs.run("compare", ["tune-ab12", "--outputs", "store"])) == 0
+    assert (now / "compare.md").exists()
+    assert guard(lambda: verbs.run("compare", ["tune-ab99", "--outputs", "store"])) == 2
+    assert "store/tune/now" in capsys.readouterr().err
