@@ -31,7 +31,7 @@ SHORTEST = 6  # characters; less would be found in many a word
 ENVIRONMENT = re.compile(r"\$\{oc\.env:\s*([\w.]+)\s*(?:,\s*([^}]*))?")
 COLUMN = re.compile(r"[a-z]+(_[a-z]+)*(_?\d)?")
 WORD = re.compile(r"[A-Za-z]+[.,;!?]?")
-OWN = {"LLMCYCLE_OUTPUTS"}  # a variable that names a folder, which may be yet to come
+FOLDERS = {"LLMCYCLE_OUTPUTS", "PWD"}  # variables that name a folder, which may be yet to come, or gone
 SPECIAL = re.compile(r"<\S*>")  # a token of a model's vocabulary
 # A key and its value, as they stand in YAML, in JSON, in an override, in a URL or behind a flag.
 # The value is looked at and not taken, since a key may stand inside it, as in `url: https://host?token=...`.
@@ -65,7 +65,7 @@ def notice(tree: object) -> None:
     queries, what follows `Bearer`. A number, a short word or the path of something that is there is none.
     """
     found = [value for key, text in _texts(tree) for value in _in_text(key, text)]
-    found += [value for name, value in os.environ.items() if _is_credential(name, value)]
+    found += [value for name, value in os.environ.items() if name not in FOLDERS and _is_credential(name, value)]
     _known.update(value for value in found if len(value) >= SHORTEST and not _harmless(value))
 
 
@@ -142,7 +142,7 @@ def _texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
 def _in_text(key: str, text: str) -> Iterator[str]:
     """The credentials in one text that stands below `key`."""
     for name, default in ENVIRONMENT.findall(text):
-        value = "" if name in OWN else os.environ.get(name, "")
+        value = "" if name in FOLDERS else os.environ.get(name, "")
         yield from (value, *_by_place(value))
         if is_secret(key) or is_secret(name):
             yield default.strip(" '\"")

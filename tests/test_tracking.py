@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from toy import command
 from wandb.proto import wandb_internal_pb2 as proto
 
+from llmcycle import masking
 from llmcycle.evaluate.metric import Metric
 from llmcycle.masking import MASK, masked
 from llmcycle.tracking import close_logger, loggers, open_logger, wandb_logger
@@ -145,6 +146,16 @@ def test_a_multirun_is_one_group_with_only_the_swept_key_in_its_names(toys: Path
     assert [kinds["exit"][-1].exit_code for kinds in found] == [0, 0, 0]
     assert len({json.dumps(settled(folder)["peft"]) for folder in folders}) == 3
     assert {kinds["artifact"][0].name for kinds in found} == {"tracked"}
+
+
+def test_tags_show_no_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "_known", set())
+    monkeypatch.setenv("TRACKED", "hunter-tags")
+    masking.notice({"tags": ["by ${oc.env:TRACKED}"]})
+    logger = opened(tmp_path, {**option("wandb"), "tags": ["by hunter-tags"]})
+    close_logger(logger, METRICS, FACTS)
+    assert list(read(tmp_path)["run"][0].tags) == [f"by {MASK}"]
+    assert b"hunter" not in bytes_below(tmp_path)
 
 
 def test_final_metrics_and_lineage_are_logged(tmp_path: Path) -> None:

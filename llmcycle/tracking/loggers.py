@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 from hydra.utils import instantiate
 
 from llmcycle.evaluate.metric import Metric
-from llmcycle.masking import masked
+from llmcycle.masking import cleaned, masked
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
+
+
+SHOWN = ("tags", "notes", "description")  # arguments that a tracker only shows
 
 
 def open_logger(
@@ -44,6 +47,7 @@ def open_logger(
     if not node:
         return None
     # Absolute: W&B writes from a process of its own, which keeps the working directory that it was started in.
+    node = {key: cleaned(value) if key in SHOWN else value for key, value in node.items()}
     values = {"save_dir": str(folder.resolve()), "group": group, "job_type": job_type, "name": run_name}
     try:
         folder.mkdir(parents=True, exist_ok=True)
