@@ -181,7 +181,9 @@ def lineage(options: argparse.Namespace) -> int | None:
 
     store, folder = Store(Path(options.outputs) / "artifacts"), artifact_folder(options.artifact, options.outputs)
     if not (folder / MANIFEST).is_file():
-        raise ConfigError(str(folder), f"it is no artifact: it holds no {MANIFEST}", there(options.artifact, store))
+        made = [artifact.folder.name for artifact in store.artifacts()]
+        near = choose(options.artifact, made) if made else "llmcycle pretrain, for an artifact of its own"
+        raise ConfigError(str(folder), f"it is no artifact: it holds no {MANIFEST}", near)
     print(tree(store, Artifact(folder)))
     return None
 

@@ -126,14 +126,14 @@ def judge(made: Sequence[Mistake], capsys: pytest.CaptureFixture[str]) -> Figure
 
 
 def unmended(mistake: Mistake, said: Said, capsys: pytest.CaptureFixture[str]) -> str:
-    """Why the first error is not gone once its remedy is typed; "" where it is."""
+    """Why the first error's key is not right once its remedy is typed; "" where it is."""
     head, remedy = said.errors[0]
     if not remedy:
         return f"{head}: no remedy"
-    tried = []
-    for better in mistakes.mended(mistake, remedy, head.partition(": ")[0]):
+    tried, key = [], head.partition(": ")[0]
+    for better in mistakes.mended(mistake, remedy, key):
         again = say(better, capsys)
-        if again.foreseen and head not in [error for error, _ in again.errors]:
+        if again.foreseen and not any(error.startswith(f"{key}: ") for error, _ in again.errors):
             return ""
         tried.append(str(better))
     return f"{head}\n    try: {remedy}\n    tried: {'; '.join(tried)}"

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra.errors import OverrideParseException
@@ -72,12 +73,28 @@ def bad_override(complaint: Complaint) -> ConfigError:
     value = complaint.typed(complaint.key) or "VALUE"
     if "@" in key or "No match in the defaults list" in complaint.text or key in groups():
         return bad_group(key, value, complaint.name, config)
-    known = list(dotted(stages.plain(config, resolve=False)))
+    tree = stages.plain(config, resolve=False)
+    if blocked := no_mapping(key, tree):
+        return blocked
+    known = list(dotted(tree))
     swap = option_with(key, value, config)
     added = addition(key, value, config)
     near = [] if added else by_parent(key, known) or ([] if swap else by_ending(key, known) or elsewhere(key, known))
     remedy = added or (one_of(near, value) if near else f"{swap} {key}={value}" if swap else see(complaint.name))
     return ConfigError(key, "this recipe has no such key", remedy)
+
+
+def no_mapping(key: str, tree: dict[str, Any]) -> ConfigError | None:
+    """A part above the key in whose place a file has a text or a number."""
+    above = key.split(".")[:-1]
+    for depth in range(1, len(above) + 1):
+        value = stages.at(tree, tuple(above[:depth]))
+        if isinstance(value, str | int | float) and not str(value).startswith("${"):
+            where = ".".join(above[:depth])
+            return ConfigError(
+                where, f"a mapping is needed here, and this is {value!r}", f"{above[depth - 1]}: {{NAME: VALUE}}"
+            )
+    return None
 
 
 def bad_entry(complaint: Complaint, key: str) -> ConfigError:
