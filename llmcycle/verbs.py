@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from llmcycle.config.errors import ConfigError, choose
+from llmcycle.config.errors import ConfigError, choose, nearest
 
 if TYPE_CHECKING:
     from llmcycle.artifact import Store
@@ -32,13 +33,22 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises ConfigError."""
-        flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
-        unknown = message.removeprefix("unrecognized arguments: ").split(" ")[0]
-        name, sign, value = unknown.partition("=")
-        near = choose(name, flags) if unknown.startswith("-") and message.startswith("unrecognized") else ""
-        usage = " ".join(self.format_usage().removeprefix("usage: ").split())
-        remedy = usage if not near or near.startswith("one of") else f"{near}{sign}{value}"
-        raise ConfigError(self.prog, message, remedy)
+        raise ConfigError(self.prog, message, self.remedy(message))
+
+    def remedy(self, message: str) -> str:
+        """The flag that was meant, the usual value of one, or the words that are needed."""
+        subject = message.rpartition("unrecognized arguments: ")[2].split(" ")[0]
+        name, sign, value = subject.partition("=")
+        flags = {flag: action for action in self._actions for flag in action.option_strings if flag.startswith("--")}
+        if message.startswith("unrecognized") and (near := nearest(name, flags) if name.startswith("-") else None):
+            following = message.rpartition(f"{name} ")[2] if not sign and f"{name} " in message else ""
+            return f"{near}{sign}{value} {following}".strip()
+        if (match := re.match(r"argument (--[\w-]+)", message)) and flags[match[1]].default:
+            return f"{match[1]} {flags[match[1]].default}"
+        needed = [action.dest.upper() for action in self._actions if not action.option_strings and action.required]
+        if "are required" in message:
+            return " ".join([self.prog, *needed])
+        return f"{self.prog} --help, which says what it takes"
 
 
 def ls(options: argparse.Namespace) -> int | None:

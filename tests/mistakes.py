@@ -335,6 +335,7 @@ FILL = {
     "FOLDER": "model",
     "ARTIFACT": "model",
     "FILE": "rows.jsonl",
+    "RECIPE": "pretrain",
     "PATH": "rows.jsonl",
     "NAME": "own",
     "NUMBER": "1",
@@ -349,7 +350,8 @@ def first_choice(remedy: str) -> str:
     said = remedy.removeprefix("one of: ").partition(", ")[0] if remedy.startswith("one of: ") else remedy
     said = re.split(r" or (?=\S+=)|, or |, where | which |, which|, (?=an artifact's id|[+~]?[\w.@]+=)", said)[0]
     said = re.sub(r" of an? [\w ]+$", "", said)  # FOLDER of a language model
-    return PLACEHOLDER.sub(lambda match: FILL[match[1]], said)
+    filled = PLACEHOLDER.sub(lambda match: FILL[match[1]], said)
+    return filled.replace("inputs.reward=model", "inputs.reward=scorer")
 
 
 def mended(mistake: Mistake, remedy: str, where: str = "") -> Iterator[Mistake]:
@@ -373,8 +375,9 @@ def mended(mistake: Mistake, remedy: str, where: str = "") -> Iterator[Mistake]:
     elif len(words) == 1 and mistake.place >= 0 and not words[0].startswith("-"):
         yield replace(mistake, words=(*mistake.words[: mistake.place], *words, *mistake.words[mistake.place + 1 :]))
     elif words and words[0].startswith("--"):
-        flags = [word for word in mistake.words if not word.startswith("--")]
-        yield replace(mistake, words=(*flags, *words))
+        value = mistake.place if mistake.words[mistake.place - 1].startswith("--") else -1
+        others = [word for place, word in enumerate(mistake.words) if place != value and not word.startswith("--")]
+        yield replace(mistake, words=(*others, *words))
     if mistake.path:
         yield from mended_file(mistake, said, where)
 

@@ -173,7 +173,7 @@ def check_location(stage: Stage, key: str, other: str | None) -> Iterator[Config
         artifact.verify()
     elif other is None and not Path(value).expanduser().exists() and is_nowhere(stage, key, value):
         here = stage.dot("inputs", key)
-        remedy = store_beside(stage.root, value) or f"{here}={known_place(stage, value)}"
+        remedy = store_beside(stage.root, value) or f"{here}={known_place(stage, key, value)}"
         reason = f"there is no file, folder or artifact {value}"
         hub_too = ", and no such name in the Hub's cache or, where it can be asked, on the Hub (most are OWNER/NAME)"
         yield ConfigError(here, reason + ("" if hub.looks_local(value) else hub_too), remedy)
@@ -195,17 +195,17 @@ def store_beside(root: DictConfig, value: str) -> str:
     return next((f"outputs={outputs}" for outputs in stores if (outputs / "artifacts" / value).is_dir()), "")
 
 
-def known_place(stage: Stage, value: str) -> str:
+def known_place(stage: Stage, key: str, value: str) -> str:
     """What is there and has nearly this name: a neighbour of the path, or an artifact; else models that are here."""
     parent = Path(value).expanduser().parent
     beside = [str(path) for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
     made = [artifact.folder.name for artifact in identity.store(stage.root).artifacts()]
-    there = folders(stage) or made
+    there = folders(stage, key) or made
     near = nearest(value, [*beside, *made])
     if near or not there:
         return near or "FOLDER, an artifact's id or a Hub name"
     others = f", or another of {', '.join(there[:FEW])}{', ...' * (len(there) > FEW)}"
-    return there[-1] + others * (len(there) > 1)
+    return there[0] + others * (len(there) > 1)
 
 
 def check_parts(stage: Stage) -> Iterator[ConfigError]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from llmcycle.abilities import CLASSIFIER
+
 from . import identity, models, stages
 from .errors import ConfigError, nearest
 from .nested import is_node
@@ -14,6 +16,7 @@ from .stages import Stage, references, sibling
 # One of them is in every folder with a model, or with its tokenizer, which is all that `llmcycle data` needs.
 MARKS = ("config.json", "adapter_config.json", models.BASE_FILE, "tokenizer_config.json")
 OTHERS = ("data", "tokenizer")  # parts that read rows, or no more than a tokenizer
+REWARD = "reward"  # the input that is to score texts
 ROOMS = ("llmcycle.", "transformers.")
 
 
@@ -22,7 +25,7 @@ def check_sources(stage: Stage) -> Iterator[ConfigError]:
     for key, written in stage.inputs.items():
         place = None if sibling(written) else models.folder(stage, identity.location(stage, key))
         if place is not None and place.exists() and is_model(stage, key) and not holds_model(place):
-            here, near = stage.dot("inputs", key), folders(stage)
+            here, near = stage.dot("inputs", key), folders(stage, key)
             what = "holds no model (no config.json, no adapter_config.json in it)" if place.is_dir() else "is a file"
             value = nearest(place.name, near) or next(iter(near), "FOLDER, an artifact's id or a Hub name")
             yield ConfigError(here, f"{written} {what}, and the folder of a model is needed", f"{here}={value}")
@@ -42,7 +45,10 @@ def holds_model(place: Path) -> bool:
     return any((place / name).is_file() for name in MARKS)
 
 
-def folders(stage: Stage) -> list[str]:
-    """Folders with a model in them: artifacts of the store, and what lies here."""
-    made = [artifact.folder.name for artifact in identity.store(stage.root).artifacts() if holds_model(artifact.folder)]
-    return [*made, *sorted(str(path) for path in Path().iterdir() if path.is_dir() and holds_model(path))]
+def folders(stage: Stage, key: str) -> list[str]:
+    """Folders with a model in them: language models, or for a reward those that score, before others."""
+    made = [artifact.folder for artifact in identity.store(stage.root).artifacts()]
+    here = sorted(path for path in Path().iterdir() if path.is_dir())
+    names = {path: path.name if path in made else str(path) for path in (*made, *here) if holds_model(path)}
+    scores = {path: models.folder_kind(path) == CLASSIFIER for path in names}
+    return [names[path] for path in sorted(names, key=lambda path: scores[path] != (key == REWARD))]
