@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,7 +12,7 @@ from transformers import GenerationConfig
 
 from llmcycle.data.chat import IGNORE
 from llmcycle.data.padding import pad
-from llmcycle.engine import Engine
+from llmcycle.engine import Engine, seeded
 from llmcycle.quantities import Count, Positive
 
 
@@ -78,14 +77,6 @@ def roll_out(engine: Engine, prompts: Mapping[str, Tensor], sampling: Sampling, 
         completion_ids=ids,
         ended=sum(answer.finish == "stop" for answer in answers) / len(answers),
     )
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Random numbers from `seed` inside; torch's generators go on outside as if nothing had been drawn."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
 
 
 def _repeat(prompts: Mapping[str, Tensor], times: int) -> tuple[Tensor, Tensor]:

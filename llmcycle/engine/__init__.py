@@ -1,5 +1,6 @@
 """An opened model that can be asked, behind one small protocol."""
 
+from llmcycle.engine.draws import seeded
 from llmcycle.engine.engine import Answer, BadPrompt, Engine, Hidden, Labelled, Piece, Restored, texts
 from llmcycle.engine.generation import evaluation_mode
 from llmcycle.engine.likelihood import completion_logprobs, total
@@ -18,6 +19,7 @@ __all__ = [
     "TransformersEngine",
     "completion_logprobs",
     "evaluation_mode",
+    "seeded",
     "texts",
     "total",
     "write_samples",

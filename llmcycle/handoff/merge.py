@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from llmcycle.model.adapters import mergeable
 from llmcycle.model.digest import named_tensors
+from llmcycle.model.embedding_rows import merge_rows
 from llmcycle.model.quantised import compute_in_fp32
 
 from .observe import Model, below
@@ -24,6 +25,7 @@ def merge(model: Model) -> Model:
     """The plain model that an adapter was merged into; the given one where there is none, or it cannot be merged."""
     if not mergeable(model):
         return model
+    merge_rows(model)
     try:
         merged: PreTrainedModel = model.merge_and_unload(safe_merge=True)
     except NotImplementedError:  # some methods say only now that they cannot merge, before they have touched a layer

@@ -20,7 +20,7 @@ from .freeze import freeze
 from .load import load, scratch
 from .memory import Memory, expected, measure
 from .methods import LoraFAConfig, LoraPlusConfig, lr_ratios
-from .named_tokens import ActivatedLoraConfig, ContextPromptConfig, TokenTextsConfig
+from .named_tokens import ActivatedLoraConfig, ContextPromptConfig, TokenTextsConfig, new_tokens
 
 __all__ = [
     "ActivatedLoraConfig",
@@ -43,6 +43,7 @@ __all__ = [
     "mergeable",
     "moves_base",
     "needs_data",
+    "new_tokens",
     "regularisation",
     "restore_allocation",
     "scratch",

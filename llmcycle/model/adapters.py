@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from .calibrate import calibrated, needs_data
+from .embedding_rows import choose_rows
 from .layers import unmatched
 from .methods import complete_inputs, freeze_method, refuse_unfit
 from .quantised import is_quantised, mergeable_base
@@ -22,12 +23,16 @@ SAMPLE = 64  # values of each weight by which a change of it is seen
 
 
 def adapt(
-    model: PreTrainedModel, peft: PeftConfig | None, batches: Batches | None = None
+    model: PreTrainedModel,
+    peft: PeftConfig | None,
+    batches: Batches | None = None,
+    new_tokens: Sequence[int] = (),
 ) -> PreTrainedModel | PeftModel:
     """The model with a fresh, trainable adapter; the model itself, all of it trainable, when `peft` is None.
 
     Args:
         batches: gives training batches to a method that starts from what the data does to the model (`needs_data`).
+        new_tokens: whose rows in the embeddings are trained too, by methods that can: see `choose_rows`.
 
     Raises:
         ValueError: the model already carries an adapter (one that could not be merged by the stage before), the method
@@ -46,6 +51,7 @@ def adapt(
     if peft.task_type in (None, TaskType.CAUSAL_LM):
         peft.task_type = _task(model)
     refuse_unmatched(model, peft)
+    choose_rows(model, peft, new_tokens)
     layers = sorted({name.rpartition(".")[2] for name, m in model.named_modules() if hasattr(m, "weight")})
     try:
         return _fitted(model, peft, batches)

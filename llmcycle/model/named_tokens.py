@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from peft import CPTConfig, LoraConfig, TaskType, TrainableTokensConfig
-from transformers import PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 
 class ActivatedLoraConfig(LoraConfig):
@@ -60,6 +60,35 @@ class ContextPromptConfig(CPTConfig):
         if not ids:
             raise ValueError("peft.context: there must be a text to start from; set peft.context='Answer briefly.'")
         super().__init__(**{"task_type": TaskType.CAUSAL_LM, **options}, cpt_token_ids=ids)
+
+
+def new_tokens(tokenizer: object) -> list[int] | None:
+    """Tokens that a recipe's chat template writes and that its base model has never seen, in ascending order.
+
+    They are the special tokens of a dialogue as the template writes it, but for those that begin or end a text and
+    those of the base's own template. Their rows in the embeddings are as they were drawn, so that an adapter of other
+    layers alone cannot teach the model to end an answer.
+
+    Args:
+        tokenizer: the recipe's. The base's own is read where this one came from.
+
+    Returns:
+        their numbers, for peft's `trainable_token_indices`; None where there are none, or no base.
+    """
+    if not isinstance(tokenizer, PreTrainedTokenizerBase) or not tokenizer.name_or_path:
+        return None
+    base = AutoTokenizer.from_pretrained(tokenizer.name_or_path)
+    seen = {base.bos_token_id, base.eos_token_id} | _markers(base)
+    return sorted(_markers(tokenizer) - seen) or None
+
+
+def _markers(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Special tokens in a dialogue of two turns; none where there is no chat template."""
+    if tokenizer.chat_template is None:
+        return set()
+    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "."}]
+    text = str(tokenizer.apply_chat_template(turns, tokenize=False))
+    return set(tokenizer(text, add_special_tokens=False)["input_ids"]) & set(tokenizer.added_tokens_decoder)
 
 
 def single_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str] | None) -> list[int]:

@@ -69,11 +69,11 @@ def fit(
             was written is another model.
     """
     stage_scores = StageScores(trainer, evaluators or {})
-    checkpoint = partial(prepare, trainer, checkpoints, resume, out)
-    before, cost = learn(module, batches, trainer, stage_scores, logger, checkpoint, out)
+    checkpoint, handoff = partial(prepare, trainer, checkpoints, resume, out), handoff or Safetensors()
+    before, cost = learn(module, batches, trainer, stage_scores, logger, checkpoint, handoff, out)
     if not trainer.is_global_zero:
         return {}  # the other processes were there for training only
-    handed, after = write(module, batches, stage_scores, samples or [], generate or None, handoff or Safetensors(), out)
+    handed, after = write(module, batches, stage_scores, samples or [], generate or None, handoff, out)
     metrics = {**compare(before, after), **cost, **hand_off_metrics(handed)}
     return led_by(next(iter(metrics)), metrics)
 
@@ -85,16 +85,19 @@ def learn(
     stage_scores: StageScores,
     logger: Logger | None,
     checkpoint: Callable[[], Checkpoint | None],
+    handoff: Format,
     out: Path,
 ) -> tuple[dict[str, Scores], Metrics]:
     """Train: the evaluators' scores before it, and what it took; nothing on processes but the first.
 
     Args:
         checkpoint: what to go on from, asked for when all callbacks are there.
+        handoff: refuses, before anything is trained, a model that it could not hold.
     """
     device, first = trainer.strategy.root_device, trainer.is_global_zero
     refuse_rows(module.model, batches)
     module.calibrate(lambda: islice(batches.train_dataloader(), CALIBRATION))
+    handoff.refuse(module.model)
     before = stage_scores.before(engine_of(module.model.to(device).eval(), batches)) if first else {}
     loss_before = validation_scores(module, batches, device) if first else {}
     counted, curves = Activations(), Curves()

@@ -42,6 +42,7 @@ class Learner(pl.LightningModule):
         schedule: makes the learning-rate schedule from the optimiser, stepped once an optimiser step. The length of
             the run comes from the trainer unless YAML sets it; a warm-up below 1 is a share of that length.
         peft: an adapter to put on the model; it alone is trained then.
+        new_tokens: tokens that the model has never seen, whose rows in the embeddings are trained beside an adapter.
         frozen: patterns on names of parameters that are not trained: see `llmcycle.model.freeze`.
         gradient_checkpointing: activations are computed again for the gradient instead of being kept.
         loss_chunk: tokens whose logits exist at once; None for all. For large vocabularies.
@@ -66,6 +67,7 @@ class Learner(pl.LightningModule):
         optim: Callable[..., Optimizer],
         schedule: Callable[..., LRScheduler],
         peft: PeftConfig | None = None,
+        new_tokens: Sequence[int] | None = None,
         frozen: Sequence[str] = (),
         gradient_checkpointing: bool = False,
         loss_chunk: Count | None = None,
@@ -82,6 +84,7 @@ class Learner(pl.LightningModule):
             trains=objective.trains,
             reference=REFERENCE in objective.roles,
             peft=peft,
+            new_tokens=new_tokens or (),
             waits=objective.calibrates,
             frozen=frozen,
             gradient_checkpointing=gradient_checkpointing,

@@ -27,6 +27,7 @@ class Models(nn.Module):
         trains: roles that are trained; other models are frozen and stay in evaluation mode.
         reference: whether the policy as it is before training is needed.
         peft: an adapter to put on the policy; it alone is trained then.
+        new_tokens: whose rows in the embeddings are trained beside an adapter.
         waits: an adapter that starts from training batches is put on by `calibrate` only.
         frozen: patterns on names of parameters that are not trained: see `llmcycle.model.freeze`. With several models
             a name begins with the role.
@@ -51,6 +52,7 @@ class Models(nn.Module):
         trains: Sequence[str] = (POLICY,),
         reference: bool = False,
         peft: PeftConfig | None = None,
+        new_tokens: Sequence[int] = (),
         waits: bool = False,
         frozen: Sequence[str] = (),
         gradient_checkpointing: bool = False,
@@ -59,8 +61,9 @@ class Models(nn.Module):
     ) -> None:
         super().__init__()
         peft = peft or None  # an option left empty (peft=none) arrives as {}
+        self.new_tokens = list(new_tokens)
         self.waiting = peft if waits and needs_data(peft) else None
-        self.policy = policy if self.waiting else adapt(policy, peft)
+        self.policy = policy if self.waiting else adapt(policy, peft, new_tokens=new_tokens)
         for role, model in (others or {}).items():
             self.add_module(role, model.requires_grad_(role in trains))
         self.trains, self.frozen, self.loss_chunk, self.compiled = tuple(trains), tuple(frozen), loss_chunk, compile
@@ -104,7 +107,8 @@ class Models(nn.Module):
     def calibrate(self, batches: Callable[[], Iterable[Mapping[str, Tensor]]]) -> None:
         """Put on an adapter that starts from training batches; all others are there by now."""
         if self.waiting:
-            self.policy, self.waiting = adapt(self.policy, self.waiting, batches), None
+            self.policy = adapt(self.policy, self.waiting, batches, self.new_tokens)
+            self.waiting = None
             self._freeze()
 
     def train(self, mode: bool = True) -> Models:

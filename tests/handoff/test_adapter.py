@@ -27,6 +27,7 @@ from llmcycle.model import adapt, digest, load
 PROMPTS = ["Hello", "What is blue?", [{"role": "user", "content": "Hi"}]]
 METHODS: dict[str, PeftConfig] = {
     "lora": LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", r=4),
+    "tokens": LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", trainable_token_indices=[1, 3]),
     "ia3": IA3Config(task_type="CAUSAL_LM", target_modules=["q_proj", "down_proj"], feedforward_modules=["down_proj"]),
     "prompt_tuning": PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4),
 }

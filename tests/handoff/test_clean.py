@@ -37,6 +37,7 @@ PROJECTIONS = r".*(q_proj|v_proj|c_attn)"
 METHODS: dict[str, PeftConfig | None] = {
     "full": None,
     "lora": LoraConfig(task_type="CAUSAL_LM", r=2, target_modules="all-linear"),
+    "tokens": LoraConfig(task_type="CAUSAL_LM", r=2, target_modules="all-linear", trainable_token_indices=[1, 3]),
     "dora": LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=PROJECTIONS, use_dora=True),
     "ia3": IA3Config(task_type="CAUSAL_LM", target_modules=PROJECTIONS, feedforward_modules=[]),
     "prompt_tuning": PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3),

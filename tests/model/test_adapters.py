@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import random_llama
 from peft import (
+    BOFTConfig,
     C3AConfig,
     IA3Config,
+    LoHaConfig,
     LoraConfig,
     PeftConfig,
     PrefixTuningConfig,
@@ -26,6 +29,7 @@ from transformers import (
 )
 
 from llmcycle.engine import TransformersEngine, texts
+from llmcycle.handoff import merge
 from llmcycle.model import adapt, may_be_padded, mergeable, moves_base
 from llmcycle.model.adapters import base_parameters
 
@@ -102,3 +106,40 @@ def test_a_reward_models_head_is_trained_beside_the_adapter() -> None:
     trained = {name.rpartition(".")[0] for name, p in adapted.named_parameters() if p.requires_grad}
     assert any("score" in name for name in trained)
     assert mergeable(adapted)
+
+
+@pytest.mark.parametrize(
+    ("method", "targets", "tied"),
+    [
+        (LoraConfig, "all-linear", True),
+        (LoraConfig, "all-linear", False),
+        (LoraConfig, ["q_proj", "embed_tokens"], False),
+        (BOFTConfig, "all-linear", True),
+        (LoHaConfig, ["q_proj"], False),
+    ],
+    ids=str,
+)
+def test_rows_of_single_tokens_are_trained_where_nothing_else_trains_them(
+    method: type[PeftConfig], targets: str | list[str], tied: bool
+) -> None:
+    plain = random_llama(32, tie_word_embeddings=tied)
+    before = {name: weight.clone() for name, weight in plain.state_dict().items()}
+    model = adapt(plain, method(target_modules=targets), new_tokens=[3, 5])
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += parameter.requires_grad * torch.randn_like(parameter)
+    ids = torch.arange(32)[None]
+    logits = model.eval()(input_ids=ids).logits
+    merged = merge(model)
+    torch.testing.assert_close(merged(input_ids=ids).logits, logits, rtol=1e-4, atol=1e-4)
+    for name, layer in {"model.embed_tokens": merged.model.embed_tokens, "lm_head": merged.lm_head}.items():
+        moved = (layer.weight != before[f"{name}.weight"]).any(1).nonzero().flatten().tolist()
+        own = "embed_tokens" in targets and "embed" in name
+        assert moved == (list(range(32)) if own else [3, 5])
+
+
+@pytest.mark.parametrize("peft", PROMPTS, ids=lambda peft: peft.peft_type.value)
+def test_methods_that_work_on_the_input_train_no_rows(model: LlamaForCausalLM, peft: PeftConfig) -> None:
+    adapted = adapt(model, copy.deepcopy(peft), new_tokens=[3, 5])
+    assert not any(p.requires_grad for p in base_parameters(adapted))
+    assert not any("token_adapter" in name for name, _ in adapted.named_modules())

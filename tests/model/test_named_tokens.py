@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import pytest
 from conftest import byte_tokenizer
+from transformers import AutoTokenizer
 
-from llmcycle.data.chat import set_chat_template
-from llmcycle.model import ActivatedLoraConfig, ContextPromptConfig, TokenTextsConfig
+from llmcycle.data.chat import chat_tokenizer, set_chat_template
+from llmcycle.model import ActivatedLoraConfig, ContextPromptConfig, TokenTextsConfig, new_tokens
 from llmcycle.pretrain import ByteLevelBPE
 
 TEXTS = ["a red kettle, a blue kettle"] * 9
@@ -63,3 +65,26 @@ def test_the_invocation_of_activated_lora_is_a_text_of_the_chat_template() -> No
     tokenizer.chat_template = None
     with pytest.raises(ValueError, match="has no chat template"):
         ActivatedLoraConfig("<|assistant|>", tokenizer)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> str:
+    """A tokenizer in a folder, as a base model has it: our markers, no chat template."""
+    byte_tokenizer().save_pretrained(tmp_path)
+    return str(tmp_path)
+
+
+def test_markers_that_a_base_has_never_seen_are_new(base: str) -> None:
+    tokenizer = chat_tokenizer(base)
+    assert tokenizer.convert_ids_to_tokens(new_tokens(tokenizer)) == ["<|user|>", "<|assistant|>", "<|end|>"]
+    tokenizer.save_pretrained(base)
+    assert new_tokens(chat_tokenizer(base)) is None  # the next stage's base has been trained on them
+
+
+def test_tokens_that_begin_or_end_a_text_are_not_new(base: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    assert new_tokens(tokenizer) is None  # no template
+    tokenizer.chat_template = "{{ bos_token }}{% for m in messages %}{{ m['content'] + eos_token }}{% endfor %}"
+    assert new_tokens(tokenizer) is None
+    assert new_tokens(set_chat_template(byte_tokenizer())) is None  # made here: nothing was trained on it before
+    assert new_tokens(ByteLevelBPE(vocab_size=300)) is None

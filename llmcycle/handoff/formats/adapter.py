@@ -14,6 +14,7 @@ from llmcycle.handoff.formats.format import Format, OpenedModel, open_model
 from llmcycle.handoff.observe import Model
 from llmcycle.model import digest, load, moves_base
 from llmcycle.model.base import Base
+from llmcycle.model.embedding_rows import keeps_rows
 from llmcycle.model.quantised import rounding
 
 
@@ -30,6 +31,11 @@ class Adapter(Format):
             raise ValueError(
                 "handoff=adapter: this method has taken its start out of the base's weights, so the adapter means "
                 "nothing beside the base as it was; set handoff=safetensors, which merges it, or peft=lora"
+            )
+        if not keeps_rows(model.active_peft_config):
+            raise ValueError(
+                "handoff=adapter: this method's file cannot say that rows of new tokens were trained too; set "
+                "handoff=safetensors, which merges them, or peft=lora"
             )
 
     def write(self, model: Model, tokenizer: PreTrainedTokenizerBase, out: Path) -> None:
