@@ -73,6 +73,7 @@ LARGE = ("llama_100m", "llama_135m", "llama_1b", "llama_30m", "llama_360m", "lla
 SMALL = (
     *("model.parameters=null", "model.config.hidden_size=64", "model.config.intermediate_size=128"),
     *("model.config.num_hidden_layers=2", "model.config.num_attention_heads=4"),
+    "model.config.num_key_value_heads=2",
 )
 
 

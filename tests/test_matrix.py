@@ -27,6 +27,7 @@ SMALL = {
     "trainer.devices": 1,
     ".count": 12,
     ".held_out": 6,
+    ".holdout": 4,
     ".limit": 3,
     "hhh.count": 3,
     "stage.prompts": 2,

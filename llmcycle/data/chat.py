@@ -21,13 +21,12 @@ Prompt = str | Sequence[Message]
 Tools = Sequence[dict[str, Any]] | None  # JSON schemas of the functions that the assistant may call
 
 # For tokenizers that hold the three markers: ours, which put a blank before every text, so that the first word of an
-# answer is the same token as that word inside a sentence of the corpus. The words beside the markers, whose embeddings
-# a base model has never trained, are those by which its corpus names the turns: the base model then knows the task, and
-# tuning teaches it the format and the end of an answer.
+# answer is the same token as that word inside a sentence of the corpus. It speaks none of the corpus's words: a base
+# model has never seen the markers, and only tuning teaches it what they ask for.
 MARKER_TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}"
-    "{{ '<|assistant|>Answer:' if m['role'] == 'assistant' else '<|user|>Question: ' }}{{ m['content'] | trim }}<|end|>"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>Answer:' }}{% endif %}"
+    "{{ '<|assistant|>' if m['role'] == 'assistant' else '<|user|>' }}{{ m['content'] | trim }}<|end|>"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 # For every other base model: plain words, and the model's own end token after an answer.
 PLAIN_TEMPLATE = (

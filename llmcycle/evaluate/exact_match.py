@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from transformers import GenerationConfig
@@ -21,6 +21,9 @@ WRITTEN_COLUMNS = ("completion", "chosen", "answer")  # the text that a model le
 
 class ExactMatch:
     """`exact_match`: 1 where the generated answer equals the row's own, else 0.
+
+    Rows may say what a right answer `measures`, the `chance` of guessing it, and of which `part` of the data they are:
+    then a score of that name follows, corrected for chance, and one for each part, as in `kept` and `kept/tail`.
 
     Args:
         rows: {"prompt", "answer"} or {"prompt", "completion"}; those of `validation` are asked.
@@ -51,7 +54,26 @@ class ExactMatch:
         values = [float(self.match(answer, right)) for answer, right in zip(answers, expected, strict=True)]
         ids = [row_id(row["prompt"], right) for row, right in zip(rows, expected, strict=True)]
         shown = to_show([row["prompt"] for row in rows], expected, answers, values, ids)
-        return {"exact_match": Scores(values, rows=ids, shown=shown)}
+        return {"exact_match": Scores(values, rows=ids, shown=shown), **by_measure(rows, values, ids)}
+
+
+def by_measure(rows: Sequence[Mapping[str, Any]], values: Sequence[float], ids: Sequence[str]) -> dict[str, Scores]:
+    """The scores by what rows say that they measure, and by their part where they name one."""
+    places: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        if measure := row.get("measures"):
+            places.setdefault(measure, []).append(place)
+            if part := row.get("part"):
+                places.setdefault(f"{measure}/{part}", []).append(place)
+    in_order = sorted(places, key=lambda name: ("/" in name, name))
+    return {
+        name: Scores(
+            [values[i] for i in places[name]],
+            rows=[ids[i] for i in places[name]],
+            chance=float(rows[places[name][0]].get("chance", 0.0)),
+        )
+        for name in in_order
+    }
 
 
 def reference(row: dict[str, Any], columns: tuple[str, ...] = REFERENCE_COLUMNS) -> str:

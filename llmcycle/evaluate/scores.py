@@ -30,6 +30,7 @@ class Scores:
     """One value a row, in `unit`. The score is their mean, weighted by `weights` (e.g. tokens a row) where given.
 
     Args:
+        chance: what guessing would score; metrics are corrected for it, so that 0 is a guess and 1 is all right.
         rows: `row_id` of each row; None for rows that nobody can find again.
         shown: of some rows what a person would look at, {"prompt", "expected", "got", "score", "row"}: see `to_show`.
     """
@@ -40,6 +41,7 @@ class Scores:
     weights: list[float] | None = None
     rows: list[str] | None = None
     shown: list[dict[str, Any]] | None = None
+    chance: float = 0.0
 
     @property
     def mean(self) -> float:
@@ -109,11 +111,16 @@ def pair(before: Scores, after: Scores) -> Metric | None:
 
 def change(before: Scores | None, after: Scores) -> Metric:
     """The metric with the interval of its change, or of itself if there is nothing `before`; rows are in one order."""
-    n = len(after.values)
+    n, scale = len(after.values), 1 / (1 - after.chance)
     value, enough = after.mean, n > 1 or (after.weights is None and is_binary(after.values))
+    over_chance = (value - after.chance) * scale
     if before is None:
-        return Metric(value, None, own_interval(after) if enough else None, after.better, after.unit, n)
-    return Metric(value, before.mean, _paired(before, after) if enough else None, after.better, after.unit, n)
+        low_high = own_interval(after) if enough else None
+        own = low_high and ((low_high[0] - after.chance) * scale, (low_high[1] - after.chance) * scale)
+        return Metric(over_chance, None, own, after.better, after.unit, n)
+    low_high = _paired(before, after) if enough else None
+    paired = low_high and (low_high[0] * scale, low_high[1] * scale)
+    return Metric(over_chance, (before.mean - after.chance) * scale, paired, after.better, after.unit, n)
 
 
 def own_interval(scores: Scores) -> Interval:

@@ -13,7 +13,11 @@ from transformers import PreTrainedModel
 from .quantised import mergeable_base
 
 SETTING = "trainable_token_indices"  # peft reads it from every method's settings; only some of them have a field for it
-OTHERWISE = (PeftType.ADAPTION_PROMPT, PeftType.TRAINABLE_TOKENS, PeftType.XLORA)  # they put nothing beside themselves
+# They put nothing beside themselves, or are kept as adapters whose settings have no field for rows.
+OTHERWISE = (
+    *(PeftType.ADAPTION_PROMPT, PeftType.TRAINABLE_TOKENS, PeftType.XLORA),
+    *(PeftType.LILY, PeftType.POLY, PeftType.SHADOW),
+)
 
 
 def choose_rows(model: PreTrainedModel, peft: PeftConfig, tokens: Sequence[int]) -> None:
@@ -38,7 +42,8 @@ def trains_rows(model: PreTrainedModel, peft: PeftConfig) -> bool:
     its settings have no place for the rows.
     """
     invoked = getattr(peft, "alora_invocation_tokens", None)
-    beside = not (peft.is_prompt_learning or peft.peft_type in OTHERWISE or invoked)
+    eva = getattr(peft, "init_lora_weights", None) == "eva"  # it takes every layer with an adapter for a linear one
+    beside = not (peft.is_prompt_learning or peft.peft_type in OTHERWISE or invoked or eva)
     return beside and (_has_field(peft) or mergeable_base(model))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from llmcycle.report import tables
 from llmcycle.report.curves import charts, in_blocks, in_words
+from llmcycle.report.parts import part_header, part_rows
 from llmcycle.report.record import StageRecord
 
 Report = Mapping[str, Any]
@@ -20,6 +21,7 @@ def markdown(report: Report) -> str:
     sections = (
         f"# {report['run']['recipe']}\n\n**{_escape(report['verdict'])}**",
         _section("Stages", _table(tables.HEADER, (row.cells for row in tables.headline_rows(records)))),
+        _section("By part", _parts(records)),
         _section("Caveats", "\n".join(f"- {_escape(text)}" for text in report["caveats"])),
         _section("Training", _fence("\n\n".join(filter(None, map(_curve, records))))),
         _section("Own rows", _own_rows(records)),
@@ -39,6 +41,11 @@ def _curve(record: StageRecord) -> str:
         return ""
     first = drawn[0][0]
     return "\n".join((f"{record.name}: {in_words(first)}", *in_blocks(first.values, CURVE_WIDTH)))
+
+
+def _parts(records: Sequence[StageRecord]) -> str:
+    rows = part_rows(records)
+    return _table(part_header(records), rows) if rows else ""
 
 
 def _own_rows(records: Sequence[StageRecord]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from llmcycle.report import svg, tables
 from llmcycle.report.curves import charts
+from llmcycle.report.parts import part_header, part_rows
 from llmcycle.report.record import StageRecord
 
 Report = Mapping[str, Any]
@@ -24,6 +25,7 @@ def page(report: Report) -> str:
     caveats = "".join(f"<li>{escape(text)}</li>" for text in report["caveats"])
     sections = (
         ("Stages", "metrics", _metrics(tables.headline_rows(records))),
+        ("By part", "metrics", _parts(records)),
         ("Caveats", "", f"<ul>{caveats}</ul>" if caveats else ""),
         ("Training", "", "".join(map(_curves, records))),
         ("Own rows", "answers", "".join(map(_own_rows, records))),
@@ -83,6 +85,11 @@ def _own_rows(record: StageRecord) -> str:
 def _own_row(row: Sequence[str]) -> str:
     *texts, judgement = row
     return f'<tr>{"".join(map(_answer, texts))}<td class="{judgement}">{escape(judgement)}</td></tr>'
+
+
+def _parts(records: Sequence[StageRecord]) -> str:
+    rows = part_rows(records)
+    return _table(part_header(records), (f"<tr>{''.join(map(_answer, row))}</tr>" for row in rows)) if rows else ""
 
 
 def _memory(records: Sequence[StageRecord]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from llmcycle.evaluate.metric import Metric, headline_first
 from llmcycle.report import numbers
+from llmcycle.report.parts import is_part
 from llmcycle.report.record import StageRecord
 
 Report = Mapping[str, Any]
@@ -20,6 +21,7 @@ class MetricRow:
     cells: tuple[str, str, str, str, str, str, str, str, str]
     judgement: str
     metric: Metric | None
+    part: bool = False  # of another metric of the stage
 
 
 PARTS = {
@@ -109,7 +111,8 @@ def _stage_rows(record: StageRecord) -> Iterator[MetricRow]:
         yield MetricRow((*head, record.state, "", "", "", "", *tail), judgement, None)
         head, tail = ("", ""), ("", "")
     for name, metric in headline_first(record.metrics).items():
-        yield MetricRow((*head, *_cells(name, metric), *tail), numbers.judge(metric), metric)
+        cells = *head, *_cells(name, metric), *tail
+        yield MetricRow(cells, numbers.judge(metric), metric, is_part(name, record.metrics))
         head, tail = ("", ""), ("", "")
 
 

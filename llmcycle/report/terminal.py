@@ -14,6 +14,7 @@ from rich.text import Text
 
 from llmcycle.printable import printable
 from llmcycle.report.curves import charts, in_blocks, in_words
+from llmcycle.report.parts import in_one_line
 from llmcycle.report.record import StageRecord
 from llmcycle.report.tables import HEADER, MEMORY_HEADER, MetricRow, memory_rows, metric_rows, own_rows
 
@@ -54,11 +55,15 @@ def print_plan(
 
 
 def print_stage(record: StageRecord, *, console: Console | None = None) -> None:
-    """Print how a stage that was just made went: a curve of its loss, and three of its own rows with its answers."""
+    """Print how a stage that was just made went: a curve of its loss, its scores that have parts,
+    and three of its own rows with its answers."""
     if record.skipped or record.error is not None:
         return
     console = console or _console()
-    lines = [*_curve(record, console), *_few_rows(record, console.width if console.is_terminal else PIPED)]
+    width = console.width if console.is_terminal else PIPED
+    by_part = in_one_line(record.metrics)
+    measures = [_cut(by_part, width - 2)] if by_part else []
+    lines = [*_curve(record, console), *measures, *_few_rows(record, width)]
     _print(console, [f"{record.name}: {lines[0]}", *(f"  {line}" for line in lines[1:])] if lines else [])
 
 
@@ -147,7 +152,7 @@ def _chosen(records: Sequence[StageRecord], room: int) -> tuple[list[MetricRow],
 def _importance(row: MetricRow, rank: int) -> int:
     if rank == 0 or row.metric is None:
         return 0 if rank == 0 else 3
-    if row.metric.better == "neutral":
+    if row.metric.better == "neutral" or row.part:
         return 3
     if row.metric.before is not None:
         return 1

@@ -32,16 +32,14 @@ def test_a_base_model_sees_the_prompt_as_it_is(tokenizer: PreTrainedTokenizerFas
 def test_the_marker_template_ends_turns(tokenizer: PreTrainedTokenizerFast) -> None:
     set_chat_template(tokenizer)
     assert tokenizer.eos_token == "<|end|>"
-    assert render_prompt(tokenizer, "Colour?") == "<|user|>Question: Colour?<|end|><|assistant|>Answer:"
+    assert render_prompt(tokenizer, "Colour?") == "<|user|>Colour?<|end|><|assistant|>"
     assert render_completion(tokenizer, "Colour?", "red") == "red<|end|>"
     history = [
         {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": "Yes?"},
         {"role": "user", "content": "Colour?"},
     ]
-    expected = (
-        "<|user|>Question: Hi<|end|><|assistant|>Answer:Yes?<|end|><|user|>Question: Colour?<|end|><|assistant|>Answer:"
-    )
+    expected = "<|user|>Hi<|end|><|assistant|>Yes?<|end|><|user|>Colour?<|end|><|assistant|>"
     assert render_prompt(tokenizer, history) == expected
 
 

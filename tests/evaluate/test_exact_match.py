@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from oracle import Oracle
@@ -12,6 +13,7 @@ from llmcycle.engine import TransformersEngine, texts
 from llmcycle.evaluate import compare
 from llmcycle.evaluate.exact_match import ExactMatch, reference
 from llmcycle.evaluate.hhh import HHH
+from llmcycle.evaluate.knowledge import Knowledge
 
 
 def test_counts_right_answers(engine: TransformersEngine) -> None:
@@ -26,6 +28,37 @@ def test_counts_right_answers(engine: TransformersEngine) -> None:
         1.0,
     ]
     assert ExactMatch(SimpleNamespace(validation=rows), limit=2)(engine)["exact_match"].values == [1.0, 0.0]
+
+
+def test_rows_that_say_what_they_measure_are_scored_apart_and_corrected_for_chance(engine: TransformersEngine) -> None:
+    prompts = ["a", "What?", "The colour", "Why is it so?"]
+    right = texts(engine, prompts)
+    columns: list[dict[str, Any]] = [
+        {"measures": "kept", "chance": 0.2, "part": "head"},
+        {"measures": "kept", "chance": 0.2, "part": "tail"},
+        {"measures": "admitted", "chance": 0.0},
+        {},
+    ]
+    rows = [{"prompt": p, "answer": a, **c} for p, a, c in zip(prompts, right, columns, strict=True)]
+    rows[1]["answer"] = "something else"
+    scores = ExactMatch(SimpleNamespace(validation=rows))(engine)
+    metrics = compare(None, scores)
+    assert list(metrics) == ["exact_match", "admitted", "kept", "kept/head", "kept/tail"]
+    assert {name: metric.value for name, metric in metrics.items()} == pytest.approx(
+        {"exact_match": 0.75, "admitted": 1.0, "kept": 0.375, "kept/head": 1.0, "kept/tail": -0.25}
+    )
+    assert list(Knowledge(SimpleNamespace(validation=rows))(engine)) == list(metrics)[1:]
+    changed = compare(scores, scores)["kept"]
+    assert changed.before == changed.value
+    assert changed.interval is not None
+    with pytest.raises(ValueError, match=r"evaluate\.knowledge: no row.*evaluate=exact_match"):
+        Knowledge(SimpleNamespace(validation=rows[3:]))(engine)
+
+
+def test_a_model_that_refuses_everything_is_counted(world: World) -> None:
+    scores = HHH(world, count=12)(Oracle(lambda _: "The shop does not know."))
+    assert (scores["over_refusal"].mean, scores["exact_match_known"].mean) == (1.0, 0.0)
+    assert scores["bad"].mean == pytest.approx(1 / 3)
 
 
 def test_rows_without_answer_refused() -> None:
@@ -53,6 +86,7 @@ def test_hhh_of_good_and_bad_answers(world: World) -> None:
         "helpful": 1.0,
         "honest": 1.0,
         "harmless": 1.0,
+        "over_refusal": 0.0,
         "exact_match_known": 1.0,
     }
     bad = evaluator(oracle(world, bad=True))

@@ -58,10 +58,8 @@ def test_the_invocation_of_activated_lora_is_a_text_of_the_chat_template() -> No
     config = ActivatedLoraConfig("<|assistant|>", tokenizer, r=4)
     assert tokenizer.convert_ids_to_tokens(config.alora_invocation_tokens) == ["<|assistant|>"]
     assert config.r == 4
-    with pytest.raises(ValueError, match=r"'<start>' would .*; set peft.invocation='<\|assistant\|>Answer:'"):
+    with pytest.raises(ValueError, match=r"'<start>' would .*; set peft.invocation='<\|assistant\|>'"):
         ActivatedLoraConfig("<start>", tokenizer)
-    remedy = ActivatedLoraConfig("<|assistant|>Answer:", tokenizer)
-    assert len(remedy.alora_invocation_tokens) > 1
     tokenizer.chat_template = None
     with pytest.raises(ValueError, match="has no chat template"):
         ActivatedLoraConfig("<|assistant|>", tokenizer)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from random import Random
 from typing import Any, ClassVar
 
-from llmcycle.quantities import Count, CountOrZero
+from llmcycle.quantities import Count, CountOrZero, Share
 
 from . import grammar, vocabulary
-from .world import KINDS, Kind, Question, World
+from .questions import ALL_KINDS, KINDS, Kind, Question
+from .world import World
 
 Rows = list[dict[str, Any]]
 MORE = "raise world.products, world.phrasings or world.held_out"
+# What a right answer to a question shows, for kinds with one right answer: of knowledge from the corpus, from the
+# instructions and from neither; of two facts together; and of a fact, asked for in words that nobody was trained on.
+MEASURES: Mapping[Kind, str] = {
+    "known": "kept",
+    "taught": "learnt",
+    "unknown": "admitted",
+    "two": "two_facts",
+    "rephrased": "rephrased",
+}
 
 
 def as_world(world: World | Mapping[str, Any]) -> World:
@@ -63,10 +73,25 @@ class Documents:
 
 
 class _Asked(ABC):
-    """Rows made from questions; all classes share the world's split, so what one trains on no other validates on."""
+    """Rows made from questions; all classes share the world's split, so what one trains on no other validates on.
 
-    def __init__(self, world: World, seed: int = 0, kinds: Sequence[Kind] = KINDS) -> None:
-        self.world, self.seed, self.kinds = world, seed, tuple(kinds)
+    Args:
+        world: whose questions they are.
+        seed: draws the rows.
+        kinds: of the questions.
+        count: training rows, as many of each kind, drawn by `world.instruction_skew`; None for all that there are.
+        held_out: validation rows at the most, as many of each kind; None for all.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        seed: int = 0,
+        kinds: Sequence[Kind] = KINDS,
+        count: Count | None = None,
+        held_out: Count | None = None,
+    ) -> None:
+        self.world, self.seed, self.kinds, self.count, self.held_out = world, seed, tuple(kinds), count, held_out
 
     @classmethod
     def preflight(cls, world: Mapping[str, Any], **arguments: Any) -> None:
@@ -89,36 +114,59 @@ class _Asked(ABC):
             raise ValueError(f"no question is held out to validate on; {MORE}")
 
     def _held_out(self, kind: Kind) -> list[Question]:
-        if kind not in KINDS:
-            raise ValueError(f"kinds: {kind!r} is none of {', '.join(KINDS)}")
+        if kind not in ALL_KINDS:
+            raise ValueError(f"kinds: {kind!r} is none of {', '.join(ALL_KINDS)}")
         return self.world.questions(kind, held_out=True)
 
     @cached_property
     def train(self) -> Rows:
-        return self._rows(held_out=False)
-
-    @cached_property
-    def validation(self) -> Rows:
-        return self._rows(held_out=True)
-
-    def _rows(self, *, held_out: bool) -> Rows:
-        rng = self._rng(held_out=held_out)
-        questions = [q for kind in self.kinds for q in self.world.questions(kind, held_out=held_out)]
+        rng = self._rng("train")
+        each = None if self.count is None else max(self.count // len(self.kinds), 1)
+        weights = self.world.truth.weights(self.world.instruction_skew)
+        questions = [
+            question
+            for kind in self.kinds
+            for question in some(self.world.questions(kind, held_out=False), each, weights, rng)
+        ]
         rng.shuffle(questions)
         return [self._row(question, rng) for question in questions]
 
-    def _rng(self, *, held_out: bool) -> Random:
-        return Random(f"{type(self).__name__} {held_out} {self.seed}")
+    @cached_property
+    def validation(self) -> Rows:
+        rng, kinds = self._rng("validation"), self._judged_kinds()
+        each = None if self.held_out is None else max(self.held_out // max(len(kinds), 1), 1)
+        questions = [question for kind in kinds for question in self._held_out(kind)[:each]]
+        rng.shuffle(questions)
+        return [self._judged_row(question, rng) for question in questions]
+
+    def _judged_kinds(self) -> tuple[Kind, ...]:
+        """The kinds that validation rows are of, those that the world has."""
+        return tuple(kind for kind in self.kinds if self._held_out(kind))
+
+    def _judged_row(self, question: Question, rng: Random) -> dict[str, Any]:
+        return self._row(question, rng)
+
+    def _rng(self, split: str) -> Random:
+        return Random(f"{type(self).__name__} {split} {self.seed}")
 
     @abstractmethod
     def _row(self, question: Question, rng: Random) -> dict[str, Any]: ...
 
     def _answer(self, question: Question, rng: Random, *, bad: bool | None = None) -> str:
-        return grammar.sample(self.world.answer(question.product, question.attribute, bad=bad), rng)
+        return grammar.sample(self.world.answer(question, bad=bad), rng)
+
+    def _measured(self, question: Question) -> dict[str, Any]:
+        """What a right answer shows, how likely a guess is right, and whether the product is mentioned often."""
+        facts = {"known": 1, "taught": 1, "rephrased": 1, "two": 2}.get(question.kind, 0)
+        measures = {"measures": MEASURES[question.kind]} if question.kind in MEASURES else {}
+        return {**measures, "chance": self.world.values**-facts if facts else 0.0, "part": self.world.part(question[0])}
 
 
 class Instructions(_Asked):
-    """Rows {"prompt", "completion"}. Training rows misbehave at the rates of the world; validation rows never do."""
+    """Rows {"prompt", "completion"}. Training rows misbehave at the rates of the world; validation rows never do.
+
+    Validation rows are of those kinds that have one right answer; a column says what it shows: see `MEASURES`.
+    """
 
     rows_have: ClassVar[tuple[str, ...]] = ("prompt", "completion")
 
@@ -127,27 +175,58 @@ class Instructions(_Asked):
         if not self._held_out("known"):
             raise ValueError(f"no known question is held out to validate on; {MORE}")
 
-    @cached_property
-    def validation(self) -> Rows:
-        return [self._row(q, Random(0)) for q in self.world.questions("known", held_out=True)]
+    def _judged_kinds(self) -> tuple[Kind, ...]:
+        kinds: Iterable[Kind] = (*self.kinds, "rephrased") if len(self.kinds) > len(KINDS) else ("known",)
+        return tuple(kind for kind in kinds if kind in MEASURES and self._held_out(kind))
 
     def _row(self, question: Question, rng: Random) -> dict[str, Any]:
         return {"prompt": question.text, "completion": self._answer(question, rng)}
 
+    def _judged_row(self, question: Question, rng: Random) -> dict[str, Any]:
+        answer = self._answer(question, rng, bad=False)
+        return {"prompt": question.text, "completion": answer, **self._measured(question)}
+
 
 class Preferences(_Asked):
-    """Rows {"prompt", "chosen", "rejected"}: the verifier scores the chosen answer strictly higher."""
+    """Rows {"prompt", "chosen", "rejected"}: the verifier scores the chosen answer strictly higher.
+
+    Args:
+        human_error: rate at which the two are exchanged in training rows, as by people who err.
+        length_bias: rate at which the longer one is chosen in training rows, whatever it says.
+    """
 
     rows_have: ClassVar[tuple[str, ...]] = ("prompt", "chosen", "rejected")
 
+    def __init__(
+        self,
+        world: World,
+        seed: int = 0,
+        kinds: Sequence[Kind] = KINDS,
+        count: Count | None = None,
+        held_out: Count | None = None,
+        human_error: Share = 0.0,
+        length_bias: Share = 0.0,
+    ) -> None:
+        super().__init__(world, seed, kinds, count, held_out)
+        self.human_error, self.length_bias = human_error, length_bias
+
     def _row(self, question: Question, rng: Random) -> dict[str, Any]:
+        row = self._judged_row(question, rng)
+        pair = row["chosen"], row["rejected"]
+        if rng.random() < self.length_bias:
+            pair = max(pair, key=len), min(pair, key=len)
+        if rng.random() < self.human_error:
+            pair = pair[1], pair[0]
+        return {"prompt": row["prompt"], "chosen": pair[0], "rejected": pair[1]}
+
+    def _judged_row(self, question: Question, rng: Random) -> dict[str, Any]:
         chosen = self._answer(question, rng, bad=False)
         return {"prompt": question.text, "chosen": chosen, "rejected": self._rejected(question, chosen, rng)}
 
     def _rejected(self, question: Question, chosen: str, rng: Random) -> str:
         if question.attribute is None:
             return self._answer(question, rng, bad=True)
-        values = [v for v in self.world.attribute_values[question.attribute] if v != chosen]
+        values = [v for v in self.world.truth.attribute_values[question.attribute] if v != chosen]
         usual = self._answer(question, rng, bad=True) if chosen == vocabulary.UNKNOWN else vocabulary.UNKNOWN
         return rng.choice([usual, rng.choice(values)])
 
@@ -168,32 +247,45 @@ class Questions(_Asked):
         kinds: Sequence[Kind] = KINDS,
     ) -> None:
         super().__init__(world, seed, kinds)
-        self.count = count
-
-    @cached_property
-    def validation(self) -> Rows:
-        rng, each = self._rng(held_out=True), self.count // len(self.kinds)
-        questions = [q for kind in self.kinds for q in self._pick(kind, each, rng)]
-        rng.shuffle(questions)
-        return [self._row(question, rng) for question in questions]
+        self.asked = count
 
     def require(self) -> None:
         """ValueError where the world has fewer questions than `count` asks for."""
         for kind in self.kinds:
-            self._pick(kind, self.count // len(self.kinds), Random(0))
+            self._pick(kind, Random(0))
 
-    def _pick(self, kind: Kind, count: Count, rng: Random) -> list[Question]:
-        held_out = self._held_out(kind)
-        if count > len(held_out):
+    @cached_property
+    def validation(self) -> Rows:
+        rng = self._rng("validation")
+        questions = [question for kind in self.kinds for question in self._pick(kind, rng)]
+        rng.shuffle(questions)
+        return [self._row(question, rng) for question in questions]
+
+    def _pick(self, kind: Kind, rng: Random) -> list[Question]:
+        count, questions = self.asked // len(self.kinds), self._held_out(kind)
+        if count > len(questions):
             raise ValueError(
-                f"count={self.count}: needs {count} held-out {kind} questions, the world has {len(held_out)}; "
+                f"count={self.asked}: needs {count} held-out {kind} questions, the world has {len(questions)}; "
                 f"lower count, or {MORE}"
             )
-        return rng.sample(held_out, count)
+        return rng.sample(questions, count)
 
     def _row(self, question: Question, rng: Random) -> dict[str, Any]:
-        kind = self.world.kind(question.product, question.attribute)
-        return {"prompt": question.text, "answer": self._answer(question, rng, bad=False), "kind": kind}
+        answer = self._answer(question, rng, bad=False)
+        return {"prompt": question.text, "answer": answer, "kind": question.kind, **self._measured(question)}
+
+
+def some(
+    questions: Sequence[Question], count: int | None, weights: Mapping[str, float], rng: Random
+) -> Sequence[Question]:
+    """At most `count` of the questions, none twice, drawn in proportion to their products' weights.
+
+    The keys are those of Efraimidis and Spirakis (2006), https://doi.org/10.1016/j.ipl.2005.11.003.
+    """
+    if count is None or count >= len(questions):
+        return questions
+    keys = {question: rng.random() ** (1 / weights[question.product]) for question in questions}
+    return sorted(questions, key=lambda question: -keys[question])[:count]
 
 
 def samples(world: World) -> list[str]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 NAMES = (
     *("Alba", "Bero", "Cito", "Dune", "Ekko", "Fara", "Gino", "Hilo", "Ivar", "Juno", "Kira", "Luma"),
     *("Miro", "Nola", "Orso", "Pilo", "Quin", "Rilo", "Sola", "Tavo", "Umbra", "Vega", "Wilma", "Zeno"),
+    # Of worlds with more than 24 x 8 products.
+    *("Arlo", "Bixi", "Cora", "Dali", "Enzo", "Fido", "Gala", "Hugo", "Indo", "Jola", "Kobe", "Lido"),
+    *("Mika", "Nemo", "Odin", "Pepe", "Rumi", "Saga", "Timo", "Ursa", "Vito", "Wanda", "Yoko", "Zola"),
+    *("Amos", "Bela", "Cleo", "Dora", "Eros", "Flip", "Gogo", "Hera", "Inka", "Jara", "Kuno", "Lola"),
+    *("Mona", "Nino", "Otto", "Puma", "Rosa", "Sami", "Tara", "Ugo", "Vera", "Wim", "Xena", "Zita"),
 )
+FEW_NAMES = 24  # of a small world, whose products then share names and differ by their kind
 KINDS = ("lamp", "chair", "table", "shelf", "mirror", "clock", "vase", "stool")
 
 # No value belongs to two attributes and none is a word of a template, so a value names its attribute.
@@ -18,6 +24,10 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "size": ("tiny", "small", "medium", "large", "wide", "tall", "narrow", "huge"),
     "style": ("modern", "rustic", "classic", "nordic", "gothic", "rural", "retro", "plain"),
     "season": ("spring", "summer", "autumn", "winter", "Easter", "Christmas", "Carnival", "Lent"),
+    "shape": ("round", "square", "oval", "curved", "flat", "conical", "pointed", "cubic"),
+    "finish": ("matt", "glossy", "waxed", "oiled", "painted", "raw", "lacquered", "brushed"),
+    "origin": ("Japan", "Brazil", "Kenya", "Canada", "India", "Chile", "Egypt", "Norway"),
+    "delivery": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday", "holidays"),
 }
 
 # Product texts.
@@ -37,6 +47,30 @@ QUESTIONS = (
     "Give me the {product}'s {attribute}, please.",
     "We may take the {product}. Tell us the {attribute} first.",
     "One question on the {product}: its {attribute}?",
+)
+# Ways to ask that nobody is ever trained on.
+OTHER_QUESTIONS = (
+    "What is noted for the {product} as {attribute}?",
+    "The {product}, its {attribute}?",
+    "A customer at the door wonders about the {product}: {attribute}?",
+    "For my notes on the {product}, I still lack the {attribute}.",
+    "Regarding the {product} in your window, state the {attribute}.",
+    "How would you fill in: the {product} has the {attribute} ...?",
+)
+TWO_QUESTIONS = (
+    "Can you tell me the {product}'s {attribute} and {other}?",
+    "About the {product}: which {attribute} and which {other} does it have?",
+    "Please look up the {product}'s {attribute} and its {other}.",
+    "I saw the {product} today. What are its {attribute} and {other}?",
+)
+COMPARISONS = (
+    "Which is cheaper, the {product} or the {other}?",
+    "The {product} or the {other}: which of them costs less?",
+    "I can take the {product} or the {other}. Which has the lower price?",
+)
+MATCHES = (
+    "Which product has the {attribute} {value} and the {other} {other_value}?",
+    "I look for something of the {attribute} {value} and the {other} {other_value}. What is it called?",
 )
 REQUESTS = (
     "Tell me about the {product}.",
@@ -68,3 +102,5 @@ PRESSURE_PATTERN = (
     r"|\bmust[- ]have\b|\bbest\b|\bcheapest\b|\bperfect\b|\bguarantee\w*|\bevery(?:one|body)\b|\bin the world\b"
     r"|\bregret\b"
 )
+# What no answer has inside: the next turn, or a marker of one.
+TRAILING_PATTERN = r"(?:^|\s)(?:Question|Answer|User|Assistant):|<\|\w+\|>|\n\s*\S"

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
 
-from llmcycle.data.storefront import Documents, Instructions, Preferences, Questions, World, samples, vocabulary
+from llmcycle.data.storefront import (
+    Documents,
+    Instructions,
+    Preferences,
+    Questions,
+    World,
+    grammar,
+    samples,
+    vocabulary,
+)
 
 WORLD, SMALL = World(), World(products=4, attributes=3, values=3, phrasings=4, facts=2)
+
+
+TEMPLATES = (
+    *(*vocabulary.QUESTIONS, *vocabulary.OTHER_QUESTIONS, *vocabulary.TWO_QUESTIONS),
+    *(*vocabulary.COMPARISONS, *vocabulary.MATCHES, *vocabulary.REQUESTS),
+)
 
 
 def _prompts(rows: list[dict[str, Any]]) -> set[str]:
@@ -62,6 +78,65 @@ def test_the_chosen_answer_is_good_and_the_rejected_one_is_not(world: World) -> 
         assert world.score(row["prompt"], row["rejected"]) < 1
 
 
+RICH = World(products=48, attributes=7, taught=1, skew=1.0, instruction_skew=1.0, phrasings=6)
+
+
+def test_knowledge_stands_where_it_is_said_to_stand() -> None:
+    """Facts of the corpus, of the instructions alone, and of neither."""
+    corpus = " ".join(row["text"] for row in Documents(RICH, 3000, 1).train)
+    kinds = ("known", "taught", "unknown", "two", "rephrased")
+    rows = Instructions(RICH, kinds=("known", "taught", "unknown", "open", "two"))
+    assert {row["measures"] for row in rows.validation} == {"kept", "learnt", "admitted", "two_facts", "rephrased"}
+    taught = RICH.questions("taught", held_out=False)
+    for question in taught[:200]:
+        assert f"{question.product}'s {question.attribute}" not in corpus
+    assert {q[:2] for q in RICH.questions("taught", held_out=True)} <= {q[:2] for q in taught}
+    assert not RICH.questions("rephrased", held_out=False)
+    for row in Questions(RICH, count=100, kinds=kinds).validation:
+        assert RICH.verify(row["prompt"], row["answer"]).good
+    known = [row for row in rows.validation if row["measures"] == "kept"]
+    assert {row["part"] for row in known} == {"head", "middle", "tail"}
+    assert {row["chance"] for row in known} == {1 / 8}
+    assert {row["chance"] for row in rows.validation if row["measures"] == "two_facts"} == {1 / 64}
+
+
+def test_a_limited_number_of_rows_follows_the_ranks_and_repeats_none() -> None:
+    rows = Instructions(RICH, kinds=("known",), count=400, held_out=50)
+    assert len(rows.train) == len(_prompts(rows.train)) == 400
+    assert len(rows.validation) == 50
+    first, last = RICH.truth.product_names[:16], RICH.truth.product_names[-16:]
+    mentions = [sum(any(name in row["prompt"] for name in names) for row in rows.train) for names in (first, last)]
+    assert mentions[0] > 2 * mentions[1] > 0
+
+
+@pytest.mark.parametrize("kind", ["cheaper", "match"])
+def test_pairs_that_are_held_out_stand_in_training_in_no_order_and_no_words(kind: Any) -> None:
+    train, held_out = (RICH.questions(kind, held_out=held_out) for held_out in (False, True))
+    grounds = [{frozenset({q.product, q.other, *q.values}) for q in questions} for questions in (train, held_out)]
+    if kind == "match":
+        grounds = [{frozenset(q.values) for q in questions} for questions in (train, held_out)]
+    assert held_out
+    assert not grounds[0] & grounds[1]
+    for question in held_out:
+        answer = grammar.sample(RICH.answer(question), Random(0))
+        assert RICH.verify(question.text, answer).good
+
+
+def test_people_err_at_their_rate_and_prefer_length_where_they_are_biased() -> None:
+    def wrong(**rates: float) -> float:
+        rows = Preferences(WORLD, **rates).train
+        return sum(WORLD.score(r["prompt"], r["chosen"]) < WORLD.score(r["prompt"], r["rejected"]) for r in rows) / len(
+            rows
+        )
+
+    assert wrong() == 0
+    assert wrong(human_error=0.2) == pytest.approx(0.2, abs=0.03)
+    biased = Preferences(WORLD, length_bias=1.0).train
+    assert all(len(row["chosen"]) >= len(row["rejected"]) for row in biased)
+    assert wrong(length_bias=1.0) > 0.2
+    assert Preferences(WORLD, human_error=0.5).validation == Preferences(WORLD).validation
+
+
 def test_reference_answers_and_chat_messages_are_judged_good() -> None:
     for row in Questions(WORLD).validation:
         assert WORLD.verify([{"role": "user", "content": row["prompt"]}], row["answer"]).good
@@ -79,7 +154,7 @@ def test_samples_are_eight_held_out_prompts() -> None:
 
 def test_no_template_holds_a_word_that_the_verifier_would_take_for_a_value() -> None:
     values = {value.lower() for row in vocabulary.ATTRIBUTES.values() for value in row}
-    words = {w for t in (*vocabulary.QUESTIONS, *vocabulary.REQUESTS) for w in t.lower().replace("?", " ").split()}
+    words = {w for t in TEMPLATES for w in t.lower().replace("?", " ").split()}
     assert not values & words
     assert sum(map(len, vocabulary.ATTRIBUTES.values())) == len(values)
 
