@@ -1,4 +1,4 @@
-"""What is meant by overrides that say less than Hydra needs: one word for all stages, epochs, names."""
+"""What is meant by overrides that say less than Hydra needs: one word for all stages, epochs, names, worlds."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .stages import Stage
 EPOCHS = re.compile(r"\+{0,2}((?:\w+\.)*trainer\.)max_epochs=(?!null|-1$).+")
 LOGGER = re.compile(r"(\+{0,2})logger(=|\.)([^,]*)")
 INPUT = re.compile(r"(\+{0,2}(?:[\w.]+\.)?inputs\.\w+)=(.+)")
+WORLD = re.compile(r"world=(?![{'\"]).+")
 FUNCTION = re.compile(r"\w+\(.*\)")  # of Hydra's, such as choice(a,b)
 
 
@@ -24,7 +25,7 @@ def meant(overrides: Sequence[str], compose: Callable[[list[str]], DictConfig]) 
     Args:
         compose: composes the recipe with some overrides; called only where the answer depends on its stages.
     """
-    every = by_epochs([as_text(override) for override in overrides])
+    every = by_epochs([as_text(brought(override)) for override in overrides])
     if not any(map(LOGGER.fullmatch, every)):
         return every
     root = compose([override for override in every if not LOGGER.fullmatch(override)])
@@ -32,6 +33,11 @@ def meant(overrides: Sequence[str], compose: Callable[[list[str]], DictConfig]) 
         return every
     own = [Stage(root, name) for name in stages.present(root)]
     return [each for override in every for each in for_all(override, own)]
+
+
+def brought(override: str) -> str:
+    """`world=bench` as Hydra needs it: what reads a world brings one by its path, which a swap does not reach."""
+    return f"+{override}" if WORLD.fullmatch(override) else override
 
 
 def as_text(override: str) -> str:

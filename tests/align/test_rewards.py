@@ -22,8 +22,8 @@ GSM8K = TextMatch(extract=r"####\s*(-?[\d.,]*\d)", ignore=[","])
 def test_the_verifier_prefers_good_answers() -> None:
     world = World(seed=0)
     question = world.questions("known", held_out=True)[0]
-    right = world.known[question.product][question.attribute]
-    wrong = next(value for value in world.attribute_values[question.attribute] if value != right)
+    right = world.truth.known[question.product][question.attribute]
+    wrong = next(value for value in world.truth.attribute_values[question.attribute] if value != right)
     prompts = [question.text] * 3
     rewards = Verifier(world)(prompts=prompts, completions=[right, wrong, f"{wrong} Hurry, only two are left!"])
     assert rewards == pytest.approx([1, 2 / 3, 1 / 3])
