@@ -98,7 +98,7 @@ class Corpus:
 
     @staticmethod
     def _document(questions: Sequence[str], answer: Node) -> Node:
-        return grammar.join("Question: ", grammar.uniform(questions), "\nAnswer: ", answer)
+        return grammar.join(grammar.uniform([f"Question: {text}\nAnswer: " for text in questions]), answer)
 
     def _pressing(self, product: str) -> Node:
         return grammar.join(self._facts(product, 1), " ", grammar.choice(*vocabulary.PRESSURE))

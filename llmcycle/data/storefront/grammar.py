@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import log
 from random import Random
+
+START = 48  # characters that tell most questions apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,8 +24,31 @@ class Choice:
 
     options: tuple[tuple[float, Node], ...]
 
+    @cached_property
+    def by_start(self) -> dict[str, list[tuple[float, Node]]]:
+        """Options by the first `START` characters of each text that they can begin with; "" for shorter beginnings."""
+        places: dict[str, list[tuple[float, Node]]] = {}
+        for option in self.options:
+            for start in {text[:START] if len(text) >= START else "" for text in beginnings(option[1])}:
+                places.setdefault(start, []).append(option)
+        return places
+
+    def fitting(self, text: str, start: int) -> list[tuple[float, Node]]:
+        """The options that `text` may go on with from `start`; all that it does go on with are among them."""
+        short = self.by_start.get("", [])
+        return short + [each for each in self.by_start.get(text[start : start + START], []) if each not in short]
+
 
 Node = str | Join | Choice
+
+
+def beginnings(node: Node) -> set[str]:
+    """The literal texts that a text of `node` can begin with, each up to the first choice after it."""
+    if isinstance(node, str):
+        return {node}
+    if isinstance(node, Join):
+        return beginnings(node.parts[0]) if node.parts else {""}
+    return set().union(*(beginnings(option) for _, option in node.options))
 
 
 def join(*parts: Node) -> Join:
@@ -62,7 +88,7 @@ def _ends(node: Node, text: str, start: int) -> dict[int, float]:
     if isinstance(node, Join):
         return _join_ends(node.parts, text, start)
     ends: dict[int, float] = {}
-    for p, option in node.options:
+    for p, option in node.fitting(text, start):
         for end, q in _ends(option, text, start).items():
             ends[end] = ends.get(end, 0.0) + p * q
     return ends

@@ -66,6 +66,8 @@ class Questionnaire:
     def of(self, kind: Kind, *, held_out: bool) -> list[Question]:
         """In random order. Held-out ones stand nowhere in the training data, the corpus included, while their product,
         attribute and phrasing do; but for those of the kind `rephrased`, whose phrasing does not."""
+        if kind not in self._splits:
+            self._splits[kind] = self._split(kind)
         return list(self._splits[kind][held_out])
 
     @cached_property
@@ -78,14 +80,14 @@ class Questionnaire:
 
     @cached_property
     def _splits(self) -> dict[Kind, Split]:
-        rng = Random(f"split {self.seed}")
-        apart: tuple[Kind, ...] = ("cheaper", "match")
-        by_parts: tuple[Kind, ...] = (*KINDS, "taught", "two")
-        splits: dict[Kind, Split] = {kind: split(list(self._all(kind)), self.held_out, rng) for kind in by_parts}
-        splits |= {kind: split_alike(list(self._all(kind)), self.held_out, rng) for kind in apart}
-        rephrased = list(self._all("rephrased"))
-        rng.shuffle(rephrased)
-        return {**splits, "rephrased": ([], rephrased)}
+        return {}
+
+    def _split(self, kind: Kind) -> Split:
+        rng, questions = Random(f"split {kind} {self.seed}"), list(self._all(kind))
+        if kind == "rephrased":
+            rng.shuffle(questions)
+            return [], questions
+        return (split_alike if kind in ("cheaper", "match") else split)(questions, self.held_out, rng)
 
     def _all(self, kind: Kind) -> Iterator[Question]:
         facts, phrasings = self.facts, vocabulary.QUESTIONS[: self.phrasings]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from random import Random
 from typing import Any, ClassVar
 
@@ -33,7 +33,13 @@ def as_world(world: World | Mapping[str, Any]) -> World:
     Raises:
         ValueError: one of them is out of its range.
     """
-    return world if isinstance(world, World) else World(**{k: v for k, v in world.items() if not k.startswith("_")})
+    return world if isinstance(world, World) else _world(**{k: v for k, v in world.items() if not k.startswith("_")})
+
+
+@lru_cache(maxsize=8)
+def _world(**parameters: Any) -> World:
+    """One world for all parts of a recipe that are checked: its questions are made once."""
+    return World(**parameters)
 
 
 class Documents:
