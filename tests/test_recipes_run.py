@@ -13,20 +13,21 @@ from llmcycle.config import recipes
 
 pytestmark = pytest.mark.slow
 
+FEW_ROWS = ("data.count=60", "data.held_out=12")
 # The fewest steps, rows and prompts of each stage.
 SMALLEST = {
     "pretrain": ["data.count=600", "data.held_out=20", "trainer.max_steps=3"],
     "prompt": ["stage.limit=4", "stage.shots=[0]"],
-    "finetune": ["trainer.max_steps=2", "evaluate.exact_match.limit=8"],
-    "reward": ["trainer.max_steps=2", "evaluate.preference_accuracy.limit=8"],
-    "align": ["trainer.max_steps=2", "evaluate.hhh.count=12"],
+    "finetune": [*FEW_ROWS, "trainer.max_steps=2", "evaluate.exact_match.limit=8", "evaluate.endings.limit=4"],
+    "reward": [*FEW_ROWS, "trainer.max_steps=2", "evaluate.preference_accuracy.limit=8"],
+    "align": [*FEW_ROWS, "trainer.max_steps=2", "evaluate.hhh.count=12", "evaluate.knowledge.limit=8"],
     "rlvr": [
         "trainer.max_steps=1",
         "batches.batch_size=2",
         "evaluate.hhh.count=12",
         "objective.sampling.max_new_tokens=4",
     ],
-    "compress": ["evaluate.hhh.count=12", "stage.prompts=4", "stage.max_new_tokens=4"],
+    "compress": ["evaluate.hhh.count=12", "evaluate.knowledge.limit=8", "stage.prompts=4", "stage.max_new_tokens=4"],
     "deploy": ["stage.prompts=4", "stage.max_new_tokens=4"],
 }
 SMALLEST["reinforce"] = SMALLEST["rlvr"]
@@ -53,7 +54,7 @@ def smallest(stage: str, recipe: str) -> list[str]:
 def lifecycle(align: str) -> list[str]:
     chosen = {stage: stage for stage in LIFECYCLE} | {"align": align}
     overrides = [override for stage, recipe in chosen.items() for override in smallest(stage, recipe)]
-    return ["lifecycle", *overrides, *([] if align == "align" else [f"recipes@align={align}"])]
+    return ["lifecycle", "world=tiny", *overrides, *([] if align == "align" else [f"recipes@align={align}"])]
 
 
 def last_report() -> dict:
