@@ -20,7 +20,7 @@ from toy import command
 
 from llmcycle.data.chat import set_chat_template
 
-LEAST, PART, SHARE = 300, 60, 0.9
+LEAST, PART, SHARE = 300, 40, 0.9
 
 
 @pytest.fixture(scope="module")
