@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from llmcycle.evaluate.metric import Metric, headline
 from llmcycle.report.numbers import judge, number
+from llmcycle.report.parts import is_part
 from llmcycle.report.record import RunFacts, StageRecord
 
 FEW = 100  # rows, prompts or tokens
 WIDE_RATE = 0.1  # width of a rate's 95 % interval
+ENDS = 0.95  # share of sampled answers that end by themselves, of a model that has learnt to
 WIDE = 0.2  # width of another metric's 95 % interval, relative to the difference or to the value
 
 
@@ -20,8 +22,11 @@ def caveats(records: Sequence[StageRecord], facts: RunFacts) -> list[str]:
     for record in records:
         leading = headline(record.metrics)
         for name, metric in record.metrics.items():
+            if is_part(name, record.metrics):
+                continue  # its whole is spoken of
             reasons = _of_headline(metric) if name == leading else _of_metric(metric)
             notes += [f"{record.name}: {name} {reason}" for reason in reasons]
+        notes += [f"{record.name}: {reason}" for reason in _of_endings(record.metrics)]
     return notes + list(_of_run(facts))
 
 
@@ -30,6 +35,12 @@ def _of_metric(metric: Metric) -> Iterator[str]:
         yield "is not a finite number"
     if judge(metric) == "worse":
         yield "got worse, beyond its 95 % interval"
+
+
+def _of_endings(metrics: Mapping[str, Metric]) -> Iterator[str]:
+    ends = metrics.get("ends_by_itself")
+    if ends is not None and ends.value < ENDS:
+        yield f"only {ends.value:.0%} of answers drawn at temperature 1 end by themselves: the others run to the limit"
 
 
 def _of_headline(metric: Metric) -> Iterator[str]:

@@ -12,9 +12,9 @@ ORDER = ("head", "middle", "tail")  # as data is mentioned often or rarely; othe
 
 
 def is_part(name: str, metrics: Mapping[str, Metric]) -> bool:
-    """Whether a metric is a part of another one."""
-    whole, slash, _ = name.partition("/")
-    return bool(slash) and whole in metrics
+    """Whether a metric is a part of another one; of several parts at once, as the cells of a grid have, it is none."""
+    whole, slash, part = name.partition("/")
+    return bool(slash) and "/" not in part and whole in metrics
 
 
 def wholes(metrics: Mapping[str, Metric]) -> list[str]:
