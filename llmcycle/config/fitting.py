@@ -15,12 +15,13 @@ from .parts import learned, model, part, stated
 from .stages import Stage
 
 CONTEXT = ("max_position_embeddings", "n_positions")  # as configurations call it
+HEADS = {"num_attention_heads": "hidden_size", "n_head": "n_embd"}  # what counts them, and the width that they share
 COMPRESS = "llmcycle.compress.compress"
 
 
 def check_fitting(stage: Stage) -> Iterator[ConfigError]:
-    """Rows fit the model's context, groups of answers the advantage, and the weights are ones that can be trained."""
-    for rule in (check_context, check_group, check_rounded):
+    """Rows fit the model's context, heads its width, groups of answers the advantage, and weights can be trained."""
+    for rule in (check_context, check_heads, check_group, check_rounded):
         yield from rule(stage)
 
 
@@ -33,6 +34,29 @@ def check_context(stage: Stage) -> Iterator[ConfigError]:
     if isinstance(length, int) and room and length > room:
         key = stage.dot(encode.place, "max_length")
         yield ConfigError(key, f"rows of {length} tokens, and the model can look at {room}", f"{key}={room}")
+
+
+def check_heads(stage: Stage) -> Iterator[ConfigError]:
+    """Attention heads share key and value heads evenly, and the width evenly where they have none of their own."""
+    config = part(stage, "stage.module.model.config")
+    node = config.node if config else {}
+    name = next((name for name in HEADS if isinstance(node.get(name), int)), None)
+    if config is None or name is None or node[name] < 1:
+        return
+    heads, shared, width = node[name], node.get("num_key_value_heads"), node.get(HEADS[name])
+    if isinstance(shared, int) and shared >= 1 and heads % shared:
+        key = stage.dot(config.place, "num_key_value_heads")
+        yield ConfigError(
+            key, f"{heads} attention heads can't share {shared} evenly", f"{key}={divisor(heads, shared)}"
+        )
+    elif isinstance(width, int) and "head_dim" not in node and width % heads:
+        key = stage.dot(config.place, name)
+        yield ConfigError(key, f"{heads} heads can't share a width of {width} evenly", f"{key}={divisor(width, heads)}")
+
+
+def divisor(number: int, most: int) -> int:
+    """The largest that is no more than `most`."""
+    return max(count for count in range(1, min(number, most) + 1) if number % count == 0)
 
 
 def context(stage: Stage) -> int | None:

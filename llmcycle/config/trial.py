@@ -3,6 +3,7 @@ GPU for `trainer.accelerator=gpu`."""
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -86,7 +87,7 @@ def value_of(value: Any) -> Any:
 
 def refusal(stage: Stage, path: str, node: Mapping[str, Any], error: Exception) -> ConfigError:
     """The constructor's words, for the one setting without which it has none; those that were typed come first."""
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    reason = in_short(error)
     chosen, place = Swaps(stage), origin(stage.raw, path)
     settings = [key for key in node if key not in CONTROL]
     for name in sorted(settings, key=lambda key: stage.dot(place, key) not in chosen.typed):
@@ -96,6 +97,13 @@ def refusal(stage: Stage, path: str, node: Mapping[str, Any], error: Exception) 
             usual = default(resolve(node["_target_"], ""), name, node[name], own)
             return ConfigError(key, reason, f"{key}={usual}")
     return ConfigError(stage.dot(place), reason)
+
+
+def in_short(error: Exception) -> str:
+    """The first line of an error that says something: one that ends with a colon announces the next."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    telling = next((line for line in lines if not line.endswith(":")), lines[0])
+    return re.sub(r"^\w*(?:Error|Exception): ", "", telling).rstrip(".:")
 
 
 def builds(node: Mapping[str, Any], without: str) -> bool:

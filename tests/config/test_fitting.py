@@ -34,3 +34,18 @@ def test_a_compressed_model_is_not_trained(here: Path) -> None:
     config = {"architectures": ["LlamaForCausalLM"], "quantization_config": {"quant_method": "torchao"}}
     Path("model/config.json").write_text(json.dumps(config))
     assert refusal("finetune", "inputs.model=model").key == "inputs.model"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason", "remedy"),
+    [
+        (["model.config.num_key_value_heads=3"], "can't share 3 evenly", "model.config.num_key_value_heads=2"),
+        (["model=gpt2", "model.config.n_head=3"], "can't share a width of", "model.config.n_head=2"),
+        (["model.config.num_attention_heads=3"], "not a multiple", "model.config.num_attention_heads=4"),
+    ],
+)
+def test_heads_that_share_unevenly_are_refused(here: Path, overrides: list[str], reason: str, remedy: str) -> None:
+    error = refusal("pretrain", *overrides)
+    assert reason in error.reason
+    assert error.remedy == remedy
+    check(compose(locate("pretrain"), [*overrides[:-1], error.remedy]))
