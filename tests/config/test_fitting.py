@@ -39,7 +39,7 @@ def test_a_compressed_model_is_not_trained(here: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "reason", "remedy"),
     [
-        (["model.config.num_key_value_heads=3"], "can't share 3 evenly", "model.config.num_key_value_heads=2"),
+        (["model=llama_135m", "model.config.num_key_value_heads=4"], "share 4", "model.config.num_key_value_heads=3"),
         (["model=gpt2", "model.config.n_head=3"], "can't share a width of", "model.config.n_head=2"),
         (["model.config.num_attention_heads=3"], "not a multiple", "model.config.num_attention_heads=4"),
     ],
