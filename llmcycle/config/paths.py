@@ -21,6 +21,7 @@ def shipped(folder: str) -> Path:
     raise FileNotFoundError(f"llmcycle's own folder {folder!r} is missing from {PACKAGE}: install it again")
 
 
+@cache
 def recipes() -> list[str]:
     """Names of the shipped recipes, as typed after `llmcycle`."""
     root = shipped("recipes")
@@ -37,14 +38,22 @@ def shipped_targets() -> frozenset[str]:
 def groups() -> dict[str, list[str]]:
     """Options of each group, shipped ones and those of the user's ./conf."""
     options: dict[str, set[str]] = {}
-    for root in (shipped("conf"), Path("conf")):
-        for path in root.rglob("*.yaml") if root.is_dir() else ():
-            group = str(path.parent.relative_to(root))
-            if group != ".":
-                options.setdefault(group, set()).add(path.stem)
+    for group, name in (*_shipped_options(), *_options(Path("conf"))):
+        options.setdefault(group, set()).add(name)
     own = {str(path.relative_to("recipes").with_suffix("")) for path in Path("recipes").rglob("*.yaml")}
     options.setdefault("recipes", set()).update(recipes(), own)
     return {group: sorted(names) for group, names in sorted(options.items())}
+
+
+@cache
+def _shipped_options() -> list[tuple[str, str]]:
+    return _options(shipped("conf"))
+
+
+def _options(root: Path) -> list[tuple[str, str]]:
+    """(group, option) of every file below a `conf`."""
+    files = root.rglob("*.yaml") if root.is_dir() else ()
+    return [(str(path.parent.relative_to(root)), path.stem) for path in files if path.parent != root]
 
 
 def options(group: str) -> list[Path]:
