@@ -114,8 +114,9 @@ class Screen:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Give the length of the text, not of what stands for it."""
-        self._stream.write(shown(text))
+        """Give the length of the text, not of what stands for it. A stream that has been closed takes nothing more."""
+        if not self._stream.closed:  # a logger may hold it longer than the command that made it
+            self._stream.write(shown(text))
         return len(text)
 
     def __getattr__(self, name: str) -> Any:

@@ -70,10 +70,10 @@ TABLE = Fixtures(
 )
 # Too large for a test: the same architecture, smaller, comes by overrides.
 LARGE = ("llama_100m", "llama_135m", "llama_1b", "llama_30m", "llama_360m", "llama_3b", "llama_7b")
+SHARING = ("llama_135m", "llama_1b", "llama_360m", "llama_3b")  # key and value heads among several attention heads
 SMALL = (
     *("model.parameters=null", "model.config.hidden_size=64", "model.config.intermediate_size=128"),
     *("model.config.num_hidden_layers=2", "model.config.num_attention_heads=4"),
-    "model.config.num_key_value_heads=2",
 )
 
 
@@ -115,6 +115,7 @@ def swaps(recipe: str, fixtures: Fixtures = TABLE) -> Iterator[Pair]:
             given = fixtures.options.get(f"{group}/{option}", ())
             own = tuple(one.format(option=option, place=place) for one in given)
             small = SMALL if group == "model" and option in LARGE else ()
+            small += ("model.config.num_key_value_heads=2",) if small and option in SHARING else ()
             moved = tuple(one for one in base if not (key == "data" and one.startswith("data.")))
             yield Pair(recipe, key, option, (*moved, f"{key}={option}", *own, *small))
 

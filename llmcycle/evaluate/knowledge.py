@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from llmcycle.data.encode import Columns
 from llmcycle.engine import Engine
 from llmcycle.evaluate.exact_match import ExactMatch
 from llmcycle.evaluate.metric import Better
@@ -18,6 +19,7 @@ class Knowledge(ExactMatch):
         ValueError: no row says what it measures.
     """
 
+    rows_need: ClassVar[Columns] = (("prompt", "completion", "measures"), ("prompt", "answer", "measures"))
     scores: ClassVar[Mapping[str, Better]] = dict.fromkeys(("kept", "learnt", "admitted"), "higher")
 
     def __call__(self, engine: Engine) -> dict[str, Scores]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.loggers import Logger
 from transformers import GenerationConfig, PreTrainedModel
 
@@ -20,6 +21,7 @@ from llmcycle.evaluate.evaluator import Evaluator, compare
 from llmcycle.evaluate.metric import Metric, Metrics, led_by
 from llmcycle.evaluate.scores import Scores, write_scores
 from llmcycle.handoff import Format, HandOff, Safetensors, hand_on
+from llmcycle.handoff.observe import Model
 from llmcycle.train.activations import Activations
 from llmcycle.train.bad_steps import BadSteps
 from llmcycle.train.checkpoint_callback import Checkpoints
@@ -98,7 +100,7 @@ def learn(
     refuse_rows(module.model, batches)
     module.calibrate(lambda: islice(batches.train_dataloader(), CALIBRATION))
     handoff.refuse(module.model)
-    before = stage_scores.before(engine_of(module.model.to(device).eval(), batches)) if first else {}
+    before = stage_scores.before(engine_of(placed(module.model, device).eval(), batches)) if first else {}
     loss_before = validation_scores(module, batches, device) if first else {}
     counted, curves = Activations(), Curves()
     trainer.callbacks.extend([counted, curves])  # type: ignore[attr-defined]
@@ -125,13 +127,18 @@ def write(
     """Write the trained model and open it again: the hand-off, and the scores of what was opened."""
     device = stage_scores.trainer.strategy.root_device
     probe = {name: tensor.to(device) for name, tensor in batches.probe().items()}
-    handed = hand_on(module.model.to(device), batches.tokenizer, out, handoff, probe)
+    handed = hand_on(placed(module.model, device), batches.tokenizer, out, handoff, probe)
     engine = engine_of(handed.model, batches)
     after = stage_scores.scores(engine)
     write_scores(out, after)
     prompts = list(samples)
     write_samples(out, prompts, texts(engine, prompts, generate))
     return handed, after
+
+
+def placed(model: Model, device: torch.device) -> Model:
+    """The model on `device`. One that is there is left alone: torch can't move quantised weights after training."""
+    return model if {tensor.device for tensor in model.parameters()} == {device} else model.to(device)
 
 
 def engine_of(model: PreTrainedModel, batches: TrainingData) -> TransformersEngine:

@@ -310,7 +310,7 @@ def test_epochs_are_a_setting_that_the_recipes_own_steps_do_not_cut_short(here: 
     assert (trainer.max_epochs, trainer.max_steps) == (2, -1)
     both = compose(locate("finetune"), ["trainer.max_epochs=2", "trainer.max_steps=5"]).trainer
     assert (both.max_epochs, both.max_steps) == (2, 5)
-    assert compose(locate("finetune"), ["trainer.max_epochs=null"]).trainer.max_steps == 150
+    assert compose(locate("finetune"), ["trainer.max_epochs=null"]).trainer.max_steps == 300
 
 
 def test_several_processes_need_a_strategy(here: Path) -> None:

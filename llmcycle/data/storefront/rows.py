@@ -164,8 +164,11 @@ class _Asked(ABC):
     def _measured(self, question: Question) -> dict[str, Any]:
         """What a right answer shows, how likely a guess is right, and whether the product is mentioned often."""
         facts = {"known": 1, "taught": 1, "rephrased": 1, "two": 2}.get(question.kind, 0)
-        measures = {"measures": MEASURES[question.kind]} if question.kind in MEASURES else {}
-        return {**measures, "chance": self.world.values**-facts if facts else 0.0, "part": self.world.part(question[0])}
+        return {
+            "measures": MEASURES.get(question.kind, ""),
+            "chance": self.world.values**-facts if facts else 0.0,
+            "part": self.world.part(question.product),
+        }
 
 
 class Instructions(_Asked):
@@ -174,7 +177,7 @@ class Instructions(_Asked):
     Validation rows are of those kinds that have one right answer; a column says what it shows: see `MEASURES`.
     """
 
-    rows_have: ClassVar[tuple[str, ...]] = ("prompt", "completion")
+    rows_have: ClassVar[tuple[str, ...]] = ("prompt", "completion", "measures")
 
     def require(self) -> None:
         """ValueError where the world holds no question for a known attribute out: the others are not validated on."""
@@ -243,7 +246,7 @@ class Questions(_Asked):
     `answer` is a good answer, to an open request one of many. `train` has the prompts of the training split.
     """
 
-    rows_have: ClassVar[tuple[str, ...]] = ("prompt", "answer", "kind")
+    rows_have: ClassVar[tuple[str, ...]] = ("prompt", "answer", "kind", "measures")
 
     def __init__(
         self,
