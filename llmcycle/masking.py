@@ -119,6 +119,11 @@ class Screen:
             self._stream.write(shown(text))
         return len(text)
 
+    def flush(self) -> None:
+        """Of a closed stream there is nothing left to flush."""
+        if not self._stream.closed:
+            self._stream.flush()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 

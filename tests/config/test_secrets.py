@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import pytest
 import yaml
 from toy import command
 
 from llmcycle import masking
-from llmcycle.masking import MASK, is_secret, notice, shown
+from llmcycle.masking import MASK, Screen, is_secret, notice, shown
 
 ODD = "p\"a'ss&<wörd>\\9"  # what JSON, HTML, YAML, URLs and shells each write in their own way
 
@@ -174,3 +175,16 @@ def test_what_is_none_stays(tree: dict[str, str], monkeypatch: pytest.MonkeyPatc
 def test_keys() -> None:
     assert all(map(is_secret, ("api_key", "apiKey", "X-Api-Key", "HF_TOKEN", "db.password", "Authorization", "cookie")))
     assert not any(map(is_secret, ("tokenizer", "pad_token", "monkey", "author", "keyword", "max_tokens")))
+
+
+def test_a_logger_that_outlives_its_stream_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stream = (tmp_path / "log").open("w")
+    handler = logging.StreamHandler(cast(TextIO, Screen(stream)))
+    log = logging.getLogger("outlived")
+    log.addHandler(handler)
+    log.warning("early")
+    stream.close()
+    log.warning("late")
+    handler.flush()
+    log.removeHandler(handler)
+    assert capsys.readouterr().err == ""
