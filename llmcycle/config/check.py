@@ -35,6 +35,7 @@ from .values import FILES, check_values, wanted
 
 READ = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet")  # endings of files with rows
 FEW = 4  # artifacts that a remedy names
+WORLD = "world"  # what the synthetic shop's parts read
 SOMETHING = "owner/name"  # an input that nothing is known of, by the form of its name
 # What the runner adds when it calls these nodes.
 SUPPLIED = {"stage": ("out", "logger", "checkpoints")}
@@ -73,9 +74,9 @@ def check_shown(root: DictConfig) -> None:
 
 
 def refuse(errors: list[ConfigError]) -> None:
-    """Raise what was found, if anything was."""
+    """Raise the errors that there are, each once: several stages may read one faulty part."""
     if errors:
-        raise RecipeErrors(errors)
+        raise RecipeErrors(list({str(error): error for error in errors}.values()))
 
 
 def each(stages_here: list[Stage], rule: Callable[[Stage], Iterator[ConfigError]]) -> list[ConfigError]:
@@ -218,12 +219,23 @@ def check_parts(stage: Stage) -> Iterator[ConfigError]:
                 preflight(**{key: value for key, value in node.items() if not key.startswith("_")})
         except ValueError as error:
             if str(error) not in seen:  # the same part, seen through a reference
-                inner = re.match(rf"{re.escape(path)}([.][\w.]+): (.*)", str(error), re.DOTALL)
-                key, said = inner.groups() if inner else ("", str(error))
-                reason, _, remedy = said.partition("\n  try: ")
-                where = stage.dot(path) + key
-                yield ConfigError(where, reason, stage.dot(remedy) if remedy else beside(where, reason, node))
+                yield of_part(stage, path, node, str(error))
             seen.add(str(error))
+
+
+def of_part(stage: Stage, path: str, node: dict[str, Any], text: str) -> ConfigError:
+    """What a part says of its arguments: of one of them, of the world that it reads, or of all together."""
+    inner = re.match(rf"({re.escape(path)}|world)([.][\w.]+): (.*)", text, re.DOTALL)
+    above, key, said = inner.groups() if inner else (path, "", text)
+    reason, _, remedy = said.partition("\n  try: ")
+    if above == WORLD and above in stage.root:  # stands beside the stages, and is the same for all of them
+        return ConfigError(above + key, reason, remedy)
+    if above == WORLD:
+        above, remedy = f"{path}.{WORLD}", " ".join(stage.dot(path, setting) for setting in remedy.split())
+    else:
+        remedy = stage.dot(remedy) if remedy else ""
+    where = stage.dot(above) + key
+    return ConfigError(where, reason, remedy or beside(where, reason, node))
 
 
 def beside(key: str, reason: str, node: dict[str, Any]) -> str:

@@ -187,6 +187,12 @@ def test_a_world_too_small_for_its_questions_is_refused_before_it_runs(here: Pat
     assert not Path("outputs").exists()
 
 
+def test_a_fault_of_the_world_that_all_stages_share_is_told_once_as_it_is_typed(here: Path) -> None:
+    with pytest.raises(RecipeErrors) as caught:
+        check(compose(locate("lifecycle"), ["world.products=999"]))
+    assert [(error.key, error.remedy) for error in caught.value.errors] == [("world.products", "world.products=576")]
+
+
 LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "compress", "deploy"]
 
 

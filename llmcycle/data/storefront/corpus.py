@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +10,8 @@ from . import grammar, vocabulary
 from .facts import Facts
 from .grammar import Node
 from .questions import Kind, Question, Questionnaire
+
+ROUNDING = 1e-9  # of shares that sum to 1
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,9 @@ class Corpus:
     Args:
         facts, questions: of the shop.
         sentences: how many a product text has.
-        shares: of the documents, by what they are: "text", and the kinds "two", "cheaper" and "match"; the others are
-            questions for single facts, unknown ones and open requests.
+        text_share: of the documents that are product texts.
+        shares: of the documents that are questions of some kinds; the rest are questions for single facts, unknown ones
+            and open requests.
         skew, question_skew: of the products in texts and in questions: see `Facts.weights`.
         made_up, pressure: rates of bad answers.
     """
@@ -28,7 +31,8 @@ class Corpus:
     facts: Facts
     questions: Questionnaire
     sentences: int
-    shares: dict[str, float]
+    text_share: float
+    shares: dict[Kind, float]
     skew: float
     question_skew: float
     made_up: float
@@ -37,13 +41,12 @@ class Corpus:
     @cached_property
     def documents(self) -> Node:
         """The process that draws one document."""
-        weights = self.facts.weights(self.skew)
-        texts = grammar.choice(*((weights[p], self._facts(p, self.sentences)) for p in self.facts.product_names))
-        extra = {kind: share for kind, share in self.shares.items() if kind != "text"}
-        nodes: list[tuple[float, Node]] = [(self.shares["text"], texts)]
-        nodes += [(share, self._answered(kind)) for kind, share in extra.items() if share]  # type: ignore[arg-type]
-        rest = 1 - sum(self.shares.values())
-        return grammar.choice(*nodes, *([(rest, self._single())] if rest > 1e-9 else []))
+        mentions = self.facts.weights(self.skew)
+        texts = weighted((weight, self._facts(product, self.sentences)) for product, weight in mentions.items())
+        special = [(share, self._of_kind(kind)) for kind, share in self.shares.items() if share]
+        rest = 1 - self.text_share - sum(self.shares.values())
+        single = [(rest, self._single())] if rest > ROUNDING else []
+        return grammar.choice((self.text_share, texts), *special, *single)
 
     def answer(self, question: Question, bad: bool | None = None) -> Node:
         """Answers to a question: good, bad, or mixed at the corpus's rates."""
@@ -70,31 +73,26 @@ class Corpus:
     def _single(self) -> Node:
         """One of the questions for single facts, unknown ones and open requests."""
         weights, trained = self.facts.weights(self.question_skew), self.questions.trained
-        total = sum(weights[product] for product, _ in trained)
-        return grammar.choice(
-            *(
-                (weights[product] / total, self._document(texts, self._single_answer(product, attribute)))
-                for (product, attribute), texts in trained.items()
-            )
+        return weighted(
+            (weights[product], self._document(texts, self._single_answer(product, attribute)))
+            for (product, attribute), texts in trained.items()
         )
 
     def _single_answer(self, product: str, attribute: str | None) -> Node:
         kind: Kind = "open" if attribute is None else "known"
         return self.answer(Question(product, attribute, "", kind))
 
-    def _answered(self, kind: Kind) -> Node:
+    def _of_kind(self, kind: Kind) -> Node:
         """Questions of a kind that are not held out; of one about products, they are as frequent as those are."""
         weights = self.facts.weights(0 if kind == "cheaper" else self.question_skew)
         groups: dict[str, list[Question]] = {}
         for question in self.questions.of(kind, held_out=False):
             groups.setdefault(question.product, []).append(question)
-        total = sum(weights[product] for product in groups)
-        return grammar.choice(
-            *(
-                (weights[product] / total, grammar.uniform([self._document([q.text], self.answer(q)) for q in group]))
-                for product, group in groups.items()
-            )
-        )
+        return weighted((weights[product], self._either(group)) for product, group in groups.items())
+
+    def _either(self, questions: Sequence[Question]) -> Node:
+        """Any of the questions, with its own answer."""
+        return grammar.uniform([self._document([question.text], self.answer(question)) for question in questions])
 
     @staticmethod
     def _document(questions: Sequence[str], answer: Node) -> Node:
@@ -123,6 +121,13 @@ def chain(sentence: Callable[[str], Node], left: tuple[str, ...], count: int) ->
         return grammar.join(sentence(first), " ", chain(sentence, tuple(a for a in left if a != first), count - 1))
 
     return grammar.uniform([link(first) for first in left])
+
+
+def weighted(options: Iterable[tuple[float, Node]]) -> Node:
+    """One of the nodes, drawn in proportion to the weight beside it."""
+    options = list(options)
+    total = sum(weight for weight, _ in options)
+    return grammar.choice(*((weight / total, node) for weight, node in options))
 
 
 def mixed(good: Node, bad: Node, rate: float) -> Node:

@@ -11,6 +11,7 @@ from typing import Literal
 from . import vocabulary
 
 Part = Literal["head", "middle", "tail"]
+Standing = Literal["written", "taught", "unknown"]  # in the corpus, in the instructions alone, nowhere
 PARTS: tuple[Part, ...] = ("head", "middle", "tail")
 Table = Mapping[str, Mapping[str, str]]  # product -> attribute -> value
 
@@ -50,24 +51,22 @@ class Facts:
         return {attribute: values[: self.values] for attribute, values in chosen}
 
     @cached_property
-    def _drawn(self) -> dict[str, dict[str, tuple[str, str]]]:
-        """product -> attribute -> (value, "written", "taught" or "unknown")."""
-        rng, late, drawn = Random(f"facts {self.seed}"), Random(f"taught {self.seed}"), {}
-        teach = set(late.sample(self.product_names, round(self.taught_share * self.products)))
-        for name in self.product_names:
-            missing = set(rng.sample(list(self.attribute_values), self.unknown))
-            left = [attribute for attribute in self.attribute_values if attribute not in missing]
-            taught = set(late.sample(left, self.taught) if name in teach else [])
-            known = {a: "unknown" if a in missing else "taught" if a in taught else "written" for a in self._all}
-            drawn[name] = {a: (rng.choice(values), known[a]) for a, values in self.attribute_values.items()}
+    def _drawn(self) -> dict[str, dict[str, tuple[str, Standing]]]:
+        """product -> attribute -> (value, where it stands)."""
+        rng, late = Random(f"facts {self.seed}"), Random(f"taught {self.seed}")
+        with_taught = set(late.sample(self.product_names, round(self.taught_share * self.products)))
+        drawn: dict[str, dict[str, tuple[str, Standing]]] = {}
+        for product in self.product_names:
+            standing: dict[str, Standing] = dict.fromkeys(self.attribute_values, "written")
+            standing |= dict.fromkeys(rng.sample(list(standing), self.unknown), "unknown")
+            written = [attribute for attribute in standing if standing[attribute] == "written"]
+            if product in with_taught:
+                standing |= dict.fromkeys(late.sample(written, self.taught), "taught")
+            drawn[product] = {a: (rng.choice(values), standing[a]) for a, values in self.attribute_values.items()}
         return drawn
 
-    @property
-    def _all(self) -> tuple[str, ...]:
-        return tuple(self.attribute_values)
-
-    def _those(self, *standing: str) -> dict[str, dict[str, str]]:
-        return {p: {a: v for a, (v, where) in row.items() if where in standing} for p, row in self._drawn.items()}
+    def _those(self, *standings: Standing) -> dict[str, dict[str, str]]:
+        return {p: {a: v for a, (v, where) in row.items() if where in standings} for p, row in self._drawn.items()}
 
     @cached_property
     def known(self) -> dict[str, dict[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from random import Random
 from typing import Any, ClassVar
@@ -78,7 +78,7 @@ class Documents:
         return [{"text": grammar.sample(self.world.documents, rng)} for _ in range(count)]
 
 
-class _Asked(ABC):
+class _FromQuestions(ABC):
     """Rows made from questions; all classes share the world's split, so what one trains on no other validates on.
 
     Args:
@@ -139,17 +139,20 @@ class _Asked(ABC):
 
     @cached_property
     def validation(self) -> Rows:
-        rng, kinds = self._rng("validation"), self._judged_kinds()
-        each = None if self.held_out is None else max(self.held_out // max(len(kinds), 1), 1)
-        questions = [question for kind in kinds for question in self._held_out(kind)[:each]]
+        rng, kinds = self._rng("validation"), self._validation_kinds()
+        questions = [question for kind in kinds for question in self._pick(kind, len(kinds), rng)]
         rng.shuffle(questions)
-        return [self._judged_row(question, rng) for question in questions]
+        return [self._validation_row(question, rng) for question in questions]
 
-    def _judged_kinds(self) -> tuple[Kind, ...]:
-        """The kinds that validation rows are of, those that the world has."""
+    def _validation_kinds(self) -> tuple[Kind, ...]:
+        """The kinds that validation rows are of: those that the world has."""
         return tuple(kind for kind in self.kinds if self._held_out(kind))
 
-    def _judged_row(self, question: Question, rng: Random) -> dict[str, Any]:
+    def _pick(self, kind: Kind, kinds: int, _: Random) -> list[Question]:
+        """The questions of a kind to validate on, where rows are of so many kinds."""
+        return self._held_out(kind)[: None if self.held_out is None else max(self.held_out // kinds, 1)]
+
+    def _validation_row(self, question: Question, rng: Random) -> dict[str, Any]:
         return self._row(question, rng)
 
     def _rng(self, split: str) -> Random:
@@ -161,7 +164,7 @@ class _Asked(ABC):
     def _answer(self, question: Question, rng: Random, *, bad: bool | None = None) -> str:
         return grammar.sample(self.world.answer(question, bad=bad), rng)
 
-    def _measured(self, question: Question) -> dict[str, Any]:
+    def _measures(self, question: Question) -> dict[str, Any]:
         """What a right answer shows, how likely a guess is right, and whether the product is mentioned often."""
         facts = {"known": 1, "taught": 1, "rephrased": 1, "two": 2}.get(question.kind, 0)
         return {
@@ -171,32 +174,33 @@ class _Asked(ABC):
         }
 
 
-class Instructions(_Asked):
+class Instructions(_FromQuestions):
     """Rows {"prompt", "completion"}. Training rows misbehave at the rates of the world; validation rows never do.
 
-    Validation rows are of those kinds that have one right answer; a column says what it shows: see `MEASURES`.
+    Validation rows are of those kinds that have one right answer; a column says what it shows: see `MEASURES`. The kind
+    `rephrased` has no training rows.
     """
 
     rows_have: ClassVar[tuple[str, ...]] = ("prompt", "completion", "measures")
 
     def require(self) -> None:
-        """ValueError where the world holds no question for a known attribute out: the others are not validated on."""
-        if not self._held_out("known"):
-            raise ValueError(f"no known question is held out to validate on; {MORE}")
+        """ValueError where the world holds none of these kinds out that has one right answer: see `MEASURES`."""
+        if not any(kind != "rephrased" for kind in self._validation_kinds()):  # nobody is trained on those
+            kinds = ", ".join(self.kinds)
+            raise ValueError(f"no question with one right answer (of {kinds}) is held out to validate on; {MORE}")
 
-    def _judged_kinds(self) -> tuple[Kind, ...]:
-        kinds: Iterable[Kind] = (*self.kinds, "rephrased") if len(self.kinds) > len(KINDS) else ("known",)
-        return tuple(kind for kind in kinds if kind in MEASURES and self._held_out(kind))
+    def _validation_kinds(self) -> tuple[Kind, ...]:
+        return tuple(kind for kind in super()._validation_kinds() if kind in MEASURES)
 
     def _row(self, question: Question, rng: Random) -> dict[str, Any]:
         return {"prompt": question.text, "completion": self._answer(question, rng)}
 
-    def _judged_row(self, question: Question, rng: Random) -> dict[str, Any]:
+    def _validation_row(self, question: Question, rng: Random) -> dict[str, Any]:
         answer = self._answer(question, rng, bad=False)
-        return {"prompt": question.text, "completion": answer, **self._measured(question)}
+        return {"prompt": question.text, "completion": answer, **self._measures(question)}
 
 
-class Preferences(_Asked):
+class Preferences(_FromQuestions):
     """Rows {"prompt", "chosen", "rejected"}: the verifier scores the chosen answer strictly higher.
 
     Args:
@@ -220,7 +224,7 @@ class Preferences(_Asked):
         self.human_error, self.length_bias = human_error, length_bias
 
     def _row(self, question: Question, rng: Random) -> dict[str, Any]:
-        row = self._judged_row(question, rng)
+        row = self._validation_row(question, rng)
         pair = row["chosen"], row["rejected"]
         if rng.random() < self.length_bias:
             pair = max(pair, key=len), min(pair, key=len)
@@ -228,7 +232,7 @@ class Preferences(_Asked):
             pair = pair[1], pair[0]
         return {"prompt": row["prompt"], "chosen": pair[0], "rejected": pair[1]}
 
-    def _judged_row(self, question: Question, rng: Random) -> dict[str, Any]:
+    def _validation_row(self, question: Question, rng: Random) -> dict[str, Any]:
         chosen = self._answer(question, rng, bad=False)
         return {"prompt": question.text, "chosen": chosen, "rejected": self._rejected(question, chosen, rng)}
 
@@ -240,7 +244,7 @@ class Preferences(_Asked):
         return rng.choice([usual, rng.choice(values)])
 
 
-class Questions(_Asked):
+class Questions(_FromQuestions):
     """Rows {"prompt", "answer", "kind"}: `count` held-out prompts for validation, as many of each of `kinds`.
 
     `answer` is a good answer, to an open request one of many. `train` has the prompts of the training split.
@@ -256,32 +260,28 @@ class Questions(_Asked):
         kinds: Sequence[Kind] = KINDS,
     ) -> None:
         super().__init__(world, seed, kinds)
-        self.asked = count
+        self.prompts = count
 
     def require(self) -> None:
         """ValueError where the world has fewer questions than `count` asks for."""
         for kind in self.kinds:
-            self._pick(kind, Random(0))
+            self._pick(kind, len(self.kinds), Random(0))
 
-    @cached_property
-    def validation(self) -> Rows:
-        rng = self._rng("validation")
-        questions = [question for kind in self.kinds for question in self._pick(kind, rng)]
-        rng.shuffle(questions)
-        return [self._row(question, rng) for question in questions]
+    def _validation_kinds(self) -> tuple[Kind, ...]:
+        return self.kinds  # of one that the world does not have, `_pick` says so
 
-    def _pick(self, kind: Kind, rng: Random) -> list[Question]:
-        count, questions = self.asked // len(self.kinds), self._held_out(kind)
+    def _pick(self, kind: Kind, kinds: int, rng: Random) -> list[Question]:
+        count, questions = self.prompts // kinds, self._held_out(kind)
         if count > len(questions):
             raise ValueError(
-                f"count={self.asked}: needs {count} held-out {kind} questions, the world has {len(questions)}; "
+                f"count={self.prompts}: needs {count} held-out {kind} questions, the world has {len(questions)}; "
                 f"lower count, or {MORE}"
             )
         return rng.sample(questions, count)
 
     def _row(self, question: Question, rng: Random) -> dict[str, Any]:
         answer = self._answer(question, rng, bad=False)
-        return {"prompt": question.text, "answer": answer, "kind": question.kind, **self._measured(question)}
+        return {"prompt": question.text, "answer": answer, "kind": question.kind, **self._measures(question)}
 
 
 def some(

@@ -10,7 +10,7 @@ from math import inf, log
 from llmcycle.quantities import Share
 
 from . import grammar, vocabulary
-from .corpus import Corpus
+from .corpus import ROUNDING, Corpus
 from .facts import Facts, Part
 from .grammar import Node
 from .questions import Kind, Question, Questionnaire
@@ -69,8 +69,23 @@ class World:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name, (low, high) in self._limits.items():
+            if not low <= (value := getattr(self, name)) <= high:
+                near = low if value < low else high
+                raise ValueError(
+                    f"world.{name}: {value} does not lie between {low} and {high}\n  try: world.{name}={near}"
+                )
+        if (total := self.text_share + sum(self._shares.values())) > 1 + ROUNDING:
+            raise ValueError(
+                f"world.text_share: the shares of documents sum to {total:g}, which must not be more than 1\n"
+                "  try: world.text_share=0.5 world.two_share=0.1 world.cheaper_share=0.1 world.match_share=0.1"
+            )
+
+    @property
+    def _limits(self) -> dict[str, tuple[int, int]]:
+        """The lowest and the highest value of each parameter that has a range."""
         written = self.attributes - self.unknown - self.taught
-        limits = {
+        return {
             "products": (1, len(vocabulary.NAMES) * len(vocabulary.KINDS)),
             "attributes": (2, len(vocabulary.ATTRIBUTES)),
             "values": (2, 8),
@@ -83,25 +98,11 @@ class World:
             **dict.fromkeys(("made_up", "pressure", "text_share", "held_out", "taught_share"), (0, 1)),
             **dict.fromkeys(("two_share", "cheaper_share", "match_share"), (0, 1)),
         }
-        for name, (low, high) in limits.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"world.{name}={getattr(self, name)}: must lie between {low} and {high}")
-        if sum(self.shares.values()) > 1 + 1e-9:
-            raise ValueError(
-                f"world.text_share={self.text_share}: the shares of documents sum to {sum(self.shares.values()):g}, "
-                "which must not be more than 1; set world.text_share=0.5 world.two_share=0.1 world.cheaper_share=0.1 "
-                "world.match_share=0.1"
-            )
 
     @property
-    def shares(self) -> dict[str, float]:
-        """Of the documents, by what they are; the others are questions for single facts."""
-        return {
-            "text": self.text_share,
-            "two": self.two_share,
-            "cheaper": self.cheaper_share,
-            "match": self.match_share,
-        }
+    def _shares(self) -> dict[Kind, float]:
+        """Of the documents that are questions of some kinds; but for product texts, the rest ask for single facts."""
+        return {"two": self.two_share, "cheaper": self.cheaper_share, "match": self.match_share}
 
     @cached_property
     def truth(self) -> Facts:
@@ -118,7 +119,7 @@ class World:
     def _corpus(self) -> Corpus:
         skews = {"skew": self.skew, "question_skew": self.question_skew}
         rates = {"made_up": self.made_up, "pressure": self.pressure}
-        return Corpus(self.truth, self._questions, self.facts, self.shares, **skews, **rates)
+        return Corpus(self.truth, self._questions, self.facts, self.text_share, self._shares, **skews, **rates)
 
     @cached_property
     def _verifier(self) -> Verifier:

@@ -85,13 +85,14 @@ def test_knowledge_stands_where_it_is_said_to_stand() -> None:
     """Facts of the corpus, of the instructions alone, and of neither."""
     corpus = " ".join(row["text"] for row in Documents(RICH, 3000, 1).train)
     kinds = ("known", "taught", "unknown", "two", "rephrased")
-    rows = Instructions(RICH, kinds=("known", "taught", "unknown", "open", "two"))
+    rows = Instructions(RICH, kinds=(*kinds, "open"))
     assert {row["measures"] for row in rows.validation} == {"kept", "learnt", "admitted", "two_facts", "rephrased"}
     taught = RICH.questions("taught", held_out=False)
     for question in taught[:200]:
         assert f"{question.product}'s {question.attribute}" not in corpus
     assert {q[:2] for q in RICH.questions("taught", held_out=True)} <= {q[:2] for q in taught}
     assert not RICH.questions("rephrased", held_out=False)
+    assert [row["measures"] for row in Instructions(RICH, kinds=("open", "taught")).validation[:2]] == ["learnt"] * 2
     for row in Questions(RICH, count=100, kinds=kinds).validation:
         assert RICH.verify(row["prompt"], row["answer"]).good
     known = [row for row in rows.validation if row["measures"] == "kept"]
@@ -160,11 +161,28 @@ def test_no_template_holds_a_word_that_the_verifier_would_take_for_a_value() -> 
 
 
 @pytest.mark.parametrize(
-    ("wrong", "named"), [({"values": 99}, "world.values=99"), ({"made_up": 2}, "made_up"), ({"facts": 9}, "facts")]
+    ("wrong", "remedy"),
+    [
+        ({"values": 99}, "world.values=8"),
+        ({"made_up": -2}, "world.made_up=0"),
+        ({"facts": 9}, "world.facts=5"),
+        ({"text_share": 0.9, "two_share": 0.3}, "world.text_share=0.5 world.two_share=0.1"),
+    ],
 )
-def test_parameters_out_of_range_are_refused(wrong: dict[str, Any], named: str) -> None:
-    with pytest.raises(ValueError, match=named):
+def test_parameters_out_of_range_are_refused_with_the_nearest_in_it(wrong: dict[str, Any], remedy: str) -> None:
+    with pytest.raises(ValueError, match=rf"^world\.{next(iter(wrong))}: ") as caught:
         World(**wrong)
+    assert f"\n  try: {remedy}" in str(caught.value)
+    named = dict(setting.removeprefix("world.").split("=") for setting in remedy.split())
+    World(**wrong | {name: type(wrong[name])(value) for name, value in named.items()})
+
+
+def test_shares_of_documents_that_sum_to_one_leave_no_single_questions() -> None:
+    world = World(text_share=0.7, two_share=0.1, cheaper_share=0.1, match_share=0.1, products=6)
+    texts = [row["text"] for row in Documents(world, 300, 1).train]
+    single = {f"Question: {q.text}" for q in world.questions("known", held_out=False)}
+    assert not single & {text.partition("\nAnswer:")[0] for text in texts}
+    assert 0.6 < sum(not text.startswith("Question: ") for text in texts) / len(texts) < 0.8
 
 
 def test_more_questions_than_there_are_is_refused_with_the_remedy() -> None:
@@ -176,7 +194,7 @@ def test_more_questions_than_there_are_is_refused_with_the_remedy() -> None:
 def test_preflight_refuses_only_a_world_that_the_rows_would_stumble_over(rows: Any) -> None:
     rows.preflight({"_target_": "llmcycle.data.storefront.World", "seed": 3})
     rows.preflight({"unknown": 0}, **({"kinds": ["known"]} if rows is Questions else {}))
-    with pytest.raises(ValueError, match=r"world\.products=999.*between 1 and"):
+    with pytest.raises(ValueError, match=r"world\.products: 999.*between 1 and"):
         rows.preflight({"products": 999})
     if rows is not Documents:
         with pytest.raises(ValueError, match=r"held.out.*raise world\.products"):
@@ -192,3 +210,10 @@ def test_preflight_of_questions_counts_as_the_rows_do() -> None:
     assert Questions(World(products=4), count=9).validation
     with pytest.raises(ValueError, match="kinds: 'knwon'"):
         Questions.preflight({}, kinds=["knwon"])
+
+
+def test_instructions_need_a_kind_that_has_one_right_answer() -> None:
+    with pytest.raises(ValueError, match=r"one right answer \(of open, cheaper\) is held out"):
+        Instructions.preflight({}, kinds=["open", "cheaper"])
+    with pytest.raises(ValueError, match=r"raise world\.products"):
+        Instructions.preflight({"held_out": 0}, kinds=["known", "rephrased"])
