@@ -228,7 +228,7 @@ def of_part(stage: Stage, path: str, node: dict[str, Any], text: str) -> ConfigE
     inner = re.match(rf"({re.escape(path)}|world)([.][\w.]+): (.*)", text, re.DOTALL)
     above, key, said = inner.groups() if inner else (path, "", text)
     reason, _, remedy = said.partition("\n  try: ")
-    if above == WORLD and above in stage.root:  # stands beside the stages, and is the same for all of them
+    if above == WORLD and node.get(WORLD) == stages.plain(stage.root, resolve=False).get(WORLD):  # all stages' own
         return ConfigError(above + key, reason, remedy)
     if above == WORLD:
         above, remedy = f"{path}.{WORLD}", " ".join(stage.dot(path, setting) for setting in remedy.split())

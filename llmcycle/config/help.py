@@ -11,6 +11,7 @@ from . import stages
 from .paths import groups
 
 WIDTH = 88  # characters of a line
+WORLD, SHIPPED = "world", "storefront"  # the group, and the option that its readers bring
 
 
 def describe(root: DictConfig, recipe: Path, name: str) -> str:
@@ -40,6 +41,8 @@ def parts(root: DictConfig) -> Iterator[str]:
     choices = {str(key): str(choice) for key, choice in root.hydra.runtime.choices.items()}
     shown = {key: choice for key, choice in choices.items() if key.startswith("recipes@") or not root.get("lifecycle")}
     shown = {key: choice for key, choice in shown.items() if not key.startswith("hydra/")}
+    if root.get(WORLD):  # comes with what reads it, and not by a swap
+        shown[WORLD] = choices.get(WORLD, SHIPPED)
     width = max(map(len, shown), default=0)
     yield "composed of (swap with GROUP=OPTION; `llmcycle ls GROUP` lists all options):"
     for key, choice in shown.items():

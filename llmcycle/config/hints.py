@@ -21,7 +21,7 @@ from .nested import is_node
 from .options import option
 from .paths import extended, groups, recipes, shipped
 from .stages import Stage
-from .typed import in_quotes, parses
+from .typed import as_typed, in_quotes, parses
 
 FEW = 4  # remedies in one line
 CLOSING = ("]", "}", ")", '"', "'")
@@ -50,7 +50,7 @@ class Complaint:
 
 def translate(error: Exception, name: str, recipe: Path, overrides: Sequence[str]) -> ConfigError:
     """What to tell a user instead of what Hydra or omegaconf said."""
-    text = f"{error}\n{error.__cause__ or ''}"
+    text, overrides = f"{error}\n{error.__cause__ or ''}", [as_typed(override) for override in overrides]
     if isinstance(error, OverrideParseException):
         return syntax(Complaint(error.override, text, name, recipe, overrides))
     for pattern, make in RULES:
@@ -156,7 +156,8 @@ def absent(part: str, name: str, value: str) -> ConfigError:
             part, "this recipe leaves the part out; with a + it is added", f"+{stage.swap(group)}={value}"
         )
     others = sorted((recipe for recipe in having(group) if recipe != name), key=lambda recipe: recipe != group)
-    remedy = f"llmcycle {others[0]} {group}={value}, which has one" if others and group in groups() else see(name)
+    typed = f" {group}={value}" if value in groups().get(group, ()) else ""
+    remedy = f"llmcycle {others[0]}{typed}, which has one" if others and group in groups() else see(name)
     return ConfigError(part, "this recipe has no such part", remedy)
 
 

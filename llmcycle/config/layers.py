@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from llmcycle.printable import in_double_quotes
+
 from . import models
 from .allow import resolve
 from .errors import ConfigError
@@ -39,7 +41,7 @@ def check_layers(stage: Stage) -> Iterator[ConfigError]:
             name = setting.removeprefix("peft.")
             place = adapter.place if adapter and name != setting else module.place
             key = stage.dot(place, name)
-            yield ConfigError(key, reason, f"{key}={value}")
+            yield ConfigError(key, reason, in_double_quotes(f"{key}={value}"))
 
 
 def of_one_model(stage: Stage) -> bool:

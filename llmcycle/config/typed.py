@@ -25,7 +25,7 @@ def meant(overrides: Sequence[str], compose: Callable[[list[str]], DictConfig]) 
     Args:
         compose: composes the recipe with some overrides; called only where the answer depends on its stages.
     """
-    every = by_epochs([as_text(brought(override)) for override in overrides])
+    every = by_epochs([as_text(added(override)) for override in overrides])
     if not any(map(LOGGER.fullmatch, every)):
         return every
     root = compose([override for override in every if not LOGGER.fullmatch(override)])
@@ -35,9 +35,14 @@ def meant(overrides: Sequence[str], compose: Callable[[list[str]], DictConfig]) 
     return [each for override in every for each in for_all(override, own)]
 
 
-def brought(override: str) -> str:
+def added(override: str) -> str:
     """`world=bench` as Hydra needs it: what reads a world brings one by its path, which a swap does not reach."""
     return f"+{override}" if WORLD.fullmatch(override) else override
+
+
+def as_typed(override: str) -> str:
+    """The same as a user types it, for a message."""
+    return override.removeprefix("+") if override == added(override.removeprefix("+")) else override
 
 
 def as_text(override: str) -> str:

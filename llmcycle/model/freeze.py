@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from rapidfuzz import process
 from torch import nn
+
+from llmcycle.printable import in_double_quotes
+
+PLAIN = re.compile(r"[\w.*?-]+")  # a pattern that needs no quotes in a list
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
@@ -18,7 +23,7 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
         ValueError: a pattern names nothing that is trained (the nearest names are suggested), or nothing would be left.
     """
     for reason, value in unnamed(model, patterns):
-        raise ValueError(f"module.frozen: {reason}\n  try: module.frozen={value}")
+        raise ValueError(f"module.frozen: {reason}\n  try: {in_double_quotes(f'module.frozen={value}')}")
     for name, parameter in model.named_parameters():
         if any(_names(pattern, name) for pattern in patterns):
             parameter.requires_grad_(False)
@@ -32,11 +37,20 @@ def unnamed(model: nn.Module, patterns: Sequence[str]) -> Iterator[tuple[str, st
             near = [each for each in _near(pattern, trained) if not _all([each], trained)]
             right = [each for each in patterns if any(_names(each, name) for name in trained)]
             reason = f"{pattern!r} names nothing that is trained; near it are {', '.join(near[:4])}"
-            yield reason, f"[{','.join([*right, *near[:1]])}]"
+            yield reason, in_list([*right, *near[:1]])
             return
     if patterns and _all(patterns, trained):
-        first = ",".join(patterns[:-1])
-        yield f"{', '.join(patterns)} together leave nothing to train", f"[{first}]"
+        yield f"{', '.join(patterns)} together leave nothing to train", in_list(patterns[:-1])
+
+
+def in_list(patterns: Sequence[str]) -> str:
+    """A list as a recipe writes it; a pattern with signs of its grammar, such as `layers.[0-3]`, stands in quotes."""
+    return f"[{','.join(pattern if PLAIN.fullmatch(pattern) else quoted(pattern) for pattern in patterns)}]"
+
+
+def quoted(pattern: str) -> str:
+    """A pattern as Hydra reads it back."""
+    return "'" + pattern.replace("'", "\\'") + "'"
 
 
 def _all(patterns: Sequence[str], names: Sequence[str]) -> bool:

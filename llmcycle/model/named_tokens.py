@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jinja2 import TemplateError
 from peft import CPTConfig, LoraConfig, TaskType, TrainableTokensConfig
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -83,11 +84,18 @@ def new_tokens(tokenizer: object) -> list[int] | None:
 
 
 def _markers(tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """Special tokens in a dialogue of two turns; none where there is no chat template."""
+    """Special tokens in a dialogue of two turns; none without a chat template, or where it wants others."""
     if tokenizer.chat_template is None:
         return set()
     turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "."}]
-    text = str(tokenizer.apply_chat_template(turns, tokenize=False))
+    try:
+        text = str(tokenizer.apply_chat_template(turns, tokenize=False))
+    except (
+        TemplateError,
+        TypeError,
+        KeyError,
+    ):  # it refuses a plain dialogue
+        return set()
     return set(tokenizer(text, add_special_tokens=False)["input_ids"]) & set(tokenizer.added_tokens_decoder)
 
 

@@ -193,6 +193,13 @@ def test_a_fault_of_the_world_that_all_stages_share_is_told_once_as_it_is_typed(
     assert [(error.key, error.remedy) for error in caught.value.errors] == [("world.products", "world.products=576")]
 
 
+def test_a_world_of_one_part_is_named_by_its_place(here: Path) -> None:
+    own = "data.world={_target_: llmcycle.data.storefront.World, products: 999}"
+    with pytest.raises(RecipeErrors) as caught:
+        check(compose(locate("pretrain"), [own]))
+    assert ("data.world.products", "data.world.products=576") in [(e.key, e.remedy) for e in caught.value.errors]
+
+
 LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "compress", "deploy"]
 
 
@@ -204,6 +211,10 @@ LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "compress", "deploy"]
             "evaluate",
             "llmcycle evaluate evaluate=hhh, which has one",
         ),
+        ("pretrain loss=zz", "loss", "llmcycle align, which has one"),
+        ("pretrain loss=dpo", "loss", "llmcycle align loss=dpo, which has one"),
+        ("pretrain world=tinny", "world=tinny", "world=tiny"),
+        ("pretrain world=null", "world=null", "one of: world=bench, world=storefront, world=tiny"),
         ("finetune inputs.model=o/n +quant=int8", "quant", "leave it out"),
         ("finetune inputs.model=o/n generate=beam", "generate", "+generate=beam"),
         ("lifecycle peft=dora", "peft", "one of: peft@align.peft=dora, peft@reward.peft=dora, peft@finetune.peft=dora"),

@@ -131,6 +131,14 @@ def test_the_help_of_a_recipe_needs_no_value(here: Path) -> None:
     assert max(map(len, text.splitlines())) < 130
 
 
+def test_help_names_the_world_where_a_recipe_has_one(here: Path) -> None:
+    for name, world in (("lifecycle", "storefront  (or bench, tiny)"), ("nanogpt", "")):
+        lines = describe(compose(locate(name)), locate(name), name).splitlines()
+        assert [line.split(maxsplit=1)[1] for line in lines if line.startswith("  world ")] == [world][: bool(world)]
+    text = describe(compose(locate("pretrain"), ["world=tiny"]), locate("pretrain"), "pretrain")
+    assert "tiny  (or bench, storefront)" in text
+
+
 def test_a_folder_s_own_git_configuration_is_not_obeyed(here: Path) -> None:
     import subprocess
 

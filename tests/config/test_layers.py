@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,8 @@ WRONG = [
     ("align", "module.frozen=[embed_token]", "module.frozen=[embed_tokens]"),
     ("align", "module.frozen=['*']", "module.frozen=[]"),
     ("finetune", "module.frozen=[embed_tokens]", "module.frozen=["),
+    ("align", "module.frozen=['layers.[0-1]',embed_token]", "\"module.frozen=['layers.[0-1]',embed_tokens]\""),
+    ("align", "module.frozen=['layers.[0-1]','*']", "\"module.frozen=['layers.[0-1]']\""),
 ]
 
 
@@ -48,7 +51,7 @@ def test_what_the_model_has_not_is_refused(here: Path, model: Path, recipe: str,
     given = [f"inputs.model={model}", override]
     (error,) = refusals(recipe, *given)
     assert error.remedy.startswith(remedy)
-    assert not refusals(recipe, *given, error.remedy)
+    assert not refusals(recipe, *given, *shlex.split(error.remedy))
 
 
 @pytest.mark.parametrize(

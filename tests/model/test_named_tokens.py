@@ -86,3 +86,9 @@ def test_tokens_that_begin_or_end_a_text_are_not_new(base: str) -> None:
     assert new_tokens(tokenizer) is None
     assert new_tokens(set_chat_template(byte_tokenizer())) is None  # made here: nothing was trained on it before
     assert new_tokens(ByteLevelBPE(vocab_size=300)) is None
+
+
+def test_a_template_that_refuses_a_plain_dialogue_has_no_markers(base: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.chat_template = "{{ raise_exception('a system message is needed') }}"
+    assert new_tokens(tokenizer) is None
