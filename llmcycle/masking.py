@@ -64,9 +64,9 @@ def notice(tree: object) -> None:
     variables that a text refers to, and of those whose own names say it; users and passwords of URLs, parameters of
     queries, what follows `Bearer`. A number, a short word or the path of something that is there is none.
     """
-    found = [value for key, text in _texts(tree) for value in _in_text(key, text)]
-    found += [value for name, value in os.environ.items() if name not in FOLDERS and _is_credential(name, value)]
-    _known.update(value for value in found if len(value) >= SHORTEST and not _harmless(value))
+    secrets = [value for key, text in _texts(tree) for value in _in_text(key, text)]
+    secrets += [value for name, value in os.environ.items() if name not in FOLDERS and _is_credential(name, value)]
+    _known.update(value for value in secrets if len(value) >= SHORTEST and not _harmless(value))
 
 
 def shown(text: str) -> str:
@@ -174,11 +174,12 @@ def _by_place(text: str) -> Iterator[str]:
 
 
 def _is_credential(key: str, text: str) -> bool:
-    """Whether a key's name and its value together say it: `key: user_id` is a column."""
+    """Whether a key's name and its value together say it: `key: user_id` is a column, and `auth: required` a mode."""
     if not is_secret(key) or SPECIAL.fullmatch(text):
         return False
     words = _words(key)
-    return bool(words & CERTAIN or words & QUALIFIED) or not (COLUMN.fullmatch(text) or " " in text)
+    certain = words & CERTAIN or ("key" in words and words & QUALIFIED)
+    return bool(certain) or not (COLUMN.fullmatch(text) or " " in text)
 
 
 def _harmless(value: str) -> bool:

@@ -22,6 +22,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # noqa: E402
 from torch import Tensor  # noqa: E402
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
 
+from llmcycle.data.chat import set_chat_template  # noqa: E402
 from llmcycle.engine import TransformersEngine  # noqa: E402
 
 TEMPLATE = (
@@ -51,6 +52,23 @@ def random_llama(vocab_size: int, seed: int = 0, **config: int) -> LlamaForCausa
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2} | config
     # Wider than the usual 0.02, so that logits differ by more than rounding.
     return LlamaForCausalLM(LlamaConfig(vocab_size=vocab_size, initializer_range=0.3, **sizes)).eval()
+
+
+def save_chatting(folder: Path, template: str | None = None, **config: int) -> PreTrainedTokenizerFast:
+    """Leave a random Llama that chats in a folder.
+
+    Args:
+        template: of its chats; None for our own.
+        config: see `random_llama`.
+    """
+    tokenizer = byte_tokenizer()
+    if template is None:
+        set_chat_template(tokenizer)
+    else:
+        tokenizer.chat_template = template
+    random_llama(len(tokenizer), **config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return tokenizer
 
 
 def seeming_model(folder: Path) -> None:

@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from conftest import save_chatting
+from transformers import LlamaConfig, LlamaForSequenceClassification
+
 from llmcycle.config.check import check
 from llmcycle.config.compose import compose
 from llmcycle.config.errors import ConfigError, RecipeErrors
@@ -150,8 +153,17 @@ def filler(error: ConfigError, placeholder: str) -> str:
     return WORDS[placeholder]
 
 
+def models(folder: Path) -> None:
+    """The models of the table: one that chats, and a reward model."""
+    tokenizer = save_chatting(folder / "model")
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = LlamaConfig(vocab_size=len(tokenizer), pad_token_id=0, num_labels=1, **sizes)
+    LlamaForSequenceClassification(config).save_pretrained(folder / "scorer")
+    tokenizer.save_pretrained(folder / "scorer")
+
+
 def write(folder: Path) -> None:
-    """The files of the table, beside the models `model` and `scorer`, which a test makes itself."""
+    """The files of the table, beside its `models`."""
     pairs = [{"prompt": f"What is {n} and {n}?", "completion": f"It is {2 * n}."} for n in range(24)]
     lines(folder / ROWS, pairs)
     lines(folder / "json.jsonl", pairs)

@@ -19,7 +19,7 @@ import matrix
 
 from llmcycle.cli import VERBS
 from llmcycle.config import compose, locate
-from llmcycle.config.hints import dotted
+from llmcycle.config.near import dotted
 from llmcycle.config.paths import groups, shipped
 from llmcycle.config.stages import plain
 

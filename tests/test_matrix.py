@@ -12,13 +12,10 @@ from typing import Any
 
 import matrix
 import pytest
-from conftest import byte_tokenizer, random_llama
 from toy import command
-from transformers import LlamaConfig, LlamaForSequenceClassification
 
 from llmcycle.config import compose, locate
 from llmcycle.config.stages import of, plain
-from llmcycle.data.chat import set_chat_template
 
 RECIPES = matrix.recipes()
 # Numbers that decide how long a stage takes, by the ending of their key, and what they become.
@@ -48,13 +45,7 @@ ELSEWHERE = {"trainer/deepspeed", "engine/openai", "logger/wandb", "trainer/ddp"
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny language model and a reward model, and files of every form."""
     folder = tmp_path_factory.mktemp("shelf")
-    tokenizer = set_chat_template(byte_tokenizer())
-    random_llama(len(tokenizer)).save_pretrained(folder / "model")
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = LlamaConfig(vocab_size=len(tokenizer), pad_token_id=0, num_labels=1, **sizes)
-    LlamaForSequenceClassification(config).save_pretrained(folder / "scorer")
-    for name in ("model", "scorer"):
-        tokenizer.save_pretrained(folder / name)
+    matrix.models(folder)
     matrix.write(folder)
     return folder
 

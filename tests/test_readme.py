@@ -16,13 +16,12 @@ from pathlib import Path
 import matrix
 import pytest
 import toy
-from conftest import byte_tokenizer, random_llama
+from conftest import save_chatting
 from toy import command
 
 from llmcycle.cli import VERBS
 from llmcycle.config import groups
 from llmcycle.config.compose import arms
-from llmcycle.data.chat import set_chat_template
 from llmcycle.evaluate import Metric, Scores, write_scores
 
 pytestmark = pytest.mark.slow
@@ -98,9 +97,7 @@ TEXT = [line for line in inline() if line.typed not in {each.typed for each in L
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with everything that the README names: models, rows, runs, and a store with two artifacts."""
     folder = tmp_path_factory.mktemp("desk")
-    tokenizer = set_chat_template(byte_tokenizer())
-    random_llama(len(tokenizer)).save_pretrained(folder / "ID")
-    tokenizer.save_pretrained(folder / "ID")
+    save_chatting(folder / "ID")
     files(folder)
     for name in ("tuned", "prompted"):
         a_run(folder / name)

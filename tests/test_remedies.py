@@ -14,11 +14,8 @@ from pathlib import Path
 import matrix
 import mistakes
 import pytest
-from conftest import byte_tokenizer, random_llama
 from mistakes import Mistake
 from toy import command
-
-from llmcycle.data.chat import set_chat_template
 
 LEAST, PART, SHARE = 300, 40, 0.9
 
@@ -26,16 +23,8 @@ LEAST, PART, SHARE = 300, 40, 0.9
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny language model and a reward model, and files of every form."""
-    from transformers import LlamaConfig, LlamaForSequenceClassification
-
     folder = tmp_path_factory.mktemp("shelf")
-    tokenizer = set_chat_template(byte_tokenizer())
-    random_llama(len(tokenizer)).save_pretrained(folder / "model")
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = LlamaConfig(vocab_size=len(tokenizer), pad_token_id=0, num_labels=1, **sizes)
-    LlamaForSequenceClassification(config).save_pretrained(folder / "scorer")
-    for name in ("model", "scorer"):
-        tokenizer.save_pretrained(folder / name)
+    matrix.models(folder)
     matrix.write(folder)
     mistakes.write(folder)
     return folder

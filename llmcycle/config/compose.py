@@ -34,7 +34,6 @@ from .yaml_faults import in_defaults, not_yaml, other_kind, without_base
 
 VERSION_BASE = "1.3"
 OUTPUTS = "outputs="
-RUN_WIDE = ("~outputs",)  # without it there is no place for the run
 COPY = "llmcycle cp finetune my_finetune.yaml, for a recipe to begin with"
 
 
@@ -124,9 +123,8 @@ def composed(name: str, recipe: Path, overrides: Sequence[str]) -> DictConfig:
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         own = other_kind(str(error), recipe) or in_defaults(str(error), recipe, overrides)
         raise own or translate(error, name, recipe, overrides) from None
-    taken = [override for override in overrides if override in RUN_WIDE]
-    if taken and "outputs" not in config:
-        raise ConfigError(taken[0], "every run has it", f"{taken[0].lstrip('~')}=outputs")
+    if "outputs" not in config and "~outputs" in overrides:
+        raise ConfigError("~outputs", "every run has it", "outputs=outputs")
     if "outputs" not in config:
         raise without_base(yaml.safe_load(recipe.read_text("utf-8")), recipe)
     HydraConfig.instance().set_config(config)

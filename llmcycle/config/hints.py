@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,18 @@ from hydra import compose as hydra_compose
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig
 
-from . import facts, schema, stages
+from . import stages
 from .allow import resolve
 from .annotations import parameter_types
 from .errors import ConfigError, nearest
+from .near import by_ending, by_parent, dotted, elsewhere, one_of, see, swaps
 from .nested import is_node
-from .options import option
+from .options import choice, option
 from .paths import extended, groups, recipes, shipped
 from .stages import Stage
-from .typed import as_typed, in_quotes, parses
+from .typed import as_typed, in_quotes, in_shell, parses
 
-FEW = 4  # remedies in one line
+FEW = 4  # keys beside a wrong one
 CLOSING = ("]", "}", ")", '"', "'")
 
 
@@ -104,8 +105,7 @@ def bad_entry(complaint: Complaint, key: str) -> ConfigError:
     known = list(dotted(tree))
     near = by_parent(key, known) or [path for path in known if path.rpartition(".")[0] == key.rpartition(".")[0]][:FEW]
     typed = [f"{path}={in_shell(stages.at(tree, tuple(path.split('.'))))}" for path in near]
-    remedy = "" if not typed else typed[0] if len(typed) == 1 else f"one of: {', '.join(typed)}"
-    return ConfigError(key, "this recipe has no such key", remedy or see(complaint.name))
+    return ConfigError(key, "this recipe has no such key", choice(typed) or see(complaint.name))
 
 
 def addition(key: str, value: str, config: DictConfig) -> str:
@@ -119,16 +119,6 @@ def addition(key: str, value: str, config: DictConfig) -> str:
     except ConfigError:
         return ""
     return f"+{key}={value}" if name in of else ""
-
-
-def swaps(config: DictConfig) -> list[str]:
-    """What may be typed before `=OPTION` in a composed recipe: `peft@finetune.peft`."""
-    return [str(choice) for choice in config.hydra.runtime.choices if not str(choice).startswith("hydra/")]
-
-
-def overrides(config: DictConfig) -> list[str]:
-    """What was typed to compose a recipe."""
-    return [str(override) for override in stages.plain(config.hydra.overrides.task, resolve=False)]
 
 
 def bad_group(key: str, value: str, name: str, config: DictConfig) -> ConfigError:
@@ -167,47 +157,6 @@ def having(group: str) -> list[str]:
     return [name for name in recipes() if f"/{group}:" in (home / f"{name}.yaml").read_text("utf-8")]
 
 
-def one_of(keys: Sequence[str], value: str) -> str:
-    """What to type, where one or a few keys may have been meant."""
-    typed = [f"{key}={value}" for key in keys]
-    return typed[0] if len(typed) == 1 else f"one of: {', '.join(typed[:FEW])}{', ...' * (len(typed) > FEW)}"
-
-
-def see(name: str) -> str:
-    """Where all keys can be read."""
-    return f"llmcycle {name} --cfg job, which shows every key"
-
-
-def by_parent(key: str, known: Sequence[str]) -> list[str]:
-    """The nearest key beside the one that was meant, where everything but its last part is right."""
-    parent, _, last = key.rpartition(".")
-    beside = [other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == parent]
-    longer = [name for name in beside if last and name.startswith(f"{last}_")]  # `every` of `every_n_steps`
-    near = longer[0] if len(longer) == 1 else nearest(last, beside)
-    return [f"{parent}.{near}" if parent else near] if near else []
-
-
-def by_ending(key: str, known: Sequence[str]) -> list[str]:
-    """Keys that end as `key` does, in its own stage if there: `r=16` may have meant `peft.r=16`."""
-    for ending in dict.fromkeys((key, key.rpartition(".")[2])):
-        same = [path for path in known if path.endswith(f".{ending}")]
-        own = [path for path in same if path.partition(".")[0] == key.partition(".")[0]]
-        if same:
-            return sorted(own or same, key=lambda path: path.count("."))
-    return []
-
-
-def elsewhere(key: str, known: Sequence[str]) -> list[str]:
-    """A mistyped key: the one with the nearest last part in the same stage, or the nearest one on the whole."""
-    stage, dot, _ = key.partition(".")
-    own = [path for path in known if path.startswith(f"{stage}.")] if dot else known
-    last = nearest(key.rpartition(".")[2], [path.rpartition(".")[2] for path in own])
-    if last:
-        return by_ending(last, own)[:1] or [last]
-    near = nearest(key, known, cutoff=75)
-    return [near] if near else []
-
-
 FORMATS = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".txt": "text", ".md": "text"}  # all others: json
 
 
@@ -226,15 +175,6 @@ def option_with(key: str, value: str, config: DictConfig) -> str:
     named = next((FORMATS[ending] for ending in reversed(endings) if ending in FORMATS), "json")
     usual = next((choice for choice in (named, "json") if choice in having), next(iter(having), ""))
     return f"{swap}={usual}" if usual else ""
-
-
-def dotted(value: object, path: str = "") -> Iterator[str]:
-    """Dotted keys of a plain mapping, at every depth, without Hydra's own, facts of methods and what is left out."""
-    for key, item in value.items() if isinstance(value, dict) else ():
-        here = f"{path}.{key}" if path else str(key)
-        if here != "hydra" and key != facts.KEY and not (item is None and key in schema.parts()):
-            yield here
-            yield from dotted(item, here)
 
 
 def bad_merge(complaint: Complaint) -> ConfigError:
@@ -260,23 +200,6 @@ def not_possible(complaint: Complaint, key: str, value: str) -> ConfigError:
     said = f"{kind} is needed here, and `{value}` is none" if kind else f"`{value}` is not possible: "
     reason = said if kind else said + detail(complaint.text)
     return ConfigError(key, reason, f"{key}={in_shell(own)}" if own is not None else see(complaint.name))
-
-
-def in_shell(value: object) -> str:
-    """A plain value as it is typed in a shell; a mapping of parts is only begun."""
-    text = flow(value)
-    return shlex.quote(text) if text != shlex.quote(text) else text
-
-
-def flow(value: object) -> str:
-    """A plain value in Hydra's grammar."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{flow(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(flow, value)) + "]"
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    return in_quotes(value) if isinstance(value, str) and not parses(f"key={value}") else str(value)
 
 
 def hydras_key(complaint: Complaint) -> ConfigError:
@@ -316,7 +239,7 @@ def no_option(complaint: Complaint) -> ConfigError:
         return ConfigError(typed, f"there is no file {complaint.subject}.yaml", "llmcycle ls")
     near, prefix = nearest(option, available), typed.rpartition("=")[0]
     if prefix:
-        remedy = f"{prefix}={near}" if near else one_of_options(prefix, available)
+        remedy = f"{prefix}={near}" if near else choice([f"{prefix}={name}" for name in available])
     else:
         remedy = near or f"one of: {', '.join(available)}"
     return ConfigError(typed, f"`{group}` has no option `{option}`", remedy)
@@ -340,7 +263,7 @@ def no_name(complaint: Complaint) -> ConfigError:
         return ConfigError(str(complaint.recipe), "an entry of its defaults is swapped for no name", "llmcycle ls")
     key, _, value = typed.partition("=")
     names = groups()[group_of(typed)]
-    remedy = f"{key}=none" if "none" in names and value in ("", "null") else one_of_options(key, names)
+    remedy = f"{key}=none" if "none" in names and value in ("", "null") else choice([f"{key}={name}" for name in names])
     return ConfigError(typed, "a group is swapped for an option, by its name", remedy)
 
 
@@ -352,12 +275,6 @@ def group_of(override: str) -> str:
 def is_word(value: str) -> bool:
     """Whether Hydra reads a value as a text."""
     return bool(re.fullmatch(r"(?!(null|true|false)$)[A-Za-z_][\w/.-]*", value))
-
-
-def one_of_options(key: str, names: Sequence[str]) -> str:
-    """What to type for a group of which no option is near."""
-    typed = [f"{key}={name}" for name in names]
-    return typed[0] if len(typed) == 1 else f"one of: {', '.join(typed[:FEW])}{', ...' * (len(typed) > FEW)}"
 
 
 def syntax(complaint: Complaint) -> ConfigError:
@@ -386,7 +303,7 @@ def stray(word: str, name: str) -> ConfigError:
         return ConfigError(word, "it is another recipe, and one is run at a time", f"llmcycle {word}")
     for like in (word, nearest(word, [each for names in here.values() for each in names])):
         if typed := [f"{swap}={like}" for swap, names in here.items() if like in names]:
-            return ConfigError(word, reason, typed[0] if len(typed) == 1 else f"one of: {', '.join(typed[:FEW])}")
+            return ConfigError(word, reason, choice(typed))
     near = next(iter(elsewhere(word, list(dotted(tree)))), "")
     own = stages.at(tree, tuple(near.split(".")))
     return ConfigError(word, reason, f"{near}={in_shell(own)}" if near else see(name))

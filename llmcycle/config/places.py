@@ -10,8 +10,8 @@ from typing import Any
 
 from .allow import check_target, resolve
 from .errors import ConfigError
-from .hints import overrides
 from .hydra_node import inside
+from .near import overrides
 from .stages import Stage, targets
 
 # Arguments of library classes, by their names: folders that are written to, names of files and runs in them, and

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from . import facts, identity, stages
 from .errors import ConfigError, nearest
-from .hints import by_ending, dotted, elsewhere, overrides, swaps
+from .near import by_ending, dotted, elsewhere, overrides, swaps
 from .options import Swaps
 from .paths import extended, groups
 from .schema import SETTINGS

@@ -14,16 +14,11 @@ from .annotations import SIMPLE, typed
 from .errors import ConfigError
 from .nested import is_node
 from .options import Swaps
-from .signature import CONTROL, named
+from .signature import CONTROL, PLAIN_DATA, named
 from .stages import Stage
 from .values import at, origin, seen_elsewhere, steps
 
-PLAIN_DATA = (
-    "peft.PeftConfig",
-    "transformers.PretrainedConfig",
-    "transformers.GenerationConfig",
-    "torchao.core.config.AOBaseConfig",
-)
+SETTINGS = (*PLAIN_DATA, "peft.PeftConfig", "torchao.core.config.AOBaseConfig")  # classes that hold nothing else
 TRAINER = "pytorch_lightning.trainer.trainer.Trainer"
 # Of a trainer: what is built of other parts, and what would change settings of the whole process.
 NOT_TRIED = ("callbacks", "logger", "deterministic", "benchmark", "detect_anomaly", "plugins", "profiler")
@@ -51,7 +46,7 @@ def is_tried(node: Mapping[str, Any]) -> bool:
     if not is_node(node) or node.get("_partial_") or "???" in node.values():
         return False
     target = resolve(node["_target_"], "")
-    classes = tuple(resolve(name, name) for name in PLAIN_DATA)
+    classes = tuple(resolve(name, name) for name in SETTINGS)
     return isinstance(target, type) and (issubclass(target, classes) or qualified(target) == TRAINER)
 
 

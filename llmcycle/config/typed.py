@@ -1,8 +1,9 @@
-"""What is meant by overrides that say less than Hydra needs: one word for all stages, epochs, names, worlds."""
+"""What is meant by overrides that say less than Hydra needs, and how values are typed in its grammar and in a shell."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -74,6 +75,22 @@ def in_quotes(value: str) -> str:
     mark = "'" if '"' in value else '"'
     escaped = re.sub(rf"(\\*)({mark}|$)", lambda match: match[1] * 2 + (match[2] and f"\\{mark}"), value)
     return f"{mark}{escaped}{mark}"
+
+
+def in_shell(value: object) -> str:
+    """A plain value as it is typed in a shell; a mapping of parts is only begun."""
+    return shlex.quote(flow(value))
+
+
+def flow(value: object) -> str:
+    """A plain value in Hydra's grammar."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(flow, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return in_quotes(value) if isinstance(value, str) and not parses(f"key={value}") else str(value)
 
 
 def quoted(value: str) -> str:

@@ -111,16 +111,30 @@ def pair(before: Scores, after: Scores) -> Metric | None:
 
 def change(before: Scores | None, after: Scores) -> Metric:
     """The metric with the interval of its change, or of itself if there is nothing `before`; rows are in one order."""
-    n, scale = len(after.values), 1 / (1 - after.chance)
-    value, enough = after.mean, n > 1 or (after.weights is None and is_binary(after.values))
-    over_chance = (value - after.chance) * scale
+    n = len(after.values)
+    enough = n > 1 or (after.weights is None and is_binary(after.values))
     if before is None:
-        low_high = own_interval(after) if enough else None
-        own = low_high and ((low_high[0] - after.chance) * scale, (low_high[1] - after.chance) * scale)
-        return Metric(over_chance, None, own, after.better, after.unit, n)
-    low_high = _paired(before, after) if enough else None
-    paired = low_high and (low_high[0] * scale, low_high[1] * scale)
-    return Metric(over_chance, (before.mean - after.chance) * scale, paired, after.better, after.unit, n)
+        metric = Metric(after.mean, None, own_interval(after) if enough else None, after.better, after.unit, n)
+    else:
+        paired = _paired(before, after) if enough else None
+        metric = Metric(after.mean, before.mean, paired, after.better, after.unit, n)
+    return over_chance(metric, after.chance)
+
+
+def over_chance(metric: Metric, chance: float) -> Metric:
+    """The metric such that a guess, which scores `chance`, has 0, and all right stays 1."""
+
+    def corrected(value: float) -> float:
+        return (value - chance) / (1 - chance)
+
+    if metric.interval is None:
+        interval = None
+    elif metric.before is None:
+        interval = corrected(metric.interval[0]), corrected(metric.interval[1])
+    else:  # of a change, from which the guess is gone already
+        interval = metric.interval[0] / (1 - chance), metric.interval[1] / (1 - chance)
+    before = None if metric.before is None else corrected(metric.before)
+    return replace(metric, value=corrected(metric.value), before=before, interval=interval)
 
 
 def own_interval(scores: Scores) -> Interval:

@@ -13,11 +13,9 @@ from typing import Any
 import gadgets
 import pytest
 import torch
-from conftest import byte_tokenizer, random_llama
+from conftest import save_chatting
 from gadgets import CANARY
 from toy import command
-
-from llmcycle.data.chat import set_chat_template
 
 pytestmark = pytest.mark.slow
 
@@ -37,9 +35,7 @@ class Evil:
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sound")
-    tokenizer = set_chat_template(byte_tokenizer())
-    random_llama(len(tokenizer)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_chatting(folder)
     return folder
 
 

@@ -6,19 +6,16 @@ import shlex
 from pathlib import Path
 
 import pytest
-from conftest import byte_tokenizer, random_llama
+from conftest import save_chatting
 
 from llmcycle.config import RecipeErrors, check, compose, locate
 from llmcycle.config.errors import ConfigError
-from llmcycle.data.chat import set_chat_template
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "model"
-    tokenizer = set_chat_template(byte_tokenizer())
-    random_llama(len(tokenizer)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_chatting(folder)
     return folder
 
 

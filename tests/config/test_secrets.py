@@ -174,6 +174,8 @@ def test_what_is_none_stays(tree: dict[str, str], monkeypatch: pytest.MonkeyPatc
 
 def test_keys() -> None:
     assert all(map(is_secret, ("api_key", "apiKey", "X-Api-Key", "HF_TOKEN", "db.password", "Authorization", "cookie")))
+    notice(["auth: basic_login", "sig=rounded_2", "auth_key: basic_logout"])
+    assert shown("basic_login rounded_2 basic_logout") == "basic_login rounded_2 ***"
     assert not any(map(is_secret, ("tokenizer", "pad_token", "monkey", "author", "keyword", "max_tokens")))
 
 

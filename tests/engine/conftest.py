@@ -7,9 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from conftest import byte_tokenizer, random_llama
+from conftest import save_chatting
 
-from llmcycle.data.chat import set_chat_template
 from llmcycle.deploy.app import build_app
 from llmcycle.deploy.serving import running
 from llmcycle.engine import Engine, LocalEngine, TransformersEngine
@@ -20,9 +19,7 @@ from llmcycle.engine.openai import OpenAIEngine
 def chatting(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a model with a chat template."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    tokenizer = set_chat_template(byte_tokenizer())
-    random_llama(len(tokenizer)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_chatting(folder)
     return folder
 
 

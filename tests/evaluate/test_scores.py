@@ -10,7 +10,8 @@ import pytest
 from llmcycle.engine import TransformersEngine
 from llmcycle.evaluate import Scores, pair, paired_interval, read_scores, row_id, write_scores
 from llmcycle.evaluate.exact_match import ExactMatch
-from llmcycle.evaluate.scores import without
+from llmcycle.evaluate.metric import Metric
+from llmcycle.evaluate.scores import over_chance, without
 
 
 def scores(rows: str, values: list[float], **options: object) -> Scores:
@@ -41,6 +42,15 @@ def test_two_models_are_paired_on_the_rows_that_both_answered() -> None:
     assert metric.interval == paired_interval([1, 0, 0], [0, 1, 1])
     assert pair(one, scores("xyz", [1, 1, 1])) is None
     assert pair(one, Scores([1, 1, 1, 1, 1, 1])) is None, "of unknown rows"
+
+
+def test_correction_for_chance_moves_a_guess_to_zero_and_leaves_all_right() -> None:
+    alone = over_chance(Metric(0.2, None, (0.2, 1.0)), 0.2)
+    assert (alone.value, alone.interval) == (pytest.approx(0), (pytest.approx(0), pytest.approx(1)))
+    change = over_chance(Metric(1.0, 0.6, (0.1, 0.6)), 0.2)
+    assert (change.value, change.before) == (pytest.approx(1), pytest.approx(0.5))
+    assert change.interval == (pytest.approx(0.125), pytest.approx(0.75)), "the guess is in both, and not in the change"
+    assert over_chance(Metric(0.3, 0.1), 0.0) == Metric(0.3, 0.1)
 
 
 def test_order_does_not_matter_to_a_pair() -> None:

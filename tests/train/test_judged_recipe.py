@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import byte_tokenizer, random_llama
+from conftest import save_chatting
 from pytorch_lightning import seed_everything
 
 from llmcycle.building import build
@@ -31,10 +31,7 @@ OVERRIDES = [
 
 @pytest.mark.slow
 def test_a_judged_fine_tuning(here: Path) -> None:
-    tokenizer = byte_tokenizer()
-    tokenizer.chat_template = MARKER_TEMPLATE
-    random_llama(len(tokenizer)).save_pretrained("base")
-    tokenizer.save_pretrained("base")
+    save_chatting(Path("base"), MARKER_TEMPLATE)
     root = compose(locate("finetune"), OVERRIDES)
     root.samples = None
     seed_everything(root.seed, verbose=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import byte_tokenizer, random_llama
+from conftest import save_chatting
 from pytorch_lightning import seed_everything
 from tiny_run import StopAfter, Stopped, disturb, same
 
@@ -38,11 +38,8 @@ SMALL = {
 
 def lay_out(folder: Path) -> None:
     """A policy and a reward model, both random."""
-    tokenizer = byte_tokenizer()
-    tokenizer.chat_template = MARKER_TEMPLATE
     for place in (folder / "base", folder / "scorer"):
-        random_llama(len(tokenizer)).save_pretrained(place)
-        tokenizer.save_pretrained(place)
+        save_chatting(place, MARKER_TEMPLATE)
     scorer(str(folder / "base")).save_pretrained(folder / "scorer")
 
 

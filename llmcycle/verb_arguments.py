@@ -1,0 +1,134 @@
+"""What the verbs take: see `verbs`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Callable
+from typing import NoReturn
+
+from llmcycle.config.errors import ConfigError, nearest
+
+PORTS = 65535  # the highest
+
+
+class Parser(argparse.ArgumentParser):
+    """One that refuses as all of llmcycle does: why, and what to type."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises ConfigError."""
+        raise ConfigError(self.prog, message, self.remedy(message))
+
+    def remedy(self, message: str) -> str:
+        """The flag that was meant, the usual value of one, or the words that are needed."""
+        subject = message.rpartition("unrecognized arguments: ")[2].split(" ")[0]
+        name, sign, value = subject.partition("=")
+        flags = {flag: action for action in self._actions for flag in action.option_strings if flag.startswith("--")}
+        if message.startswith("unrecognized") and (near := nearest(name, flags) if name.startswith("-") else None):
+            following = message.rpartition(f"{name} ")[2] if not sign and f"{name} " in message else ""
+            return f"{near}{sign}{value} {following}".strip()
+        if (match := re.match(r"argument (--[\w-]+)", message)) and flags[match[1]].default:
+            return f"{match[1]} {flags[match[1]].default}"
+        needed = [action.dest.upper() for action in self._actions if not action.option_strings and action.required]
+        if "are required" in message:
+            return " ".join([self.prog, *needed])
+        return f"{self.prog} --help, which says what it takes"
+
+
+def port(text: str) -> int:
+    """A port of this machine."""
+    if not text.isdecimal() or int(text) > PORTS:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number from 0 to {PORTS} is needed; 0 for any that is free")
+    return int(text)
+
+
+def whole(text: str) -> int:
+    """A number of rows or requests."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number of at least 1 is needed")
+    return int(text)
+
+
+def with_artifact(parser: argparse.ArgumentParser) -> None:
+    """The argument that several verbs share."""
+    parser.add_argument("artifact", help="a folder, NAME-ID, or the start of an id (4 digits or more)")
+    with_outputs(parser)
+
+
+def with_outputs(parser: argparse.ArgumentParser) -> None:
+    """Where the store is, as a recipe's `outputs` says it."""
+    default = os.environ.get("LLMCYCLE_OUTPUTS") or "outputs"
+    words = f"the folder that holds artifacts, also typed outputs=FOLDER (default: {default})"
+    parser.add_argument("--outputs", default=default, help=words)
+
+
+def with_server(parser: argparse.ArgumentParser) -> None:
+    """What a server needs."""
+    with_artifact(parser)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=port, default=8000)
+    parser.add_argument("--api-key", default=os.environ.get("LLMCYCLE_API_KEY"), help="default: $LLMCYCLE_API_KEY")
+    parser.add_argument("--queue", type=whole, default=8, help="requests inside at a time; one more gets 429")
+
+
+def with_recipe(parser: argparse.ArgumentParser) -> None:
+    """A recipe and its overrides."""
+    parser.add_argument("recipe")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value")
+    parser.add_argument("--allow", action="append", default=[], metavar="MODULE")
+    parser.add_argument("--outputs", help="the folder that holds artifacts, also typed outputs=FOLDER")
+
+
+def with_arms(parser: argparse.ArgumentParser) -> None:
+    """A recipe, or every combination of a sweep."""
+    with_recipe(parser)
+    parser.add_argument("-m", "--multirun", action="store_true", help="check every combination of a sweep")
+
+
+def with_rows(parser: argparse.ArgumentParser) -> None:
+    """A recipe, and how much of its data."""
+    with_recipe(parser)
+    parser.add_argument("--rows", type=whole, default=3, help="rows whose tokens are shown (default: 3)")
+    parser.add_argument("--stage", help="of a lifecycle, the stage whose data is shown")
+
+
+def with_group(parser: argparse.ArgumentParser) -> None:
+    """A group of options."""
+    parser.add_argument("group", nargs="?")
+
+
+def with_copy(parser: argparse.ArgumentParser) -> None:
+    """Source and target of a copy."""
+    parser.add_argument("recipe")
+    parser.add_argument("file")
+
+
+def with_comparison(parser: argparse.ArgumentParser) -> None:
+    """What is compared, by which metric, and with which method."""
+    what = "of a sweep or of a run, or an artifact's id; results go into the first"
+    parser.add_argument("folders", nargs="+", metavar="FOLDER", help=what)
+    with_outputs(parser)
+    parser.add_argument("--metric", help="default: the headline of what was trained")
+    parser.add_argument("--stage", help="default: the trained stage whose method varies most")
+    parser.add_argument("--against", metavar="METHOD", help="default: full fine-tuning, else the best")
+
+
+def with_gc(parser: argparse.ArgumentParser) -> None:
+    """What may be collected."""
+    with_outputs(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+    parser.add_argument("--checkpoints", action="store_true", help="of interrupted runs too: they would begin again")
+
+
+ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "ls": with_group,
+    "cp": with_copy,
+    "check": with_arms,
+    "data": with_rows,
+    "lineage": with_artifact,
+    "compare": with_comparison,
+    "gc": with_gc,
+    "serve": with_server,
+    "chat": with_artifact,
+}
