@@ -56,7 +56,7 @@ def translate(error: Exception, name: str, recipe: Path, overrides: Sequence[str
         return syntax(Complaint(error.override, text, name, recipe, overrides))
     for pattern, make in RULES:
         if match := re.search(pattern, text, re.DOTALL):
-            return make(Complaint(match.group(1), text, name, recipe, overrides))
+            return make(Complaint(as_typed(match.group(1)), text, name, recipe, overrides))
     return ConfigError(str(recipe), first_line(error))
 
 
@@ -173,7 +173,7 @@ def option_with(key: str, value: str, config: DictConfig) -> str:
     having = [name for name in groups()[group] if last in option(group, name)]
     endings = Path(value.strip("'\"")).suffixes
     named = next((FORMATS[ending] for ending in reversed(endings) if ending in FORMATS), "json")
-    usual = next((choice for choice in (named, "json") if choice in having), next(iter(having), ""))
+    usual = next((name for name in (named, "json") if name in having), next(iter(having), ""))
     return f"{swap}={usual}" if usual else ""
 
 

@@ -13,7 +13,7 @@ from .options import choice
 
 def swaps(config: DictConfig) -> list[str]:
     """What may be typed before `=OPTION` in a composed recipe: `peft@finetune.peft`."""
-    return [str(choice) for choice in config.hydra.runtime.choices if not str(choice).startswith("hydra/")]
+    return [str(swap) for swap in config.hydra.runtime.choices if not str(swap).startswith("hydra/")]
 
 
 def overrides(config: DictConfig) -> list[str]:

@@ -16,7 +16,7 @@ from .stages import Stage
 EPOCHS = re.compile(r"\+{0,2}((?:\w+\.)*trainer\.)max_epochs=(?!null|-1$).+")
 LOGGER = re.compile(r"(\+{0,2})logger(=|\.)([^,]*)")
 INPUT = re.compile(r"(\+{0,2}(?:[\w.]+\.)?inputs\.\w+)=(.+)")
-WORLD = re.compile(r"world=(?![{'\"]).+")
+WORLD = re.compile(r"world=(?![{'\"]).*")
 FUNCTION = re.compile(r"\w+\(.*\)")  # of Hydra's, such as choice(a,b)
 
 

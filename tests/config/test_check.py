@@ -214,6 +214,8 @@ LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "compress", "deploy"]
         ("pretrain loss=zz", "loss", "llmcycle align, which has one"),
         ("pretrain loss=dpo", "loss", "llmcycle align loss=dpo, which has one"),
         ("pretrain world=tinny", "world=tinny", "world=tiny"),
+        ("pretrain world=", "world=", "one of: world=bench, world=storefront, world=tiny"),
+        ("pretrain world=tiny,bench", "world=tiny,bench", "llmcycle pretrain -m world=tiny,bench"),
         ("pretrain world=null", "world=null", "one of: world=bench, world=storefront, world=tiny"),
         ("finetune inputs.model=o/n +quant=int8", "quant", "leave it out"),
         ("finetune inputs.model=o/n generate=beam", "generate", "+generate=beam"),
