@@ -1,4 +1,4 @@
-"""The options of `peft` as the fine-tuning recipe resolves them, each composed once for all tests."""
+"""The options of `peft` as the fine-tuning recipe resolves them, and the methods of the compress recipe."""
 
 from __future__ import annotations
 
@@ -30,3 +30,9 @@ def build(name: str, tokenizer: PreTrainedTokenizerBase) -> PeftConfig | None:
     config = taken_off(option(name)[0])
     given = {"tokenizer": tokenizer} if "tokenizer" in config else {}
     return instantiate({**config, **dict.fromkeys(given)}, **given, _convert_="all") or None
+
+
+def compressing(group: str, name: str) -> Any:
+    """What an option of `quant` or `prune` makes; None for an empty one."""
+    node = compose(locate("compress"), ["inputs.model=unused", f"{group}={name}"])[group]
+    return instantiate(node, _convert_="all") if node else None

@@ -62,6 +62,13 @@ def parameters(layer: nn.Linear) -> int:
     return layer.in_features * layer.out_features + (0 if layer.bias is None else layer.out_features)
 
 
+def sparsity(model: PreTrainedModel) -> Metric:
+    """Share of the linear layers' weights that are 0; they must be plain tensors."""
+    weights = [layer.weight for layer in linear_layers(model).values()]
+    count = sum(weight.numel() for weight in weights)
+    return Metric(sum(int((weight == 0).sum()) for weight in weights) / count, better="higher", n=count)
+
+
 def measure(folder: Path, layers: Sequence[str], parameters: int) -> Size:
     """Bytes in `folder` of the linear layers of these names, beside the `parameters` that there were before.
 

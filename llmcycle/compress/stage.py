@@ -10,9 +10,9 @@ import torch
 from pytorch_lightning.loggers import Logger
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from llmcycle.compress.methods import Quant, as_method
+from llmcycle.compress.methods import Method, Quant, as_method
 from llmcycle.compress.quality import Quality, metrics, quality, write_answers
-from llmcycle.compress.size import beside_linear, linear_layers, measure, parameters, size_metrics
+from llmcycle.compress.size import beside_linear, linear_layers, measure, parameters, size_metrics, sparsity
 from llmcycle.data.batches import Rows
 from llmcycle.data.chat import Prompt
 from llmcycle.engine import TransformersEngine, write_samples
@@ -36,6 +36,7 @@ def compress(
     dtype: str = "float32",
     prompts: CountOrZero = 64,
     max_new_tokens: Count = 32,
+    prune: Method | None = None,
     *,
     out: Path,
     logger: Logger | None,  # noqa: ARG001  the runner logs what is returned
@@ -52,6 +53,7 @@ def compress(
             at each place of the first model's answers.
         dtype: of the weights before, and of those that the method leaves plain.
         max_new_tokens: length of an answer, in tokens.
+        prune: a method that is applied before `quant`; None for none.
 
     Raises:
         ValueError: the model is an adapter or quantised already, the method can't take it, or what was written is not
@@ -61,12 +63,14 @@ def compress(
     model, tokenizer = opened(source, dtype)
     linear = sum(map(parameters, linear_layers(model).values()))
     before = quality(TransformersEngine(model, tokenizer), evaluators or {}, questions, max_new_tokens)
-    smaller = on_device(as_method(quant)(model, tokenizer, data.train).eval())
+    pruned = as_method(prune)(model, tokenizer, data.train)
+    zeros = {"sparsity": sparsity(pruned)} if prune else {}
+    smaller = on_device(as_method(quant)(pruned, tokenizer, data.train).eval())
     written = handed_on(smaller, tokenizer, questions, out)
     size = measure(out, list(linear_layers(written)), linear)
     after = quality(TransformersEngine(written, tokenizer), evaluators or {}, questions, max_new_tokens, before.answers)
     write(out, samples, questions, before, after)
-    return led_by("linear_bytes_ratio", {**size_metrics(size, source), **metrics(before, after)})
+    return led_by("linear_bytes_ratio", {**size_metrics(size, source), **zeros, **metrics(before, after)})
 
 
 def opened(source: str, dtype: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

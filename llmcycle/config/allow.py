@@ -10,6 +10,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable
+from enum import Enum
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -236,15 +237,15 @@ def lookups() -> tuple[Any, ...]:
 
 
 def check_lookup(path: object, key: str) -> None:
-    """Judge the `path` of a lookup: a torch dtype, or anything that may be a target.
+    """Judge the `path` of a lookup: a torch dtype, a member of an enumeration, or anything that may be a target.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: it is none of these.
     """
     if not isinstance(path, str):
         raise ConfigError(key, f"a dotted name is needed, found {path!r}", "torch.float32")
     target = resolve(path, key)
-    if type(target).__module__ == "torch" and type(target).__name__ == "dtype":
+    if isinstance(target, Enum) or (type(target).__module__ == "torch" and type(target).__name__ == "dtype"):
         return
     check_target(path, key)
 

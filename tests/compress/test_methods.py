@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from options import compressing
 from torch import nn
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel, TorchAoConfig
 
@@ -67,7 +66,7 @@ def run(source: str, quant: Any, rows: Any, out: Path) -> Any:
 @pytest.mark.parametrize("path", TORCHAO, ids=lambda path: path.stem)
 def test_in_place_is_what_the_loader_of_transformers_makes(path: Path, source: str, tokenizer: Any) -> None:
     def config() -> Any:
-        return instantiate(OmegaConf.load(path), _convert_="all")
+        return compressing("quant", path.stem)
 
     loaded = AutoModelForCausalLM.from_pretrained(
         source, dtype=torch.float32, quantization_config=TorchAoConfig(config())
@@ -105,7 +104,7 @@ def test_every_kind_of_option_becomes_a_method() -> None:
     assert as_method(None) is unchanged
     assert as_method({}) is unchanged
     assert isinstance(as_method(BitsAndBytesConfig(load_in_8bit=True)), Reloaded)
-    assert isinstance(as_method(TorchAoConfig(instantiate(OmegaConf.load("conf/quant/int8.yaml")))), Torchao)
+    assert isinstance(as_method(TorchAoConfig(compressing("quant", "int8"))), Torchao)
     assert as_method(prune_last_layer) is prune_last_layer
     with pytest.raises(ValueError, match=r"quant: str is no quantisation config and no function"):
         as_method("int8")

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from options import compressing
 from peft import LoraConfig, get_peft_model
 from torchao.quantization import Int4WeightOnlyConfig, Int8WeightOnlyConfig, IntxWeightOnlyConfig, PerGroup
 from transformers import AutoModelForCausalLM, GenerationConfig, LlamaForCausalLM, TorchAoConfig
@@ -26,16 +25,12 @@ def run(source: str, quant: Any, rows: Any, out: Path, **more: Any) -> Any:
     return compress(source, quant, data=rows, samples=SAMPLES, out=out, logger=None, **more)
 
 
-def option(path: Path) -> Any:
-    node = OmegaConf.load(path)
-    return instantiate(node, _convert_="all") if node else None
-
-
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda path: path.stem)
 def test_every_option_quantises_reloads_and_says_its_size(path: Path, source: str, rows: Any, out: Path) -> None:
-    metrics = run(source, option(path), rows, out)
+    metrics = run(source, compressing("quant", path.stem), rows, out)
     assert next(iter(metrics)) == "linear_bytes_ratio"
-    ratio, bits = {"none": (1, 32), "nvfp4": (0.15, 4.6), "int4": (0.4, 10.5)}.get(path.stem, (0.3, 9))
+    unpacked = dict.fromkeys(("int2", "int3", "int4"), (0.4, 10.5))
+    ratio, bits = {"none": (1, 32), "nvfp4": (0.15, 4.6), **unpacked}.get(path.stem, (0.3, 9))
     assert metrics["linear_bytes_ratio"].value <= ratio
     assert metrics["bits_per_weight"].value == pytest.approx(32 * metrics["linear_bytes_ratio"].value)
     assert metrics["bits_per_weight"].value <= bits

@@ -8,12 +8,13 @@ from torchao.core.config import AOBaseConfig
 from transformers import TorchAoConfig
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
+from .magnitude import Magnitude
 from .method import Method, Row
 from .reloaded import Reloaded
 from .torchao import Torchao
 from .unchanged import unchanged
 
-__all__ = ["Method", "Quant", "Reloaded", "Row", "Torchao", "as_method", "unchanged"]
+__all__ = ["Magnitude", "Method", "Quant", "Reloaded", "Row", "Torchao", "as_method", "unchanged"]
 
 # What the group `quant` gives: a library's configuration, a method, or nothing.
 Quant: TypeAlias = AOBaseConfig | QuantizationConfigMixin | Method | None
