@@ -182,13 +182,15 @@ def run(command: Command, arguments: list[str]) -> int:
 
 def outcomes(command: Command, arguments: list[str]) -> list[Outcome]:
     """Check a recipe, every arm of it, run it, and give what became of each run in this process."""
-    from llmcycle.config import arms, check, check_shown, compose
+    from llmcycle.config import check, check_arms, check_shown, compose
     from llmcycle.config.compose import in_full
 
     recipe = recipe_or_verb(command.words[0])
     judge = check_shown if command.inspects else check
-    for overrides in arms(recipe, command.overrides) if command.multirun else [command.overrides]:
-        judge(compose(recipe, overrides))
+    if command.multirun:
+        check_arms(recipe, command.overrides, judge)
+    else:
+        judge(compose(recipe, command.overrides))
     with set_for({"LLMCYCLE_FORCE": "1"} if command.force else {}):
         return hand_over(recipe, [*command.flags, *in_full(recipe, command.overrides)], arguments)
 

@@ -73,8 +73,8 @@ def cp(options: argparse.Namespace) -> int | None:
 
 def check(options: argparse.Namespace) -> int | None:
     """Compose a recipe and check everything that can be known before it runs; writes nothing."""
-    from llmcycle.config import arms, compose, locate
     from llmcycle.config import check as check_root
+    from llmcycle.config import check_arms, compose, locate
     from llmcycle.config.allow import allow
     from llmcycle.quiet import hush
 
@@ -82,11 +82,11 @@ def check(options: argparse.Namespace) -> int | None:
     for name in options.allow:
         allow(name)
     recipe, overrides = locate(options.recipe), typed(options)
-    combinations = arms(recipe, overrides) if options.multirun else [overrides]
-    for combination in combinations:
-        check_root(compose(recipe, combination))
-    each = f" in any of {len(combinations)} combinations" if options.multirun else ""
-    print(f"{options.recipe}: nothing wrong{each}")
+    if options.multirun:
+        print(f"{options.recipe}: nothing wrong in any of {check_arms(recipe, overrides, check_root)} combinations")
+    else:
+        check_root(compose(recipe, overrides))
+        print(f"{options.recipe}: nothing wrong")
     return None
 
 

@@ -135,7 +135,7 @@ def a_run(folder: Path) -> None:
 def at_desk(desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
     """Work there, without a network, with the toy cycle's artifacts in the store; long sweeps are thinned."""
     monkeypatch.setattr("llmcycle.config.allow._extra", {"toy"})
-    monkeypatch.setattr("llmcycle.config.arms", thinned)
+    monkeypatch.setattr("llmcycle.config.sweeps.arms", thinned)
     monkeypatch.delenv("LLMCYCLE_OUTPUTS", raising=False)
     monkeypatch.chdir(desk)
     if not toy.artifacts():

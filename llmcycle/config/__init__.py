@@ -1,16 +1,17 @@
 """Compose a recipe and refuse a bad one before it costs anything; imports no torch."""
 
 from .check import check, check_shown
-from .compose import arms, compose
+from .compose import compose
 from .errors import ConfigError, RecipeErrors, render
 from .help import describe
 from .paths import groups, locate, recipes
+from .sweeps import check_arms
 
 __all__ = [
     "ConfigError",
     "RecipeErrors",
-    "arms",
     "check",
+    "check_arms",
     "check_shown",
     "compose",
     "describe",

@@ -8,7 +8,8 @@ import pytest
 from conftest import seeming_model
 from toy import command
 
-from llmcycle.config import ConfigError, RecipeErrors, arms, check, compose, locate, recipe
+from llmcycle.config import ConfigError, RecipeErrors, check, compose, locate, recipe
+from llmcycle.config.compose import arms
 from llmcycle.config.identity import stage_id
 from llmcycle.config.stages import Stage
 from llmcycle.config.typed import quoted
