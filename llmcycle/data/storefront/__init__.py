@@ -1,7 +1,8 @@
 """A synthetic shop with ground truth: corpus of known entropy, instructions, preferences, questions, verifier."""
 
+from .comparisons import Comparisons
 from .rows import Documents, Instructions, Preferences, Questions, samples
 from .verifier import Verdict
 from .world import World
 
-__all__ = ["Documents", "Instructions", "Preferences", "Questions", "Verdict", "World", "samples"]
+__all__ = ["Comparisons", "Documents", "Instructions", "Preferences", "Questions", "Verdict", "World", "samples"]

@@ -78,7 +78,7 @@ class Documents:
         return [{"text": grammar.sample(self.world.documents, rng)} for _ in range(count)]
 
 
-class _FromQuestions(ABC):
+class FromQuestions(ABC):
     """Rows made from questions; all classes share the world's split, so what one trains on no other validates on.
 
     Args:
@@ -174,7 +174,7 @@ class _FromQuestions(ABC):
         }
 
 
-class Instructions(_FromQuestions):
+class Instructions(FromQuestions):
     """Rows {"prompt", "completion"}. Training rows misbehave at the rates of the world; validation rows never do.
 
     Validation rows are of those kinds that have one right answer; a column says what it shows: see `MEASURES`. The kind
@@ -200,7 +200,7 @@ class Instructions(_FromQuestions):
         return {"prompt": question.text, "completion": answer, **self._measures(question)}
 
 
-class Preferences(_FromQuestions):
+class Preferences(FromQuestions):
     """Rows {"prompt", "chosen", "rejected"}: the verifier scores the chosen answer strictly higher.
 
     Args:
@@ -244,7 +244,7 @@ class Preferences(_FromQuestions):
         return rng.choice([usual, rng.choice(values)])
 
 
-class Questions(_FromQuestions):
+class Questions(FromQuestions):
     """Rows {"prompt", "answer", "kind"}: `count` held-out prompts for validation, as many of each of `kinds`.
 
     `answer` is a good answer, to an open request one of many. `train` has the prompts of the training split.

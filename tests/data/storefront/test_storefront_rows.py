@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from llmcycle.data.storefront import (
+    Comparisons,
     Documents,
     Instructions,
     Preferences,
@@ -217,3 +218,17 @@ def test_instructions_need_a_kind_that_has_one_right_answer() -> None:
         Instructions.preflight({}, kinds=["open", "cheaper"])
     with pytest.raises(ValueError, match=r"raise world\.products"):
         Instructions.preflight({"held_out": 0}, kinds=["known", "rephrased"])
+
+
+def test_comparisons_are_labelled_with_the_cheaper_product() -> None:
+    world = World(compared=10)
+    rows = Comparisons(world, count=50, seed=1)
+    assert 20 < len(rows.validation) <= 50
+    assert not _prompts(rows.train) & _prompts(rows.validation)
+    for row in (*rows.train, *rows.validation):
+        prices = [int(world.truth.known[name]["price"]) for name in row["choices"]]
+        assert row["label"] == prices.index(min(prices))
+        assert row["answer"] == row["choices"][row["label"]]
+        assert world.verify(row["prompt"], row["answer"]) == (True, True, True)
+    assert {row["label"] for row in rows.validation} == {0, 1}
+    assert {(row["measures"], row["chance"]) for row in rows.validation} == {("cheaper", 0.5)}
