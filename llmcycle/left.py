@@ -35,3 +35,35 @@ def curves(folder: Path) -> dict[str, Any]:
 def own_rows(folder: Path) -> list[dict[str, Any]]:
     """Rows of the stage's own data with its answers, of the first metric that shows some."""
     return next((shown for each in read_scores(folder).values() if (shown := each.shown)), [])
+
+
+def choices(folder: Path) -> list[dict[str, str]]:
+    """What the stage chose: {"what", "chosen", "among", "by", "scored_on"}; or that nothing was."""
+    best, judging = read(folder / "best.json", {}), read(folder / "judging.json", {})
+    chosen = [way_to_ask(best)] if best else []
+    if read(folder / "curves.json", {}):
+        chosen.append(weights(judging))
+    if reason := judging.get("stopped"):
+        chosen.append(choice("number of steps", reason, "every look", "callbacks.early_stopping", ""))
+    return chosen
+
+
+def way_to_ask(best: dict[str, Any]) -> dict[str, str]:
+    """The choice of the prompt stage."""
+    chosen = f"{best['template']}, {best['shots']} shots, {best['decoding']}"
+    by = f"exact_match on {best['rows_that_choose']} rows"
+    return choice("way to ask", chosen, f"{best['among']} ways", by, f"{best['rows_that_score']} other rows")
+
+
+def weights(judging: dict[str, Any]) -> dict[str, str]:
+    """The choice of a judge, where there was one and it kept the best."""
+    best, looks = judging.get("best"), judging.get("looks") or []
+    if not best:
+        return choice("weights", "those of the last step", "", "nothing", "all rows")
+    by = f"{judging['monitor']} on {judging['rows']} rows"
+    return choice("weights", f"those of step {best['step']}", f"{len(looks) - 1} looks", by, "other rows")
+
+
+def choice(what: str, chosen: str, among: str, by: str, scored_on: str) -> dict[str, str]:
+    """One choice, in words."""
+    return {"what": what, "chosen": chosen, "among": among, "by": by, "scored_on": scored_on}

@@ -133,6 +133,7 @@ def record(planned: Planned, artifact: Artifact, skipped: bool, seconds: float =
         holds_model=not any((artifact.folder / name).exists() for name in ASKED),
         memory=left.memory(artifact.folder),
         curves=left.curves(artifact.folder),
+        choices=left.choices(artifact.folder),
         own_rows=left.own_rows(artifact.folder),
     )
 

@@ -199,7 +199,7 @@ def write(out: Path, grid: Grid, results: Results, engine: Engine, rows: Sequenc
     best = choose(results)
     write_predictions(out, results)
     write_scores(out, cell_scores(results))
-    write_best(out, grid, best, results[best])
+    write_best(out, grid, best, results)
     point(out, engine, grid.inputs(best, rows))
 
 
@@ -211,13 +211,16 @@ def write_predictions(out: Path, results: Results) -> None:
                 file.write(json.dumps(asdict(cell) | asdict(prediction), ensure_ascii=False) + "\n")
 
 
-def write_best(out: Path, grid: Grid, best: Cell, predictions: list[Prediction]) -> None:
-    """best.json: everything that is needed to ask in the same way."""
+def write_best(out: Path, grid: Grid, best: Cell, results: Results) -> None:
+    """best.json: everything that is needed to ask in the same way, and what chose it."""
     decoding = grid.decodings[best.decoding]
     how = decoding.to_diff_dict() if isinstance(decoding, GenerationConfig) else asdict(decoding)
     record = {
         **asdict(best),
-        "exact_match": accuracy(predictions),
+        "exact_match": accuracy(results[best]),
+        "among": len(results),
+        "rows_that_choose": len(results[best][0::2]),
+        "rows_that_score": len(results[best][1::2]),
         "template_options": asdict(grid.templates[best.template]),
         "decoding_options": how,
         "examples": grid.examples_of(best),

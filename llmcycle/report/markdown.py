@@ -26,6 +26,7 @@ def markdown(report: Report) -> str:
         _section("Training", _fence("\n\n".join(filter(None, map(_curve, records))))),
         _section("Own rows", _own_rows(records)),
         _section("Answers after each stage", _answers(report)),
+        _section("What chose what", _choices(records)),
         _section("Memory of training", _memory(records)),
         _section("All metrics", _table(tables.HEADER, (row.cells for row in tables.metric_rows(records)))),
         _section("Lineage", _fence(report["run"]["lineage"])),
@@ -56,6 +57,11 @@ def _own_rows(records: Sequence[StageRecord]) -> str:
 def _memory(records: Sequence[StageRecord]) -> str:
     rows = tables.memory_rows(records)
     return _table(tables.MEMORY_HEADER, rows) if rows else ""
+
+
+def _choices(records: Sequence[StageRecord]) -> str:
+    rows = tables.choice_rows(records)
+    return _table(tables.CHOICE_HEADER, rows) if rows else ""
 
 
 def _answers(report: Report) -> str:

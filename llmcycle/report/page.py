@@ -25,12 +25,13 @@ def page(report: Report) -> str:
     caveats = "".join(f"<li>{escape(text)}</li>" for text in report["caveats"])
     sections = (
         ("Stages", "metrics", _metrics(tables.headline_rows(records))),
-        ("By part", "metrics", _parts(records)),
+        ("By part", "metrics", _plain_table(part_header(records), part_rows(records))),
         ("Caveats", "", f"<ul>{caveats}</ul>" if caveats else ""),
         ("Training", "", "".join(map(_curves, records))),
         ("Own rows", "answers", "".join(map(_own_rows, records))),
         ("Answers after each stage", "answers", _answers(report)),
-        ("Memory of training", "", _memory(records)),
+        ("What chose what", "", _plain_table(tables.CHOICE_HEADER, tables.choice_rows(records))),
+        ("Memory of training", "", _plain_table(tables.MEMORY_HEADER, tables.memory_rows(records))),
         ("All metrics", "metrics", "".join(map(_folded, records))),
         ("Lineage", "", _pre(report["run"]["lineage"])),
         ("Reproduce", "", _pre("\n".join(tables.reproduce(report)))),
@@ -87,19 +88,13 @@ def _own_row(row: Sequence[str]) -> str:
     return f'<tr>{"".join(map(_answer, texts))}<td class="{judgement}">{escape(judgement)}</td></tr>'
 
 
-def _parts(records: Sequence[StageRecord]) -> str:
-    rows = part_rows(records)
-    return _table(part_header(records), (f"<tr>{''.join(map(_answer, row))}</tr>" for row in rows)) if rows else ""
-
-
-def _memory(records: Sequence[StageRecord]) -> str:
-    rows = tables.memory_rows(records)
-    return _table(tables.MEMORY_HEADER, (f"<tr>{''.join(map(_answer, row))}</tr>" for row in rows)) if rows else ""
-
-
 def _answers(report: Report) -> str:
     stages, rows = tables.answers(report)
-    return _table(("prompt", *stages), (f"<tr>{''.join(map(_answer, row))}</tr>" for row in rows)) if rows else ""
+    return _plain_table(("prompt", *stages), rows)
+
+
+def _plain_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return _table(header, (f"<tr>{''.join(map(_answer, row))}</tr>" for row in rows)) if rows else ""
 
 
 def _answer(text: str) -> str:

@@ -26,6 +26,7 @@ class StageRecord:
         samples: {"prompt", "answer"} for each of the fixed prompts; empty when the stage's model doesn't write text.
         memory: of a stage that trains, in bytes, beside other ways to train it: `llmcycle.train.memory_table.Row`.
         curves: of a stage that trains, {"points", "judged", "resumed"}: `llmcycle.left.curves`.
+        choices: {"what", "chosen", "among", "by", "scored_on"} of all that was chosen: `llmcycle.left.choices`.
         own_rows: {"prompt", "expected", "got", "score"} of rows of its own data: `llmcycle.evaluate.scores.Scores`.
         error: why it failed, in words for a user.
         holds_model: whether what it left can be loaded as a model.
@@ -43,6 +44,7 @@ class StageRecord:
     samples: list[dict[str, Any]] = field(default_factory=list)
     memory: list[dict[str, Any]] = field(default_factory=list)
     curves: dict[str, Any] = field(default_factory=dict)
+    choices: list[dict[str, str]] = field(default_factory=list)
     own_rows: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
     holds_model: bool = True

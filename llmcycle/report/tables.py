@@ -33,6 +33,8 @@ PARTS = {
 }
 MEMORY_HEADER = ("stage", "memory of", "how", *PARTS.values())
 OWN_HEADER = ("prompt", "expected", "got", "judged")
+CHOICES = {"what": "what", "chosen": "chosen", "among": "among", "by": "by", "scored_on": "scored on"}
+CHOICE_HEADER = ("stage", *CHOICES.values())
 HEADER = ("stage", "method", "metric", "before", "after", "difference [95 %]", "n", "seconds", "artifact")
 
 
@@ -53,6 +55,15 @@ def own_rows(record: StageRecord) -> list[list[str]]:
     return [
         [prompt_text(row["prompt"]), str(row["expected"]), str(row["got"]), judged(float(row["score"]))]
         for row in record.own_rows
+    ]
+
+
+def choice_rows(records: Iterable[StageRecord]) -> list[list[str]]:
+    """Cells of `CHOICE_HEADER`: what every stage chose, among what, and on which rows it was scored after that."""
+    return [
+        [record.name if place == 0 else "", *(choice[key] for key in CHOICES)]
+        for record in records
+        for place, choice in enumerate(record.choices)
     ]
 
 

@@ -55,6 +55,7 @@ class StageScores:
         if self.judge is not None:
             self.judge.finish(self.trainer, module)
             facts |= {"monitor": self.judge.chosen, "best": self.judge.best or None, "looks": self.judge.history}
+            facts["rows"] = self.judge.count
         out.mkdir(parents=True, exist_ok=True)
         (out / FILE).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
         return self.judge.metrics() if self.judge else {}

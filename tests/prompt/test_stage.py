@@ -13,6 +13,7 @@ import torch
 from oracle import Oracle
 from transformers import AutoTokenizer, GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from llmcycle import left
 from llmcycle.data.chat import Prompt
 from llmcycle.engine import Answer, LocalEngine
 from llmcycle.model import digest, load
@@ -67,6 +68,10 @@ def test_finds_the_best_way_to_ask(out: Path) -> None:
 
     best = json.loads((out / "best.json").read_text())
     assert (best["template"], best["shots"], best["decoding"], best["exact_match"]) == ("qa", 2, "greedy", 1.0)
+    assert (best["among"], best["rows_that_choose"], best["rows_that_score"]) == (4, 6, 6)
+    (choice,) = left.choices(out)
+    assert choice["chosen"] == "qa, 2 shots, greedy"
+    assert (choice["by"], choice["scored_on"]) == ("exact_match on 6 rows", "6 other rows")
     assert len(best["examples"]) == 2
     assert all(int(example["answer"]) >= 100 for example in best["examples"])
 
