@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ from omegaconf import DictConfig
 from . import stages
 from .allow import resolve
 from .annotations import parameter_types
+from .complaint import Complaint
+from .deletions import bad_deletion, other_value
 from .errors import ConfigError, nearest
 from .near import by_ending, by_parent, dotted, elsewhere, one_of, see, swaps
 from .nested import is_node
@@ -26,27 +27,6 @@ from .typed import as_typed, in_quotes, in_shell, parses
 
 FEW = 4  # keys beside a wrong one
 CLOSING = ("]", "}", ")", '"', "'")
-
-
-@dataclass(frozen=True)
-class Complaint:
-    """What Hydra refused (`subject`), its whole `text`, and the composition it was refused in."""
-
-    subject: str
-    text: str
-    name: str
-    recipe: Path
-    overrides: Sequence[str]
-
-    @property
-    def key(self) -> str:
-        """The key that was meant, without the sign before it."""
-        return self.subject.partition("=")[0].lstrip("+~")
-
-    def typed(self, key: str) -> str:
-        """The value that was typed for a key."""
-        parts = (override.partition("=") for override in self.overrides)
-        return next((value for name, _, value in parts if name.lstrip("+~") == key), "")
 
 
 def translate(error: Exception, name: str, recipe: Path, overrides: Sequence[str]) -> ConfigError:
@@ -216,19 +196,6 @@ def detail(text: str) -> str:
     return facts[0].removeprefix("ConfigError raised while resolving interpolation: ") if facts else lines[0]
 
 
-def bad_deletion(complaint: Complaint) -> ConfigError:
-    """Something taken out that is not there, or that is a whole stage."""
-    name = complaint.subject
-    config = hydra_compose(complaint.name, return_hydra_config=True)
-    if f"recipes@{name}" in swaps(config) and config.get("lifecycle"):
-        rest = ",".join(stage for stage in config.lifecycle if stage != name)
-        return ConfigError(f"~{name}", "it is a whole stage, which runs if lifecycle names it", f"lifecycle=[{rest}]")
-    if name in swaps(config):
-        return ConfigError(f"~{name}", "this recipe has another option there", f"~{name}, whichever it is")
-    near = nearest(name, [*swaps(config), *dotted(stages.plain(config, resolve=False))])
-    return ConfigError(f"~{name}", "this recipe has nothing of this name", f"~{near}" if near else see(complaint.name))
-
-
 def no_option(complaint: Complaint) -> ConfigError:
     """An option file that does not exist."""
     group, _, option = complaint.subject.rpartition("/")
@@ -313,6 +280,8 @@ RULES = (
     (r"Ambiguous value for argument '([^']+)'", ambiguous),
     (r"Could not delete '([^'=]+)", bad_deletion),
     (r"Could not delete from config. '([^']+)' does not exist", bad_deletion),
+    (r"deletion value must be a string .*input_line='([^']+)'", bad_deletion),
+    (r"Could not delete from config. The value of '([^']+)'", other_value),
     (r"Key '([^']+)' not in '\w+'", hydras_key),
     (r"Could not override '([^']+)'", bad_override),
     (r"Error merging override (\S+)", bad_merge),

@@ -52,7 +52,8 @@ class Swaps:
         """What to type for an option at `place` that suits: `loss=dpo`, or a choice of several; "" where none does."""
         own = self.at(place) or place
         group, key = self.groups.get(own, (own, f"+{self.stage.swap(own)}"))
-        key = self.typed.get(key, key)  # with the "+" that adds a group which the recipe does not have
+        # With a "+" where the recipe does not have the group, and without one where a list of options was emptied.
+        key = self.typed.get(key.removeprefix("+"), key)
         return choice([f"{key}={name}" for name in ready(group) if suits(option(group, name))])
 
 

@@ -205,6 +205,8 @@ def unresolved(stage: Stage, error: InterpolationResolutionError) -> ConfigError
     if absent := re.search(r"Interpolation key '(\S+)' not found", reason):
         part = absent[1].lstrip(".").partition(".")[0]
         left_out = stage.written.get(part) is None and part in groups()
+        if left_out and (typed := typed_out(stage, part)):
+            return ConfigError(typed, f"{key} refers to it: options are taken out by group", without(stage, part))
         remedy = f"+{stage.swap(part)}={usual(part)}" if left_out else f"{key}=VALUE"
         if part == "inputs":
             remedy = f"+{stage.dot(absent[1].lstrip('.'))}=FOLDER, an artifact's id or a Hub name"
@@ -214,6 +216,19 @@ def unresolved(stage: Stage, error: InterpolationResolutionError) -> ConfigError
     if near:
         return ConfigError(key, f"it refers to {near}, which is left out", f"{stage.swap(near)}={usual(near)}")
     return ConfigError(key, reason)
+
+
+def typed_out(stage: Stage, part: str) -> str:
+    """What was typed to take a part out by its key, after which nothing is left to refer to; "" where nothing was."""
+    hydra, key = stage.root.get("hydra"), f"~{stage.dot(part)}"
+    typed = map(str, plain(hydra.overrides.task, resolve=False) if hydra else ())
+    return key if any(override.partition("=")[0] == key for override in typed) else ""
+
+
+def without(stage: Stage, part: str) -> str:
+    """How a part is left out: a group of which one option is chosen, or a list of options."""
+    swap = stage.swap(part)
+    return f"~{swap}" if swap in stage.root.hydra.runtime.choices else f"{swap}=[]"
 
 
 def written_at(stage: Stage, key: str) -> Any:

@@ -112,7 +112,8 @@ def other_options(stage: Stage, misfit: Misfit) -> str:
     place, value, annotation, _, argument, parent = misfit
 
     def is_fit(node: dict[str, Any]) -> bool:
-        return any(nested.is_node(part) and fits(part, annotation) for part in (node, *by_name(node)))
+        named = bool(node) and "_target_" not in node and fits(node, annotation)  # parts by name, such as templates
+        return named or any(nested.is_node(part) and fits(part, annotation) for part in (node, *by_name(node)))
 
     def takes(node: dict[str, Any]) -> bool:
         inner = [part for part in (node, *by_name(node)) if nested.is_node(part)]

@@ -13,10 +13,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassifi
 from llmcycle.align import Policy, Preference, RewardModel
 from llmcycle.align.advantages import GroupRelative
 from llmcycle.align.losses import DPO, GRPO, BradleyTerry
-from llmcycle.align.rollouts import Sampling
+from llmcycle.align.rollouts import Sampling, roll_out
 from llmcycle.data.batches import Batches
 from llmcycle.data.encode import Preference as PreferenceEncoder
 from llmcycle.data.encode import Prompts
+from llmcycle.engine import TransformersEngine
 from llmcycle.train import Learner
 
 PAIRS = [
@@ -124,3 +125,28 @@ def test_policy_validates_on_fresh_answers(model: LlamaForCausalLM, tokenizer: P
     first, second = (module.objective.experience_for(module.models, prompts(tokenizer)) for _ in range(2))
     assert module.objective.experience is None
     assert first.rollouts.texts == second.rollouts.texts
+
+
+def test_a_reward_sees_the_columns_of_all_sources_and_none_that_has_a_name_of_its_arguments(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    seen: dict[str, list[object]] = {}
+
+    def watch(prompts: list[str], completions: list[str], **columns: list[object]) -> list[float]:
+        seen.update(columns, prompts=prompts, completions=completions)
+        return [0.0] * len(completions)
+
+    objective = Policy(GRPO(), watch, Sampling(group_size=2, max_new_tokens=2), GroupRelative())
+    own = dict.fromkeys(("self", "prompts", "completions", "completion_ids"), "x")
+    rows = [{"prompt": "a", "source": "one", "level": 1, **own}, {"prompt": "b", "source": "two"}]
+    encoder = Prompts(max_length=64)
+    batch = encoder.collate(encoder.encode(rows, tokenizer), tokenizer.pad_token_id)
+    rollouts = roll_out(TransformersEngine(model, tokenizer), batch, objective.sampling, seed=0)
+    assert set(objective.scores(rollouts, rows)) == {"reward"}
+    assert seen == {
+        "prompts": ["a", "a", "b", "b"],
+        "completions": rollouts.texts,
+        "completion_ids": rollouts.completion_ids,
+        "source": ["one", "one", "two", "two"],
+        "level": [1, 1, None, None],
+    }

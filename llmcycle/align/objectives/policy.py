@@ -22,6 +22,9 @@ from llmcycle.train import Models, Objective
 from llmcycle.train.logprobs import completion_mask, token_logprobs
 from llmcycle.train.objective import Batch, Loss
 
+# What a reward is called with, by name: a column of the data that has such a name is left out, as TRL does.
+ARGUMENTS = {"self", "prompt", "prompts", "completions", "completion_ids"}
+
 
 @dataclass
 class Experience:
@@ -146,7 +149,12 @@ class Policy(Objective):
         )
 
     def scores(self, rollouts: Rollouts, rows: list[dict[str, Any]]) -> dict[str, list[float]]:
-        """Of each reward by name, one value for each of the B answers to the prompts of `rows`."""
-        columns = {name: [row[name] for row in rows for _ in range(self.sampling.group_size)] for name in rows[0]}
-        prompts, ids = columns.pop("prompt"), rollouts.completion_ids
+        """Of each reward by name, one value for each of the B answers to the prompts of `rows`.
+
+        A reward sees every column that a row has, and None of one that another row has.
+        """
+        asked = [row for row in rows for _ in range(self.sampling.group_size)]
+        names = dict.fromkeys(name for row in rows for name in row)  # the sources of a mixture differ in them
+        columns = {name: [row.get(name) for row in asked] for name in names if name not in ARGUMENTS}
+        prompts, ids = [row["prompt"] for row in asked], rollouts.completion_ids
         return self.reward(prompts=prompts, completions=rollouts.texts, completion_ids=ids, **columns)
