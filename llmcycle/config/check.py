@@ -25,7 +25,7 @@ from .options import Swaps, choice
 from .parts import part, stated
 from .places import check_places
 from .schema import SETTINGS
-from .signature import UNKNOWN, bind
+from .signature import UNKNOWN, bind, named
 from .sources import check_sources, folders
 from .stages import Stage, sibling
 from .structure import check_facts, check_given, check_reads, check_resume, check_run_wide, check_structure
@@ -211,31 +211,40 @@ def known_place(stage: Stage, key: str, value: str) -> str:
 
 def check_parts(stage: Stage) -> Iterator[ConfigError]:
     """What a part can tell of its arguments before it is built, such as rows that are not there: by its `preflight`."""
-    seen: set[str] = set()
+    seen: list[tuple[str, dict[str, Any]]] = []
     for path, node in outermost(stage.settled):
         preflight = getattr(check_target(node["_target_"], stage.dot(path)), "preflight", None)
         try:
             if preflight is not None:
                 preflight(**{key: value for key, value in node.items() if not key.startswith("_")})
         except ValueError as error:
-            if str(error) not in seen:  # the same part, seen through a reference
+            if (str(error), node) not in seen:  # the same part, seen through a reference
                 yield of_part(stage, path, node, str(error))
-            seen.add(str(error))
+            seen.append((str(error), node))
 
 
 def of_part(stage: Stage, path: str, node: dict[str, Any], text: str) -> ConfigError:
     """What a part says of its arguments: of one of them, of the world that it reads, or of all together."""
-    inner = re.match(rf"({re.escape(path)}|world)([.][\w.]+): (.*)", text, re.DOTALL)
-    above, key, said = inner.groups() if inner else (path, "", text)
+    arguments = "|".join(named(check_target(node["_target_"], path))[0])
+    inner = re.match(rf"(?:({re.escape(path)}|{WORLD})[.]([\w.]+)|({arguments})): (.*)", text, re.DOTALL)
+    above, key, own, said = inner.groups() if inner else (path, "", None, text)
     reason, _, remedy = said.partition("\n  try: ")
-    if above == WORLD and node.get(WORLD) == stages.plain(stage.root, resolve=False).get(WORLD):  # all stages' own
-        return ConfigError(above + key, reason, remedy)
-    if above == WORLD:
-        above, remedy = f"{path}.{WORLD}", " ".join(stage.dot(path, setting) for setting in remedy.split())
-    else:
-        remedy = stage.dot(remedy) if remedy else ""
-    where = stage.dot(above) + key
-    return ConfigError(where, reason, remedy or beside(where, reason, node))
+    world = stages.plain(stage.root, resolve=False).get(WORLD)
+    if above == WORLD and node.get(WORLD) == world:  # all stages' own
+        return ConfigError(f"{WORLD}.{key}", reason, " ".join(signed(world, "", setting) for setting in remedy.split()))
+    if above == WORLD or own:
+        place = path if own else f"{path}.{WORLD}"
+        settings = [setting.removeprefix(f"{WORLD}.") for setting in remedy.split()]
+        remedy = " ".join(signed(node if own else node[WORLD], stage.dot(place), setting) for setting in settings)
+        return ConfigError(f"{stage.dot(place)}.{own or key}", reason, remedy)
+    where = stage.dot(f"{path}.{key}" if key else path)
+    return ConfigError(where, reason, (stage.dot(remedy) if remedy else "") or beside(where, reason, node))
+
+
+def signed(holder: dict[str, Any], place: str, setting: str) -> str:
+    """A setting as it is typed: one that is not written in its mapping is added by a +."""
+    name = setting.removeprefix(f"{WORLD}.").partition("=")[0]
+    return f"{'' if name in holder else '+'}{place}{'.' * bool(place)}{setting}"
 
 
 def beside(key: str, reason: str, node: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig
@@ -57,12 +58,33 @@ def bad_override(complaint: Complaint) -> ConfigError:
     tree = stages.plain(config, resolve=False)
     if blocked := no_mapping(key, tree):
         return blocked
+    if other := with_input(complaint, key, config):
+        return ConfigError(key, "this recipe has no such input", other)
     known = list(dotted(tree))
     swap = option_with(key, value, config)
     added = addition(key, value, config)
     near = [] if added else by_parent(key, known) or ([] if swap else by_ending(key, known) or elsewhere(key, known))
     remedy = added or (one_of(near, value) if near else f"{swap} {key}={value}" if swap else see(complaint.name))
     return ConfigError(key, "this recipe has no such key", remedy)
+
+
+def with_input(complaint: Complaint, key: str, config: DictConfig) -> str:
+    """The shipped recipe that extends this one, or a stage of it, by an input; "" where none does."""
+    place, _, name = key.rpartition(".inputs.") if ".inputs." in key else ("", "", key.removeprefix("inputs."))
+    own = str(config.hydra.runtime.choices.get(f"recipes@{place}")) if place else complaint.name
+    if not key.endswith(f"inputs.{name}") or name in (Stage(config, place).written.get("inputs") or {}):
+        return ""
+    other = next((recipe for recipe in recipes() if extended(recipe) == own and name in inputs_of(recipe)), "")
+    if not other:
+        return ""
+    typed = " ".join(shlex.quote(override) for override in complaint.overrides)
+    return f"recipes@{place}={other} {typed}" if place else f"llmcycle {other} {typed}"
+
+
+def inputs_of(recipe: str) -> dict[str, Any]:
+    """The inputs that a shipped recipe's own file names."""
+    text = (shipped("recipes") / f"{recipe}.yaml").read_text("utf-8")
+    return dict((yaml.safe_load(text) or {}).get("inputs") or {})
 
 
 def no_mapping(key: str, tree: dict[str, Any]) -> ConfigError | None:

@@ -182,9 +182,11 @@ def test_unknown_recipes_are_answered_with_the_nearest() -> None:
 def test_a_world_too_small_for_its_questions_is_refused_before_it_runs(here: Path) -> None:
     with pytest.raises(RecipeErrors) as caught:
         check(compose(locate("lifecycle"), ["world.products=4"]))
-    found = {error.key: error.reason for error in caught.value.errors}
-    assert set(found) == {"prompt.data", "align.evaluate.hhh", "compress.data", "deploy.data"}
-    assert all("raise world.products" in reason for reason in found.values())
+    found = {error.key: error for error in caught.value.errors}
+    assert {"prompt.data.count", "align.evaluate.hhh.count", "compress.data.count", "deploy.data.count"} <= set(found)
+    assert all("a larger world.products" in error.reason for error in found.values())
+    assert all(error.remedy.lstrip("+").startswith(f"{key}=") for key, error in found.items())
+    check(compose(locate("lifecycle"), ["world.products=4", *(error.remedy for error in found.values())]))
     assert not Path("outputs").exists()
 
 
@@ -192,6 +194,35 @@ def test_a_fault_of_the_world_that_all_stages_share_is_told_once_as_it_is_typed(
     with pytest.raises(RecipeErrors) as caught:
         check(compose(locate("lifecycle"), ["world.products=999"]))
     assert [(error.key, error.remedy) for error in caught.value.errors] == [("world.products", "world.products=576")]
+
+
+def test_a_setting_that_no_file_has_is_added_to_the_world(here: Path) -> None:
+    with pytest.raises(RecipeErrors) as caught:
+        check(compose(locate("reward"), ["inputs.model=o/n", "world.text_share=0.9", "+world.phrasings=99"]))
+    assert caught.value.remedy == "world.phrasings=12"
+    with pytest.raises(RecipeErrors) as caught:
+        check(compose(locate("finetune"), ["inputs.model=o/n", "evaluate=hhh", "world.attributes=3", "world.taught=0"]))
+    assert (caught.value.key, caught.value.remedy) == ("world.facts", "+world.facts=2")
+
+
+@pytest.mark.parametrize(
+    ("command", "key", "remedy"),
+    [
+        ("pretrain inputs.model=o/n", "inputs.model", "llmcycle pretrain_continued inputs.model=o/n"),
+        ("rlvr inputs.reward=a/b inputs.model=o/n", "inputs.reward", "llmcycle reinforce inputs.reward=a/b"),
+        (
+            "lifecycle pretrain.inputs.model=o/n",
+            "pretrain.inputs.model",
+            "recipes@pretrain=pretrain_continued pretrain.inputs.model=o/n",
+        ),
+    ],
+)
+def test_an_input_that_another_recipe_has_is_told_by_it(here: Path, command: str, key: str, remedy: str) -> None:
+    recipe, *overrides = command.split()
+    with pytest.raises(ConfigError) as caught:
+        compose(locate(recipe), overrides)
+    assert caught.value.key == key
+    assert caught.value.remedy.startswith(remedy)
 
 
 def test_a_world_of_one_part_is_named_by_its_place(here: Path) -> None:

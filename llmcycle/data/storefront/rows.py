@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
+
+from rapidfuzz.process import extractOne
 
 from llmcycle.quantities import Count, CountOrZero, Share
 
@@ -15,7 +19,14 @@ from .questions import ALL_KINDS, KINDS, Kind, Question
 from .world import World
 
 Rows = list[dict[str, Any]]
-MORE = "raise world.products, world.phrasings or world.held_out"
+# What gives a world more questions, and values to try, the usual ones first.
+LARGER: Mapping[str, tuple[float, ...]] = {
+    "held_out": (0.36, 0.6),
+    "phrasings": (12,),
+    "products": (24, 128, 384),
+    "unknown": (1,),
+    "taught": (1,),
+}
 # What a right answer to a question shows, for kinds with one right answer: of knowledge from the corpus, from the
 # instructions and from neither; of two facts together; and of a fact, asked for in words that nobody was trained on.
 MEASURES: Mapping[Kind, str] = {
@@ -117,11 +128,32 @@ class FromQuestions(ABC):
     def require(self) -> None:
         """ValueError where the world has too few questions: none of these kinds to hold out."""
         if not any(self._held_out(kind) for kind in self.kinds):
-            raise ValueError(f"no question is held out to validate on; {MORE}")
+            raise ValueError(self._too_small("no question is held out to validate on"))
+
+    def _too_small(self, reason: str) -> str:
+        """The reason, with a setting of the world that has enough questions for these rows, where one is found."""
+        tried = ((name, value) for name, values in LARGER.items() for value in values)
+        larger = ((name, value) for name, value in tried if value > getattr(self.world, name))
+        found = next((f"world.{name}={value}" for name, value in larger if self._suits(name, value)), "")
+        return f"{found.partition('=')[0]}: {reason}\n  try: {found}" if found else reason
+
+    def _suits(self, name: str, value: float) -> bool:
+        """Whether a world with another value of one parameter has enough questions."""
+        other, changed = copy(self), {name: value}
+        try:
+            other.world = replace(self.world, **cast(dict[str, Any], changed))
+        except ValueError:  # the other parameters leave no room for it
+            return False
+        return other._enough()
+
+    def _enough(self) -> bool:
+        """Whether the world has a question to hold out of what validation rows are made of."""
+        return bool(self._validation_kinds())
 
     def _held_out(self, kind: Kind) -> list[Question]:
         if kind not in ALL_KINDS:
-            raise ValueError(f"kinds: {kind!r} is none of {', '.join(ALL_KINDS)}")
+            near = extractOne(str(kind), ALL_KINDS)[0]
+            raise ValueError(f"kinds: {kind!r} is none of {', '.join(ALL_KINDS)}\n  try: kinds=[{near}]")
         return self.world.questions(kind, held_out=True)
 
     @cached_property
@@ -185,9 +217,12 @@ class Instructions(FromQuestions):
 
     def require(self) -> None:
         """ValueError where the world holds none of these kinds out that has one right answer: see `MEASURES`."""
-        if not any(kind != "rephrased" for kind in self._validation_kinds()):  # nobody is trained on those
-            kinds = ", ".join(self.kinds)
-            raise ValueError(f"no question with one right answer (of {kinds}) is held out to validate on; {MORE}")
+        if not self._enough():
+            said = self._too_small(f"no question with one right answer (of {', '.join(self.kinds)}) is held out")
+            raise ValueError(said if "try: " in said else f"kinds: {said}\n  try: kinds=[known]")
+
+    def _enough(self) -> bool:
+        return any(kind != "rephrased" for kind in self._validation_kinds())  # nobody is trained on those
 
     def _validation_kinds(self) -> tuple[Kind, ...]:
         return tuple(kind for kind in super()._validation_kinds() if kind in MEASURES)
@@ -264,20 +299,25 @@ class Questions(FromQuestions):
 
     def require(self) -> None:
         """ValueError where the world has fewer questions than `count` asks for."""
-        for kind in self.kinds:
-            self._pick(kind, len(self.kinds), Random(0))
+        each, have = self.prompts // len(self.kinds), {kind: len(self._held_out(kind)) for kind in self.kinds}
+        least = min(have, key=lambda kind: have[kind])
+        if each <= have[least]:
+            return
+        reason = f"{self.prompts} needs {each} held-out {least} questions, and the world has {have[least]}"
+        if not have[least]:
+            raise ValueError(self._too_small(f"count={reason}"))
+        larger = "a larger world.products, world.phrasings or world.held_out has more"
+        raise ValueError(f"count: {reason}; {larger}\n  try: count={have[least] * len(self.kinds)}")
+
+    def _enough(self) -> bool:
+        return all(self.prompts // len(self.kinds) <= len(self._held_out(kind)) for kind in self.kinds)
 
     def _validation_kinds(self) -> tuple[Kind, ...]:
-        return self.kinds  # of one that the world does not have, `_pick` says so
+        return self.kinds  # of one that the world does not have, `require` says so
 
     def _pick(self, kind: Kind, kinds: int, rng: Random) -> list[Question]:
-        count, questions = self.prompts // kinds, self._held_out(kind)
-        if count > len(questions):
-            raise ValueError(
-                f"count={self.prompts}: needs {count} held-out {kind} questions, the world has {len(questions)}; "
-                f"lower count, or {MORE}"
-            )
-        return rng.sample(questions, count)
+        self.require()
+        return rng.sample(self._held_out(kind), self.prompts // kinds)
 
     def _row(self, question: Question, rng: Random) -> dict[str, Any]:
         answer = self._answer(question, rng, bad=False)

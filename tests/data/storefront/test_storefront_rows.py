@@ -187,7 +187,7 @@ def test_shares_of_documents_that_sum_to_one_leave_no_single_questions() -> None
 
 
 def test_more_questions_than_there_are_is_refused_with_the_remedy() -> None:
-    with pytest.raises(ValueError, match=r"count=3000.*lower count"):
+    with pytest.raises(ValueError, match=r"count: 3000 needs 1000.*larger world\.products(.|\n)*try: count=\d+"):
         _ = Questions(WORLD, count=3000).validation
 
 
@@ -198,25 +198,37 @@ def test_preflight_refuses_only_a_world_that_the_rows_would_stumble_over(rows: A
     with pytest.raises(ValueError, match=r"world\.products: 999.*between 1 and"):
         rows.preflight({"products": 999})
     if rows is not Documents:
-        with pytest.raises(ValueError, match=r"held.out.*raise world\.products"):
+        with pytest.raises(ValueError, match=r"^world\.held_out: .*held.out(.|\n)*try: world\.held_out=0\.36"):
             rows.preflight({"held_out": 0})
+        rows.preflight({"held_out": 0.36})
 
 
 def test_preflight_of_questions_counts_as_the_rows_do() -> None:
     with pytest.raises(
-        ValueError, match=r"count=300: needs 100 held-out \w+ questions, the world has \d+; lower count"
-    ):
+        ValueError, match=r"count: 300 needs 100 held-out \w+ questions, and the world has \d+"
+    ) as caught:
         Questions.preflight({"products": 4})
-    Questions.preflight({"products": 4}, count=9)
+    count = int(str(caught.value).rpartition("try: count=")[2])
+    Questions.preflight({"products": 4}, count=count)
+    with pytest.raises(ValueError, match=f"try: count={count}"):
+        Questions.preflight({"products": 4}, count=count + 3)
     assert Questions(World(products=4), count=9).validation
-    with pytest.raises(ValueError, match="kinds: 'knwon'"):
+    with pytest.raises(ValueError, match=r"kinds: 'knwon' is none(.|\n)*try: kinds=\[known\]"):
         Questions.preflight({}, kinds=["knwon"])
+
+
+def test_a_kind_that_a_world_does_not_have_is_given_by_a_setting_of_the_world() -> None:
+    with pytest.raises(ValueError, match=r"^world\.unknown: count=300 needs 100 held-out unknown(.|\n)*unknown=1$"):
+        Questions.preflight({"unknown": 0})
+    Questions.preflight({"unknown": 1})
+    with pytest.raises(ValueError, match=r"^kinds: no question with one right answer(.|\n)*try: kinds=\[known\]$"):
+        Instructions.preflight({}, kinds=["open"])
 
 
 def test_instructions_need_a_kind_that_has_one_right_answer() -> None:
     with pytest.raises(ValueError, match=r"one right answer \(of open, cheaper\) is held out"):
         Instructions.preflight({}, kinds=["open", "cheaper"])
-    with pytest.raises(ValueError, match=r"raise world\.products"):
+    with pytest.raises(ValueError, match=r"try: world\.held_out=0\.36"):
         Instructions.preflight({"held_out": 0}, kinds=["known", "rephrased"])
 
 
