@@ -9,8 +9,9 @@ from pathlib import Path
 from statistics import mode
 from typing import Any, Literal
 
-from llmcycle.evaluate import Metric, Scores, mean_interval, pair, read_scores
+from llmcycle.evaluate import Metric, Scores, pair, read_scores
 from llmcycle.evaluate.metric import Better, headline
+from llmcycle.evaluate.scores import change
 from llmcycle.report import read_metrics
 from llmcycle.report.sweep import is_seed
 
@@ -30,6 +31,7 @@ class Point:
         costs: `COSTS` by name, where they were measured; the mean of replicates.
         settings: how many settings were tried, of which this is the best.
         seeds: replicates that the score is the mean of.
+        by_seed: the score of each of them.
         chosen: the overrides of the best setting, if there were several.
         error: why it failed.
     """
@@ -42,6 +44,7 @@ class Point:
     costs: Mapping[str, float] = field(default_factory=dict)
     settings: int = 1
     seeds: int = 1
+    by_seed: Mapping[str, float] = field(default_factory=dict)
     chosen: str = ""
     error: str = ""
 
@@ -52,6 +55,7 @@ class Run:
 
     method: str
     setting: str
+    seed: str
     metrics: Mapping[str, Metric]
     scores: Mapping[str, Scores]
     error: str
@@ -59,6 +63,9 @@ class Run:
 
 def collect(folders: Sequence[Path], metric: str | None = None, stage: str | None = None) -> tuple[str, list[Point]]:
     """The metric that is compared, and a point for each method below `folders`: sweeps, runs or both.
+
+    Where a method has several settings, every other row chooses the best one, and all methods are scored on the rest:
+    a score that has chosen is too good by chance.
 
     Args:
         metric: its name; None for the headline of what was trained, else of what was evaluated as it is.
@@ -75,6 +82,8 @@ def collect(folders: Sequence[Path], metric: str | None = None, stage: str | Non
     metric = metric or next((lead for lead in leads if lead is not None), "exact_match")
     points = [*_untrained(runs, metric), *_prompted(reports, metric), *_trained(runs, metric)]
     points += _as_they_are(evaluated, metric)
+    if any(point.settings > 1 for point in points):
+        points = [_scored_apart(point) for point in points]
     if not any(point.value is not None for point in points):
         known = sorted({key for _, report in reports for each in report["stages"] for key in each["metrics"]})
         raise ValueError(f"--metric {metric}: nothing below has it; there is {', '.join(known) or 'no metric at all'}")
@@ -107,6 +116,7 @@ def _runs(report: Report, name: str | None) -> list[Run]:
         Run(
             stage["method"],
             setting,
+            str(content["run"].get("seed")),
             read_metrics(stage["metrics"]),
             _scores(folder, stage),
             _first_line(stage["error"]),
@@ -121,7 +131,14 @@ def _evaluated(report: Report) -> list[Run]:
     folder, content = report
     places = [(stage, folder / stage["name"] / "engine.json") for stage in content["stages"]]
     return [
-        Run(_name(json.loads(path.read_text("utf-8"))), "", read_metrics(stage["metrics"]), _scores(folder, stage), "")
+        Run(
+            _name(json.loads(path.read_text("utf-8"))),
+            "",
+            "",
+            read_metrics(stage["metrics"]),
+            _scores(folder, stage),
+            "",
+        )
         for stage, path in places
         if path.exists()
     ]
@@ -134,7 +151,7 @@ def _name(engine: Mapping[str, str]) -> str:
 def _as_they_are(runs: Sequence[Run], metric: str) -> list[Point]:
     """A point for each model that was evaluated without being changed."""
     scores = {run.method: run.scores[metric] for run in runs if metric in run.scores}
-    return [Point(label, "untrained", each.mean, _interval(each), each) for label, each in scores.items()]
+    return [_scored(Point(label, "untrained", None), each) for label, each in scores.items()]
 
 
 def _scores(folder: Path, stage: Mapping[str, Any]) -> dict[str, Scores]:
@@ -159,8 +176,27 @@ def _best(points: Sequence[Point], settings: Mapping[str, Any]) -> Point:
     if not good:
         return replace(points[0], settings=len(points))
     lower = good[0].scores is not None and good[0].scores.better == "lower"
-    best = min(good, key=lambda p: p.value or 0.0) if lower else max(good, key=lambda p: p.value or 0.0)
+    best = (min if lower else max)(good, key=_chooses)
     return replace(best, settings=len(points), chosen=_distinct(best.chosen, settings) if len(points) > 1 else "")
+
+
+def _chooses(point: Point) -> float:
+    """The score on rows 0, 2, 4, ...; of what has no scores by row its value."""
+    several = point.scores is not None and len(point.scores.values) > 1
+    return point.scores.take(range(0, len(point.scores.values), 2)).mean if several else point.value or 0.0
+
+
+def _scored_apart(point: Point) -> Point:
+    """The point with its score on rows 1, 3, 5, ..."""
+    if point.scores is None or len(point.scores.values) < 2:
+        return point
+    return _scored(point, point.scores.take(range(1, len(point.scores.values), 2)))
+
+
+def _scored(point: Point, scores: Scores) -> Point:
+    """The point with these scores, over chance."""
+    metric = change(None, scores)
+    return replace(point, value=metric.value, interval=metric.interval, scores=scores)
 
 
 def _distinct(setting: str, settings: Iterable[str]) -> str:
@@ -181,8 +217,10 @@ def _setting(label: str, runs: Sequence[Run], metric: str) -> Point:
         if all(key in run.metrics for run in good)
     }
     scores = mean_of([run.scores[metric] for run in good if metric in run.scores])
-    value = scores.mean if scores else sum(run.metrics[metric].value for run in good) / len(good)
-    return Point(label, "trained", value, _interval(scores), scores, costs, 1, len(good), runs[0].setting)
+    by_seed = {run.seed: run.metrics[metric].value for run in good}
+    mean = sum(run.metrics[metric].value for run in good) / len(good)
+    point = Point(label, "trained", mean, None, None, costs, 1, len(good), by_seed, runs[0].setting)
+    return _scored(point, scores) if scores else point
 
 
 def _untrained(runs: Sequence[Run], metric: str) -> list[Point]:
@@ -199,7 +237,7 @@ def _prompted(reports: Iterable[Report], metric: str) -> list[Point]:
         for stage in report["stages"]:
             left = _scores(folder, stage)
             cells |= {key.removeprefix(f"{metric}/"): s for key, s in left.items() if key.startswith(f"{metric}/")}
-    return [Point(label, "prompted", s.mean, _interval(s), s) for label, s in cells.items()]
+    return [_scored(Point(label, "prompted", None), each) for label, each in cells.items()]
 
 
 def mean_of(replicates: Sequence[Scores]) -> Scores | None:
@@ -211,10 +249,6 @@ def mean_of(replicates: Sequence[Scores]) -> Scores | None:
         return first
     columns = zip(*(each.values for each in replicates), strict=True)
     return replace(first, values=[sum(values) / len(replicates) for values in columns])
-
-
-def _interval(scores: Scores | None) -> tuple[float, float] | None:
-    return mean_interval(scores.values, scores.weights) if scores and len(scores.values) > 1 else None
 
 
 def _first_line(error: str | None) -> str:

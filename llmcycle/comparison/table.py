@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llmcycle.comparison.points import Point, against, direction
+from llmcycle.comparison.ranking import repeated
 from llmcycle.report import numbers
 
 HEADER = (
@@ -60,9 +61,11 @@ def caveats(points: Sequence[Point]) -> list[str]:
             f"the methods were given between {min(tried)} and {max(tried)} settings: not the same search budget"
         )
     if max(tried, default=1) > 1:
-        notes.append("the best setting of each method was chosen by the score that is shown, which flatters it")
+        notes.append("every other row chose the best setting of each method; the scores stand on the other rows")
     if any(point.seeds == 1 for point in trained):
         notes.append("one seed: an interval is over rows, not over runs")
+    if (repeats := repeated(points)) is not None:
+        notes.append(f"the ranking of one seed against that of another: Kendall's tau {repeats:.2f} (1: the same)")
     return notes + [f"{point.label} failed: {point.error}" for point in points if point.value is None]
 
 

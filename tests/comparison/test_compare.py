@@ -13,6 +13,7 @@ from llmcycle import verbs
 from llmcycle.artifact import Store
 from llmcycle.comparison import collect
 from llmcycle.comparison.points import mean_of
+from llmcycle.comparison.ranking import repeated
 from llmcycle.comparison.table import caveats, rank
 from llmcycle.evaluate import Metric, Scores, pair, write_scores
 from llmcycle.guard import guard
@@ -92,7 +93,7 @@ def test_the_best_setting_of_each_method_is_shown_with_its_budget(tmp_path: Path
     _, points = collect([tmp_path])
     found = {point.label: point for point in points if point.kind == "trained"}
     assert (found["lora"].settings, found["lora"].chosen) == (2, "optim.lr=2")
-    assert found["lora"].value == scores(0.9).mean
+    assert found["lora"].value == scores(0.9).take(range(1, 40, 2)).mean, "rows that did not choose"
     assert (found["ia3"].settings, found["ia3"].chosen) == (1, "")
     assert "between 1 and 2 settings" in caveats(points)[0]
 
@@ -110,6 +111,29 @@ def test_settings_are_compared_where_the_method_is_one(tmp_path: Path) -> None:
         run(tmp_path / str(number), "lora", scores(0.4 * (number + 1)), "peft=lora", f"optim.lr={rate}")
     points = [point for point in collect([tmp_path])[1] if point.kind == "trained"]
     assert [point.label for point in points] == ["peft=lora optim.lr=1", "peft=lora optim.lr=2"]
+
+
+def test_a_setting_that_is_best_by_chance_is_not_flattered(tmp_path: Path) -> None:
+    lucky, better = Scores([1.0, 0.0] * 20, rows=ROWS), Scores([0.0, 1.0] * 20, rows=ROWS)
+    for number, each in enumerate((lucky, better)):
+        run(tmp_path / str(number), "lora", each, "peft=lora", f"optim.lr={number}")
+    run(tmp_path / "2", "ia3", Scores([0.0, 0.0, 0.0, 1.0] * 10, rows=ROWS), "peft=ia3")
+    found = {point.label: point for point in collect([tmp_path])[1]}
+    assert (found["lora"].chosen, found["lora"].value) == ("optim.lr=0", 0.0)
+    assert found["ia3"].value == 0.5, "others are scored on the same rows"
+
+
+def test_a_ranking_is_held_against_that_of_another_seed(tmp_path: Path) -> None:
+    shares = {"lora": (0.9, 0.8), "dora": (0.5, 0.6), "ia3": (0.3, 0.7)}
+    for method, pair_of_shares in shares.items():
+        for seed, share in enumerate(pair_of_shares):
+            values = [float(i < 40 * share) for i in range(40)]
+            run(tmp_path / f"{method}{seed}", method, Scores(values, rows=ROWS), f"peft={method}", f"seed={seed}")
+            report = tmp_path / f"{method}{seed}" / "report.json"
+            report.write_text(report.read_text().replace('"run": {', f'"run": {{"seed": {seed}, '))
+    _, points = collect([tmp_path])
+    assert repeated(points) == pytest.approx(1 / 3)  # two of three pairs keep their order
+    assert any("Kendall's tau 0.33" in note for note in caveats(points))
 
 
 def test_replicates_on_other_rows_are_not_mixed() -> None:
