@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from . import asking
@@ -14,6 +14,17 @@ from .parts import Part, other, part, parts, stated
 from .stages import Stage
 
 Columns = tuple[tuple[str, ...], ...]
+# What a column is called in the data sets that people share.
+ELSEWHERE = {
+    "prompt": ("question", "instruction", "input", "query", "problem", "user"),
+    "completion": ("answer", "output", "response", "solution", "target", "assistant"),
+    "answer": ("completion", "output", "response", "solution", "target", "label"),
+    "chosen": ("accepted", "preferred", "positive", "winner"),
+    "rejected": ("dispreferred", "negative", "loser"),
+    "choices": ("options", "endings"),
+    "label": ("answer", "gold", "answer_index"),
+    "text": ("content", "document", "body"),
+}
 READS_TEXT = ("llmcycle.pretrain.stage.pretrain",)
 RIGHT_ANSWER: Columns = (("prompt", "answer"), ("prompt", "completion"), ("prompt", "choices", "label"))
 
@@ -89,12 +100,17 @@ def lacking(stage: Stage, reader: Reader, rows: Part, have: tuple[str, ...]) -> 
     absent = [name for name in nearest if name not in have]
     if "columns" in rows.node and not rows.node.get("transform"):  # which may drop what is mapped
         key = stage.dot(rows.place, "columns")
-        remedy = " ".join(f"{key}.{name}=NAME" for name in absent)
+        remedy = " ".join(f"{key}.{name}={likely(name, have)}" for name in absent)
     else:
         remedy = other(stage, (rows.place, has), (reader.place, reads))
     wanted = " or ".join(", ".join(names) for names in reader.need)
     reason = f"{reader.name} needs rows with {wanted}; these have {', '.join(have)}"
     return ConfigError(stage.dot(rows.place), reason, remedy)
+
+
+def likely(name: str, have: Sequence[str]) -> str:
+    """The column that is likely to hold what is called `name` here; `NAME` where none is."""
+    return next((column for column in have if column.lower() in ELSEWHERE.get(name, ())), "NAME")
 
 
 def check_world(stage: Stage) -> Iterator[ConfigError]:

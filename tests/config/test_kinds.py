@@ -156,3 +156,10 @@ def test_what_does_not_go_together_is_refused(shop: Path, command: str, key: str
 @pytest.mark.parametrize("command", RIGHT)
 def test_what_goes_together_passes(shop: Path, command: str) -> None:
     assert [str(error) for error in errors(command)] == []
+
+
+def test_columns_that_people_call_otherwise_are_guessed(shop: Path) -> None:
+    Path("qa.csv").write_text("Question,answer\na,b\n")
+    (error,) = errors(f"finetune {M} data=csv data.train=qa.csv")
+    assert error.remedy == "data.columns.prompt=Question data.columns.completion=answer"
+    assert errors(f"finetune {M} data=csv data.train=qa.csv {error.remedy}") == []
