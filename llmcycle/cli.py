@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from llmcycle.guard import guard, say
 from llmcycle.masking import notice
-from llmcycle.surroundings import set_for, typed
+from llmcycle.surroundings import ARMS, set_for, typed
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -177,22 +177,46 @@ def run(command: Command, arguments: list[str]) -> int:
         recipe = recipe_or_verb(command.words[0])
         print(describe(compose(recipe, command.overrides), recipe, command.words[0]))
         return 0
-    return exit_code(outcomes(command, arguments))
+    with set_for({"LLMCYCLE_FORCE": "1"} if command.force else {}):
+        if command.multirun:
+            return run_arms(command, arguments)
+        return 0 if all(outcome.succeeded for outcome in outcomes(command, arguments)) else 1
 
 
 def outcomes(command: Command, arguments: list[str]) -> list[Outcome]:
-    """Check a recipe, every arm of it, run it, and give what became of each run in this process."""
-    from llmcycle.config import check, check_arms, check_shown, compose
+    """Check a recipe, run it or show it, and give what became of the run."""
+    from llmcycle.config import check, check_shown, compose
     from llmcycle.config.compose import in_full
 
     recipe = recipe_or_verb(command.words[0])
-    judge = check_shown if command.inspects else check
-    if command.multirun:
-        check_arms(recipe, command.overrides, judge)
-    else:
-        judge(compose(recipe, command.overrides))
-    with set_for({"LLMCYCLE_FORCE": "1"} if command.force else {}):
-        return hand_over(recipe, [*command.flags, *in_full(recipe, command.overrides)], arguments)
+    (check_shown if command.inspects else check)(compose(recipe, command.overrides))
+    return hand_over(recipe, [*command.flags, *in_full(recipe, command.overrides)], arguments)
+
+
+def run_arms(command: Command, arguments: list[str]) -> int:
+    """The same of every arm of a sweep, and the exit code of the whole.
+
+    What became of the arms is read where they left it, since a launcher may run them in other processes.
+    """
+    from llmcycle.config import check, check_arms, check_shown, compose
+    from llmcycle.config.compose import in_full
+    from llmcycle.config.typed import in_quotes
+
+    recipe = recipe_or_verb(command.words[0])
+    every = check_arms(recipe, command.overrides, check_shown if command.inspects else check)
+    words = [*command.flags, *in_full(recipe, command.overrides)]
+    if command.inspects:
+        hand_over(recipe, words, arguments)
+        return 0
+    from llmcycle.report import print_sweep, read_arms
+
+    folder = Path(compose(recipe, every[0]).hydra.sweep.dir)
+    print(f"sweep: {len(every)} arms, logged in {os.path.relpath(folder)}")
+    with set_for({ARMS: str(len(every))}):
+        hand_over(recipe, [*words, f"hydra.sweep.dir={in_quotes(str(folder))}"], arguments)
+    print_sweep(folder)
+    ended = read_arms(folder)
+    return 0 if len(ended) >= len(every) and all(arm.error is None for arm in ended) else 1
 
 
 def recipe_or_verb(word: str) -> Path:
@@ -236,27 +260,23 @@ def hand_over(recipe: Path, rest: list[str], arguments: list[str]) -> list[Outco
     folder, name = split(recipe)
     ended: list[Outcome] = []
 
-    def task(config: DictConfig) -> None:
+    def task(config: DictConfig) -> float | None:
+        """What is optimised, for sweepers that search."""
+        from llmcycle.quiet import hush
+
+        hush()  # a launcher runs this in a process of its own
         from llmcycle.lifecycle import execute
 
         try:
             ended.append(execute(config, arguments))
         except Exception as error:  # Hydra would print its traceback
             raise SystemExit(say(error)) from error
+        return ended[-1].headline
 
     overrides, outputs = take_outputs(rest)
     with typed(overrides), set_for({} if outputs is None else {"LLMCYCLE_OUTPUTS": outputs}):  # conf/base.yaml reads it
         hydra.main(version_base=VERSION_BASE, config_path=str(folder), config_name=name)(task)()
     return ended
-
-
-def exit_code(ended: list[Outcome]) -> int:
-    """Of the whole, after the table of a sweep."""
-    if ended and ended[0].sweep:
-        from llmcycle.report import print_sweep
-
-        print_sweep(ended[0].sweep)
-    return 0 if all(outcome.succeeded for outcome in ended) else 1
 
 
 def complete(command: Command) -> int:
@@ -279,7 +299,8 @@ def complete(command: Command) -> int:
         return 0
     if typed.words:
         os.environ["COMP_LINE"] = os.environ["COMP_LINE"].replace(f"{typed.words[0]} ", "", 1)
-    return exit_code(hand_over(recipe, [*command.flags, *command.overrides], []))
+    hand_over(recipe, [*command.flags, *command.overrides], [])
+    return 0
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,13 @@ from llmcycle.artifact import Artifact, CorruptArtifact, environment, git_state,
 from llmcycle.config import identity, recipe, render, stages
 from llmcycle.config.stages import Stage
 from llmcycle.estimate import foretell
+from llmcycle.evaluate.metric import headline
 from llmcycle.log import FILE, clean, logged
 from llmcycle.masking import notice, shown
-from llmcycle.report import RunFacts, StageRecord, print_plan, print_stage, print_table, write_report
+from llmcycle.report import RunFacts, StageRecord, arm_line, print_plan, print_stage, print_table, write_report
 from llmcycle.report.numbers import duration, number
 from llmcycle.stage_run import Context, Planned, plan, run_stage
+from llmcycle.surroundings import ARMS
 
 log = logging.getLogger(__name__)
 FORCE = "LLMCYCLE_FORCE"  # set by --force; an environment variable reaches the processes of a launcher too
@@ -30,11 +33,20 @@ FORCE = "LLMCYCLE_FORCE"  # set by --force; an environment variable reaches the 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Whether every stage succeeded, the folder of the sweep that the run was an arm of, and what its stages made."""
+    """What the stages of a run made."""
 
-    succeeded: bool
-    sweep: Path | None
     records: tuple[StageRecord, ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether no stage failed."""
+        return all(record.error is None for record in self.records)
+
+    @property
+    def headline(self) -> float | None:
+        """The marked metric of the last stage that has one; None of a failed run, so that it is never the best."""
+        values = [r.metrics[name].value for r in self.records if (name := headline(r.metrics)) is not None]
+        return values[-1] if values and self.succeeded else None
 
 
 def execute(root: DictConfig, arguments: list[str]) -> Outcome:
@@ -50,24 +62,33 @@ def execute(root: DictConfig, arguments: list[str]) -> Outcome:
 def in_order(root: DictConfig, context: Context) -> Outcome:
     """Run the stages one after the other, up to the first that fails."""
     planned = prepare(root, context)
-    print_plan(
-        [(p.stage.label, p.method, p.existing is not None, p.identity[:12]) for p in planned],
-        str(context.folder),
-        estimate=estimate(root, planned),
-    )
+    if not context.sweep:
+        rows = [(p.stage.label, p.method, p.existing is not None, p.identity[:12]) for p in planned]
+        print_plan(rows, str(context.folder), estimate=estimate(root, planned))
     records: list[StageRecord] = []
     for step in planned:
         records.append(attempt(step, context))
-        print_stage(records[-1])
+        if not context.sweep:
+            print_stage(records[-1])
         if records[-1].error is not None:
             break
         link(context.folder / records[-1].name, Path(records[-1].folder))
     drop_dangling(context.folder)
     write_report(context.folder, records, facts(root, records, context))
-    known = [artifact.folder.name.rpartition("-")[2] for artifact in identity.store(root).artifacts()]
-    print_table(records, known=known, again=context.command, store=context.store)
-    print(f"report: {context.folder / 'report.md'}")
-    return Outcome(all(record.error is None for record in records), context.sweep, tuple(records))
+    if context.sweep:
+        print(arm(records, context, context.sweep), flush=True)
+    else:
+        known = [artifact.folder.name.rpartition("-")[2] for artifact in identity.store(root).artifacts()]
+        print_table(records, known=known, again=context.command, store=context.store)
+        print(f"report: {context.folder / 'report.md'}")
+    return Outcome(tuple(records))
+
+
+def arm(records: list[StageRecord], context: Context, sweep: Path) -> str:
+    """The line of an arm of a sweep, whose first file is as old as it is."""
+    elapsed = time.time() - (sweep / "multirun.yaml").stat().st_mtime
+    place, done = int(HydraConfig.get().job.num) + 1, len(list(sweep.glob("*/report.json")))
+    return arm_line(records, context.label, place, int(os.environ.get(ARMS, "0")), elapsed, done)
 
 
 def prepare(root: DictConfig, context: Context) -> list[Planned]:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+ARMS = "LLMCYCLE_ARMS"  # how many arms a sweep has; set for each of them
+
 
 @contextmanager
 def typed(overrides: list[str]) -> Iterator[None]:

@@ -83,7 +83,8 @@ def check(options: argparse.Namespace) -> int | None:
         allow(name)
     recipe, overrides = locate(options.recipe), typed(options)
     if options.multirun:
-        print(f"{options.recipe}: nothing wrong in any of {check_arms(recipe, overrides, check_root)} combinations")
+        count = len(check_arms(recipe, overrides, check_root))
+        print(f"{options.recipe}: nothing wrong in any of {count} combinations")
     else:
         check_root(compose(recipe, overrides))
         print(f"{options.recipe}: nothing wrong")

@@ -202,7 +202,9 @@ def test_names_of_options_stand_apart_from_what_they_are(here: Path, capsys: pyt
 def test_check_takes_a_sweep(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("check", "recipes/toy.yaml", "-m", "second.seed=1,2", "third.seed=1,2") == 0
     assert "nothing wrong in any of 4 combinations" in capsys.readouterr().out
-    assert "second.seed=0" in refusal(capsys, "-m", "check", "recipes/toy.yaml", "second.seed=1,-2")
+    said = refusal(capsys, "-m", "check", "recipes/toy.yaml", "second.seed=1,-2")
+    assert "second.seed=-2: second.seed: a whole number from 0" in said
+    assert said.endswith("try: second.seed=1\n")
 
 
 def test_one_store_for_recipes_and_verbs_however_it_is_named(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:

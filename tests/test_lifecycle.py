@@ -18,6 +18,8 @@ from toy import artifacts, command
 
 import llmcycle
 from llmcycle.artifact import Artifact, Draft
+from llmcycle.evaluate import Metric
+from llmcycle.lifecycle import Outcome
 from llmcycle.report import StageRecord
 from llmcycle.stage_run import run_stage
 
@@ -258,3 +260,27 @@ def test_one_word_chooses_the_logger_of_every_stage(toys: Path) -> None:
 
     root = compose(locate("lifecycle"), ["logger=wandb", "logger.project=mine"])
     assert {root[stage].logger.project for stage in root.lifecycle} == {"mine"}
+
+
+def test_a_sweep_tells_a_line_an_arm_and_then_what_is_best(
+    toys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOY_FAIL", "bad")
+    assert command("recipes/toy.yaml", "-m", "peft@second.peft=lora,dora", "third.stage.text=long,bad") == 1
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert lines[0].startswith("sweep: 4 arms, logged in outputs/toy/")
+    assert [line.partition("  ")[0] for line in lines[1:5]] == [f"arm {n} of 4" for n in range(1, 5)]
+    assert lines[1].startswith("arm 1 of 4  peft@second.peft=lora third.stage.text=long  third length ↑ 4, ")
+    assert "left" in lines[1]
+    assert "failed at third" in lines[2]
+    assert said.err.count("third: bad was told to fail") == 2
+    assert "best: llmcycle recipes/toy.yaml peft@second.peft=lora third.stage.text=long  (4.000)" in lines
+    assert len(lines) < 20
+
+
+def test_what_a_sweeper_optimises_is_the_marked_metric_of_the_last_stage() -> None:
+    loss, match = Metric(1.0, better="lower"), Metric(0.5, better="higher", headline=True)
+    records = (StageRecord("a", metrics={"loss": loss}), StageRecord("b", metrics={"loss": loss, "match": match}))
+    assert Outcome(records).headline == 0.5
+    assert Outcome((*records, StageRecord("c", error="no memory"))).headline is None, "a failed run is never the best"

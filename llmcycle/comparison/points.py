@@ -182,8 +182,9 @@ def _best(points: Sequence[Point], settings: Mapping[str, Any]) -> Point:
 
 def _chooses(point: Point) -> float:
     """The score on rows 0, 2, 4, ...; of what has no scores by row its value."""
-    several = point.scores is not None and len(point.scores.values) > 1
-    return point.scores.take(range(0, len(point.scores.values), 2)).mean if several else point.value or 0.0
+    if point.scores is None or len(point.scores.values) < 2:
+        return point.value or 0.0
+    return point.scores.take(range(0, len(point.scores.values), 2)).mean
 
 
 def _scored_apart(point: Point) -> Point:

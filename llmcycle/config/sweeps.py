@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -35,8 +36,8 @@ class ArmErrors(ConfigError):
         return "\n".join([*lines, f"  try: {self.remedy}"])
 
 
-def check_arms(recipe: Path, overrides: Sequence[str], judge: Judge) -> int:
-    """Judge what each arm composes, and count the arms.
+def check_arms(recipe: Path, overrides: Sequence[str], judge: Judge) -> list[list[str]]:
+    """Judge what each arm composes, and give the overrides of each.
 
     Raises:
         ConfigError: of the first arm, where all are refused or there is only one.
@@ -45,7 +46,7 @@ def check_arms(recipe: Path, overrides: Sequence[str], judge: Judge) -> int:
     every = arms(recipe, overrides)
     errors = {place: error for place, arm in enumerate(every) if (error := refused(recipe, arm, judge))}
     if not errors:
-        return len(every)
+        return every
     swept = [place for place in range(len(every[0])) if len({arm[place] for arm in every}) > 1]
     bad = {key: bad_values(every, errors, key) for key in swept}
     explained = all(any(every[place][key] in bad[key] for key in swept) for place in errors)
@@ -86,6 +87,6 @@ def left(overrides: Sequence[str], values: Sequence[str], bad: set[str]) -> str:
     name = values[0].partition("=")[0]
     if f"{name}=glob(*)" in overrides:
         without = sorted(each.partition("=")[2] for each in bad)
-        return f"'{name}=glob(*,exclude=[{','.join(without)}])'"
+        return shlex.quote(f"{name}=glob(*,exclude=[{','.join(without)}])")
     good = [each.partition("=")[2] for each in dict.fromkeys(values) if each not in bad]
-    return f"'{name}={','.join(good)}'"
+    return shlex.quote(f"{name}={','.join(good)}")

@@ -1,18 +1,21 @@
 """What a run tells its user: the terminal's plan and table, report.json, report.md and one offline page."""
 
+from llmcycle.report.arm import arm_line
 from llmcycle.report.build import build, render_report, write_report
 from llmcycle.report.record import RunFacts, StageRecord, read_metrics
-from llmcycle.report.sweep import print_sweep
+from llmcycle.report.sweep import print_sweep, read_arms
 from llmcycle.report.terminal import print_plan, print_stage, print_table
 
 __all__ = [
     "RunFacts",
     "StageRecord",
+    "arm_line",
     "build",
     "print_plan",
     "print_stage",
     "print_sweep",
     "print_table",
+    "read_arms",
     "read_metrics",
     "render_report",
     "write_report",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+import os
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -86,9 +88,51 @@ def table(arms: Sequence[Arm]) -> list[list[str]]:
         members = [arm for arm in arms if arm.label == group]
         good = [arm for arm in members if arm.error is None]
         cells = [cell([pair[1] for arm in good if (pair := headline_of(arm, name))]) for name in stages]
-        failures = "; ".join(first_line(arm.error) for arm in members if arm.error is not None)
+        failures = "; ".join(dict.fromkeys(first_line(arm.error) for arm in members if arm.error is not None))
         rows.append([group, str(len(members)), *cells, f"failed: {failures}" if failures else ""])
     return rows
+
+
+def best(arms: Sequence[Arm]) -> str:
+    """The command of the arm with the best mean in the last stage that varies, and that mean; "" where none is best.
+
+    Arms that failed, in whatever replicate, are never the best.
+    """
+    name = varied(arms)[-1]
+    scores: dict[str, list[float]] = {}
+    directions = set()
+    for arm in arms:
+        pair = headline_of(arm, name)
+        scores.setdefault(arm.label, []).append(math.nan if pair is None or arm.error is not None else pair[1])
+        directions |= {arm.stage(name)["metrics"][pair[0]].get("better")} if pair else set()  # type: ignore[index]
+    means = {label: fmean(values) for label, values in scores.items() if not any(map(math.isnan, values))}
+    if len(means) < 2 or directions not in ({"higher"}, {"lower"}):
+        return ""
+    label = (max if directions == {"higher"} else min)(means, key=lambda key: means[key])
+    run = next(arm for arm in arms if arm.label == label).report["run"]
+    words = [text for text in run["overrides"] if not is_seed(text)]
+    return f"best: {shlex.join(['llmcycle', typed_recipe(run), *words])}  ({number(means[label])})"
+
+
+def typed_recipe(run: Mapping[str, Any]) -> str:
+    """The recipe as it was typed: its name, or its path."""
+    endings = (run["recipe"], f"{run['recipe']}.yaml")
+    return next((word for word in shlex.split(run["command"]) if word.endswith(endings)), run["recipe"])
+
+
+def effects(arms: Sequence[Arm]) -> list[list[str]]:
+    """Of a sweep over several factors: for each value of each one the mean over all arms that have it."""
+    name = varied(arms)[-1]
+    values: dict[str, dict[str, list[float]]] = {}
+    for arm in arms:
+        if arm.error is None and (pair := headline_of(arm, name)) is not None:
+            for text in arm.label.split() if arm.label else ():
+                values.setdefault(text.partition("=")[0], {}).setdefault(text, []).append(pair[1])
+    factors = [of_one for of_one in values.values() if len(of_one) > 1]
+    if len(factors) < 2:
+        return []
+    rows = [[text, str(len(scores)), cell(scores)] for of_one in factors for text, scores in of_one.items()]
+    return [["factor", "arms", f"{name}, mean over the others"], *rows]
 
 
 def first_line(reason: str) -> str:
@@ -97,8 +141,10 @@ def first_line(reason: str) -> str:
 
 
 def render(rows: Iterable[Sequence[str]]) -> str:
-    """Aligned columns."""
+    """Aligned columns; "" of nothing."""
     rows = list(rows)
+    if not rows:
+        return ""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "\n".join(lines)
@@ -107,7 +153,9 @@ def render(rows: Iterable[Sequence[str]]) -> str:
 def print_sweep(sweep: Path) -> None:
     """Print the sweep's table, and keep it as sweep.txt in its folder."""
     arms = read_arms(sweep)
-    if arms:
-        text = render(table(arms))
-        (sweep / "sweep.txt").write_text(text + "\n", "utf-8")
-        print(f"\n{text}\nnext: llmcycle compare {sweep}")
+    if not arms:
+        return
+    parts = [render(table(arms)), render(effects(arms)), best(arms)]
+    text = "\n\n".join(filter(None, parts))
+    (sweep / "sweep.txt").write_text(text + "\n", "utf-8")
+    print(f"\n{text}\nnext: llmcycle compare {os.path.relpath(sweep)}")

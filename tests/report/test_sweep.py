@@ -10,16 +10,20 @@ import pytest
 from scipy import stats
 
 from llmcycle.report import numbers
-from llmcycle.report.sweep import cell, print_sweep, read_arms, table
+from llmcycle.report.sweep import best, cell, effects, print_sweep, read_arms, table
 
 
 def write(folder: Path, number: int, overrides: list[str], value: float, error: str | None = None) -> None:
     stages = [
         {"name": "base", "artifact_id": "b", "error": None, "metrics": {"loss": {"value": 1.0}}},
-        {"name": "tune", "artifact_id": str(number), "error": error, "metrics": {"match": {"value": value}}},
+        {
+            **{"name": "tune", "artifact_id": str(number), "error": error},
+            "metrics": {"match": {"value": value, "better": "higher"}},
+        },
     ]
+    run = {"overrides": overrides, "recipe": "tune", "command": f"llmcycle tune.yaml {' '.join(overrides)} -m"}
     (folder / str(number)).mkdir(parents=True)
-    (folder / str(number) / "report.json").write_text(json.dumps({"run": {"overrides": overrides}, "stages": stages}))
+    (folder / str(number) / "report.json").write_text(json.dumps({"run": run, "stages": stages}))
 
 
 def test_replicates_are_gathered_and_shared_stages_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,6 +44,24 @@ def test_a_failed_arm_gives_its_reason_and_no_number(tmp_path: Path) -> None:
     write(tmp_path, 0, ["peft=lora"], 0.8)
     write(tmp_path, 1, ["peft=ia3"], 0.99, error="no memory\ndetails")
     assert table(read_arms(tmp_path))[2] == ["peft=ia3", "1", "-", "failed: no memory"]
+
+
+def test_the_best_arm_is_a_command_and_a_failed_one_is_never_it(tmp_path: Path) -> None:
+    for number, (peft, seed, value, error) in enumerate(
+        [("lora", 0, 0.8, None), ("lora", 1, 0.6, None), ("ia3", 0, 0.5, None), ("dora", 0, 0.9, "x")]
+    ):
+        write(tmp_path, number, [f"peft={peft}", f"seed={seed}", "steps=3"], value, error)
+    assert best(read_arms(tmp_path)) == "best: llmcycle tune.yaml peft=lora steps=3  (0.700)"
+    assert effects(read_arms(tmp_path)) == [], "there is one factor"
+
+
+def test_the_effect_of_each_value_is_its_mean_over_all_others(tmp_path: Path) -> None:
+    values = {("lora", "1"): 0.5, ("lora", "2"): 0.7, ("ia3", "1"): 0.1, ("ia3", "2"): 0.3}
+    for number, ((peft, rate), value) in enumerate(values.items()):
+        write(tmp_path, number, [f"peft={peft}", f"lr={rate}"], value)
+    _, *rows = effects(read_arms(tmp_path))
+    assert [row[:2] for row in rows] == [["peft=lora", "2"], ["peft=ia3", "2"], ["lr=1", "2"], ["lr=2", "2"]]
+    assert [row[2].partition(" ")[0] for row in rows] == ["0.600", "0.200", "0.300", "0.500"]
 
 
 def test_a_cell_of_one_value_has_no_interval() -> None:
