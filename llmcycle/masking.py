@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
@@ -27,7 +27,9 @@ CERTAIN = {
 SECRET = CERTAIN | {"key", "auth", "sig"}
 QUALIFIED = {"api", "access", "secret", "private", "auth", "account", "license", "encryption", "signing"}
 VOCABULARY = {"pad", "eos", "bos", "unk", "sep", "cls", "mask", "eot", "image"}  # a `pad_token` is a word of the model
-SHORTEST = 6  # characters; less would be found in many a word
+SHORTEST = 6  # characters; less would be found in many a word, so it is replaced where a key or a URL says what it is,
+SHORTEST_WORD = 4  # and as a word of its own, if that is long enough and none of a language: see `_is_odd`
+EMPTY = {"", "null", "none", "true", "false", "~", "???"}  # values that say there is none
 ENVIRONMENT = re.compile(r"\$\{oc\.env:\s*([\w.]+)\s*(?:,\s*([^}]*))?")
 COLUMN = re.compile(r"[a-z]+(_[a-z]+)*(_?\d)?")
 WORD = re.compile(r"[A-Za-z]+[.,;!?]?")
@@ -36,6 +38,7 @@ SPECIAL = re.compile(r"<\S*>")  # a token of a model's vocabulary
 # A key and its value, as they stand in YAML, in JSON, in an override, in a URL or behind a flag.
 # The value is looked at and not taken, since a key may stand inside it, as in `url: https://host?token=...`.
 PAIR = re.compile(r"""([A-Za-z_][\w.-]*)["']?\s*([:=])\s*(?=(?:"([^"]*)"|'([^']*)'|([^\s"',}\]&#]+)))""")
+QUOTE = r"""(?:\\*["']|&quot;|&\#x27;|&\#39;)"""  # one mark, as JSON in JSON and HTML write it too
 FLAG = re.compile(r"--([\w-]+)[ =](\S+)")
 # What is a credential by where it stands: a URL's user and password, and a word after the name of a scheme.
 PLACES = (
@@ -62,26 +65,30 @@ def notice(tree: object) -> None:
 
     These are the values of keys such as `api_key`, `hfToken` or `password`, at any depth; the values of environment
     variables that a text refers to, and of those whose own names say it; users and passwords of URLs, parameters of
-    queries, what follows `Bearer`. A number, a short word or the path of something that is there is none.
+    queries, what follows `Bearer`. A number or the path of something that is there is none.
     """
     secrets = [value for key, text in _texts(tree) for value in _in_text(key, text)]
     secrets += [value for name, value in os.environ.items() if name not in FOLDERS and _is_credential(name, value)]
-    _known.update(value for value in secrets if len(value) >= SHORTEST and not _harmless(value))
+    _known.update(value for value in secrets if not _harmless(value))
 
 
 def shown(text: str) -> str:
     """A text with `***` in the place of each credential that has been noticed, in any of its spellings."""
-    pattern = _pattern(frozenset(_known))
-    return pattern.sub(MASK, text) if pattern else text
+    known = frozenset(_known)
+    anywhere, by_place = _pattern(known), _pattern_of_short(known)
+    text = anywhere.sub(MASK, text) if anywhere else text
+    return by_place.sub(_without, text) if by_place else text
 
 
-def cleaned(value: object) -> Any:
-    """A copy of plain values with the same done to each text."""
+def cleaned(value: object, key: str = "") -> Any:
+    """A copy of plain values with the same done to each text, of which `key` is the nearest key."""
     if isinstance(value, Mapping):
-        return {name: cleaned(item) for name, item in value.items()}
+        return {name: cleaned(item, _nearest(str(name), key)) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [cleaned(item) for item in value]
-    return shown(value) if isinstance(value, str) else value
+        return [cleaned(item, key) for item in value]
+    if not isinstance(value, str):
+        return value
+    return MASK if value in _known and is_secret(key) else shown(value)
 
 
 def masked(value: object, key: str = "") -> Any:
@@ -183,7 +190,7 @@ def _is_credential(key: str, text: str) -> bool:
 
 
 def _harmless(value: str) -> bool:
-    return value.replace(".", "").isdigit() or value == MASK or _is_there(value)
+    return value.lower() in EMPTY or value.replace(".", "").isdigit() or value == MASK or _is_there(value)
 
 
 def _is_there(value: str) -> bool:
@@ -195,10 +202,40 @@ def _is_there(value: str) -> bool:
 
 @lru_cache(maxsize=4)
 def _pattern(known: frozenset[str]) -> re.Pattern[str] | None:
-    """Of all spellings, the longest first; a blank may have become the end of a line."""
-    every = {spelling for secret in known for spelling in _spellings(secret)}
-    words = sorted(every, key=len, reverse=True)
-    return re.compile("|".join(re.sub(r"(?:\\?\s)+", r"\\s+", re.escape(word)) for word in words)) if words else None
+    """What is replaced wherever it stands."""
+    long = _alternatives(secret for secret in known if len(secret) >= SHORTEST)
+    odd = _alternatives(secret for secret in known if len(secret) < SHORTEST and _is_odd(secret))
+    each = [long] * bool(long) + [rf"(?<![\w-])(?:{odd})(?![\w-])"] * bool(odd)
+    return re.compile("|".join(each)) if each else None
+
+
+@lru_cache(maxsize=4)
+def _pattern_of_short(known: frozenset[str]) -> re.Pattern[str] | None:
+    """A short one behind a key or a flag, and in a URL, with what stands before it."""
+    short = _alternatives(secret for secret in known if len(secret) < SHORTEST)
+    if not short:
+        return None
+    before = rf"(?P<key>[A-Za-z_][\w.-]*)(?:{QUOTE}?\s*[:=]\s*|\s+){QUOTE}?"
+    after = r"""(?=[\s"',}\])&#;\\]|$)"""
+    return re.compile(rf"(?P<before>{before})(?:{short}){after}|(?P<url>://(?:[^\s/@:]*:)?)(?:{short})(?=@)")
+
+
+def _without(match: re.Match[str]) -> str:
+    """What was found without its credential; all of it where the key names none."""
+    if match["url"]:
+        return f"{match['url']}{MASK}"
+    return f"{match['before']}{MASK}" if is_secret(match["key"]) else match[0]
+
+
+def _is_odd(secret: str) -> bool:
+    """Whether a short credential is no word that may stand in a sentence: it has letters, and more than letters."""
+    return len(secret) >= SHORTEST_WORD and not secret.isalpha() and any(map(str.isalpha, secret))
+
+
+def _alternatives(secrets: Iterable[str]) -> str:
+    """All spellings in a pattern, the longest first; a blank may have become the end of a line."""
+    words = sorted({spelling for secret in secrets for spelling in _spellings(secret)}, key=len, reverse=True)
+    return "|".join(re.sub(r"(?:\\?\s)+", r"\\s+", re.escape(word)) for word in words)
 
 
 def _spellings(secret: str) -> set[str]:

@@ -42,11 +42,11 @@ def show(batches: Batches, console: Console, count: int, packed: bool, allow: Se
     for example in batches.train[:count]:
         for side, part in zip(("chosen", "rejected") if "chosen" in example else ("",), parts(example), strict=True):
             console.rule(f"train row {example['index']} {side}".strip(), align="left")
-            console.print(tokens(part, batches.tokenizer))
+            console.print(tokens(part, batches.tokenizer), soft_wrap=True)  # a line ends where one of the data ends
     console.rule(align="left")
     console.print(lengths(batches))
     for line in facts(batches, packed):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, soft_wrap=True)
     return audited(batches, console, allow)
 
 
@@ -128,6 +128,7 @@ def audited(batches: Batches, console: Console, allow: Sequence[str]) -> bool:
             printable(f"audit: {finding.rule}: {finding} [{word}]"),
             style="red" if finding in refused else "",
             markup=False,
+            soft_wrap=True,
         )
     if not batches.findings:
         console.print("audit: nothing wrong", style="green")

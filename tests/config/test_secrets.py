@@ -12,7 +12,7 @@ import yaml
 from toy import command
 
 from llmcycle import masking
-from llmcycle.masking import MASK, Screen, is_secret, notice, shown
+from llmcycle.masking import MASK, Screen, cleaned, is_secret, notice, shown
 
 ODD = "p\"a'ss&<wörd>\\9"  # what JSON, HTML, YAML, URLs and shells each write in their own way
 
@@ -190,3 +190,40 @@ def test_a_logger_that_outlives_its_stream_says_nothing(tmp_path: Path, capsys: 
     handler.flush()
     log.removeHandler(handler)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("llmcycle finetune logger.api_key=abc data=abc", "llmcycle finetune logger.api_key=*** data=abc"),
+        ("--api-key abc --host abc", "--api-key *** --host abc"),
+        ('{"api_key": "abc", "name": "abc"}', '{"api_key": "***", "name": "abc"}'),
+        ("login: {password: 'abc'}", "login: {password: '***'}"),
+        ("https://me:abc@host/abc", "https://me:***@host/abc"),
+        ("https://host/a?token=abc&b=abc", "https://host/a?token=***&b=abc"),
+        ("the server refused x-y1z, not x-y1zz", "the server refused ***, not x-y1zz"),
+        ("an abcd is no abc", "an abcd is no abc"),
+    ],
+)
+def test_a_short_credential_is_replaced_where_a_key_says_it(text: str, safe: str) -> None:
+    try:
+        notice([{"api_key": "abc", "secret": "x-y1z"}, {"token": "null", "password": ""}])
+        assert shown(text) == safe
+        assert shown("token: null, password: ''") == "token: null, password: ''"
+        tree = {"login": {"password": "abc"}, "names": ["abc"], "n": 3}
+        assert cleaned(tree) == {"login": {"password": MASK}, "names": ["abc"], "n": 3}
+    finally:
+        masking._known.clear()
+
+
+def test_a_short_credential_stands_in_no_file_of_a_run(
+    spilling: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOY_SHORT_KEY", "k-4t9")
+    short = ["++stage.words.short.api_key=zq7", "++stage.words.short.password=${oc.env:TOY_SHORT_KEY}"]
+    assert command("recipes/spill.yaml", *short) == 0
+    said = capfd.readouterr()
+    own = (spilling / "recipes", spilling / "conf")
+    files = [path for path in spilling.rglob("*") if path.is_file() and not any(map(path.is_relative_to, own))]
+    texts = {str(path): path.read_bytes().decode("utf-8", "replace") for path in files} | {"said": said.out + said.err}
+    assert {name for name, text in texts.items() if "zq7" in text or "k-4t9" in text} == set()

@@ -19,9 +19,9 @@ from llmcycle.data.preview import show, tokens
 PAIRS = [{"prompt": f"Colour of {i}?", "completion": "größe 你好\nred"} for i in range(4)]
 
 
-def shown(data: object, colour: bool = False, **options: object) -> str:
+def shown(data: object, colour: bool = False, width: int = 120, **options: object) -> str:
     out = io.StringIO()
-    console = Console(file=out, width=120, force_terminal=colour, color_system="truecolor" if colour else None)
+    console = Console(file=out, width=width, force_terminal=colour, color_system="truecolor" if colour else None)
     show(data, console, **{"count": 1, "packed": False, "allow": [], **options})
     return out.getvalue()
 
@@ -39,6 +39,14 @@ def test_no_character_is_lost() -> None:
     data = batches(PAIRS, Completion(200), tokenizer(CHATML))
     text = tokens(data.train[0], data.tokenizer).plain
     assert text == "<|im_start|>user↵\nColour of 0?<|im_end|>↵\n<|im_start|>assistant↵\n⟦größe 你好↵\nred<|im_end|>⟧"
+
+
+def test_a_narrow_terminal_adds_no_end_of_line_to_a_row() -> None:
+    data = batches(
+        [{"prompt": "Which one is it, and why?", "completion": "the one "}] * 4, Completion(200), tokenizer(CHATML)
+    )
+    text = tokens(data.train[0], data.tokenizer).plain
+    assert text in shown(data, width=20)
 
 
 def test_lengths_fill_and_audit() -> None:
