@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmcycle.config.errors import ConfigError, choose
+from llmcycle.config.errors import ConfigError, alike, choose, nearest
 from llmcycle.verb_arguments import ARGUMENTS, Parser
 
 if TYPE_CHECKING:
@@ -140,7 +140,15 @@ def there(reference: str, store: Store) -> str:
     made = [artifact.folder.name for artifact in store.artifacts()]
     here = [path.parent.name for path in Path().glob("*/config.json")]
     none = "llmcycle lifecycle, or outputs=FOLDER of another store"
-    return choose(reference, [*made, *here]) if made or here else none
+    return few(reference, made, here) if made or here else none
+
+
+def few(reference: str, made: list[str], here: Sequence[str] = ()) -> str:
+    """The nearest of the artifacts and folders, or a choice of a few."""
+    from llmcycle.config.options import choice
+
+    near = nearest(reference, here)
+    return choice([near] if near else alike(reference, made) or [*made, *here])
 
 
 def run_folder(reference: str, outputs: str) -> Path:
@@ -167,7 +175,7 @@ def lineage(options: argparse.Namespace) -> int | None:
     store, folder = Store(Path(options.outputs) / "artifacts"), artifact_folder(options.artifact, options.outputs)
     if not (folder / MANIFEST).is_file():
         made = [artifact.folder.name for artifact in store.artifacts()]
-        near = choose(options.artifact, made) if made else "llmcycle pretrain, for an artifact of its own"
+        near = few(options.artifact, made) if made else "llmcycle pretrain, for an artifact of its own"
         raise ConfigError(str(folder), f"it is no artifact: it holds no {MANIFEST}", near)
     print(tree(store, Artifact(folder)))
     return None
@@ -208,6 +216,10 @@ def serve(options: argparse.Namespace) -> int | None:
     from llmcycle.quiet import hush
 
     hush()
+    from llmcycle.port import check_reach, listen
+
+    check_reach(options.host, options.api_key or None)
+    listen(options.host, options.port).close()  # told at once, and not when the model has been read
     from llmcycle.deploy import serve as start
 
     folder = model_folder(options.artifact, options.outputs)

@@ -11,6 +11,7 @@ from toy import artifacts, command
 
 import llmcycle
 from llmcycle.cli import parse
+from llmcycle.port import listen
 
 SHIPPED = ("pretrain", "prompt", "finetune", "reward", "align", "reinforce", "compress", "deploy", "lifecycle")
 
@@ -250,3 +251,25 @@ def test_from_python_a_refusal_and_a_failure_are_exceptions(toys: Path, monkeypa
     monkeypatch.setenv("TOY_FAIL", "one")
     with pytest.raises(RuntimeError, match="one was told to fail"):
         llmcycle.run("recipes/toy.yaml")
+
+
+def test_a_mistyped_artifact_is_answered_with_those_of_its_stage(
+    toys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("recipes/toy.yaml") == 0
+    (second,) = [name for name in artifacts() if name.startswith("second-")]
+    assert f"try: {second}\n" in refusal(capsys, "lineage", "second-000f")
+    assert f"try: {second}\n" in refusal(capsys, "lineage", "second")
+    assert f"try: third.inputs.model={second}\n" in refusal(
+        capsys, "recipes/toy.yaml", "lifecycle=[third]", "third.inputs.model=secnd-000f"
+    )
+
+
+def test_a_port_that_is_taken_is_told_before_the_model_is_looked_for(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with listen("127.0.0.1", 0) as sock:
+        said = refusal(capsys, "serve", "nowhere", "--port", str(sock.getsockname()[1]))
+    assert "try: --port 0" in said
+    assert "nowhere" in refusal(capsys, "serve", "nowhere", "--port", "0")
+    assert "try: --api-key KEY" in refusal(capsys, "serve", "nowhere", "--host", "0.0.0.0")

@@ -236,18 +236,31 @@ def lookups() -> tuple[Any, ...]:
     return tuple(resolve(name, name) for name in LOOKUPS)
 
 
-def check_lookup(path: object, key: str) -> None:
+def check_lookup(path: object, key: str, usual: str = "") -> None:
     """Judge the `path` of a lookup: a torch dtype, a member of an enumeration, or anything that may be a target.
+
+    Args:
+        usual: the path of the option that the user has chosen.
 
     Raises:
         ConfigError: it is none of these.
     """
     if not isinstance(path, str):
-        raise ConfigError(key, f"a dotted name is needed, found {path!r}", "torch.float32")
-    target = resolve(path, key)
-    if isinstance(target, Enum) or (type(target).__module__ == "torch" and type(target).__name__ == "dtype"):
-        return
-    check_target(path, key)
+        raise ConfigError(key, f"a dotted name is needed, found {path!r}", f"{key}={usual or 'torch.float32'}")
+    if "." not in path and (known := f"torch.{path}" if is_plain(vars(torch_module()).get(path)) else usual):
+        raise ConfigError(key, f"a dotted name is needed, found {path}", f"{key}={known}")
+    if not is_plain(resolve(path, key)):
+        check_target(path, key)
+
+
+def torch_module() -> Any:
+    """torch, which this package does without until a recipe names something of it."""
+    return importlib.import_module("torch")
+
+
+def is_plain(target: object) -> bool:
+    """Whether an object is a torch dtype or a member of an enumeration, which do nothing."""
+    return isinstance(target, Enum) or (type(target).__module__ == "torch" and type(target).__name__ == "dtype")
 
 
 def refusal(name: str, key: str, really: str = "") -> ConfigError:

@@ -16,7 +16,7 @@ from .adapters import check_adapters
 from .allow import check_lookup, check_target, lookups
 from .asking import check_asking
 from .columns import check_columns
-from .errors import ConfigError, RecipeErrors, nearest
+from .errors import ConfigError, RecipeErrors, alike, nearest
 from .fitting import check_fitting
 from .hydra_node import check_hydra
 from .kinds import check_kinds
@@ -31,7 +31,7 @@ from .stages import Stage, sibling
 from .structure import check_facts, check_given, check_reads, check_resume, check_run_wide, check_structure
 from .training import check_training
 from .trial import check_trial
-from .values import FILES, check_values, wanted
+from .values import FILES, check_values, chosen_at, is_lookup, origin, wanted
 
 READ = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet")  # endings of files with rows
 FEW = 4  # artifacts that a remedy names
@@ -124,9 +124,11 @@ def check_node(stage: Stage, path: str, node: dict[str, Any]) -> list[ConfigErro
     try:
         target = check_target(name, f"{key}._target_")
         if target in lookups():
-            check_lookup(node.get("path"), f"{key}.path")
+            own = chosen_at(stage, origin(stage.raw, path))
+            check_lookup(node.get("path"), f"{key}.path", str(own["path"]) if is_lookup(own) else "")
     except ConfigError as error:
-        return [error]
+        is_name = re.fullmatch(r"\w+(\.\w+)+", error.remedy)
+        return [ConfigError(error.key, error.reason, f"{error.key}={error.remedy}") if is_name else error]
     partial = {**node, "_partial_": True} if path == "logger" else node
     return [as_wanted(stage, error) for error in bind(target, partial, key, SUPPLIED.get(path, ()))]
 
@@ -202,7 +204,7 @@ def known_place(stage: Stage, key: str, value: str) -> str:
     beside = [str(path) for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
     made = [artifact.folder.name for artifact in identity.store(stage.root).artifacts()]
     there = folders(stage, key) or made
-    near = nearest(value, [*beside, *made])
+    near = nearest(value, beside) or next(iter(alike(value, made)), "")
     if near or not there:
         return near or "FOLDER, an artifact's id or a Hub name"
     others = f", or another of {', '.join(there[:FEW])}{', ...' * (len(there) > FEW)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from textwrap import indent
 
 from llmcycle.printable import printable
@@ -42,6 +42,21 @@ def nearest(name: str, candidates: Iterable[str], cutoff: float = 60.0) -> str |
     known = list(dict.fromkeys(candidates))
     match = process.extractOne(name, known, scorer=fuzz.ratio, processor=str.lower, score_cutoff=cutoff)
     return match[0] if match else None
+
+
+def alike(name: str, artifacts: Sequence[str]) -> list[str]:
+    """The artifacts, by `name-id`, that a mistyped one may have meant: the nearest, else those of its stage.
+
+    As much of an id as was typed is compared with as much of each; [] where nothing is near.
+    """
+    stage, dash, _ = name.rpartition("-")
+    stages = {each.rpartition("-")[0] for each in artifacts}
+    if meant := nearest(name, stages, cutoff=80):
+        return [each for each in artifacts if each.rpartition("-")[0] == meant]
+    own = [each for each in artifacts if dash and each.rpartition("-")[0] == nearest(stage, stages, cutoff=80)]
+    begin = {each: (each if dash else each.rpartition("-")[2])[: len(name)] for each in own or artifacts}
+    near = nearest(name, begin.values())
+    return [each for each in begin if begin[each] == near] or own
 
 
 def choose(name: str, candidates: Iterable[str]) -> str:

@@ -204,6 +204,12 @@ def not_possible(complaint: Complaint, key: str, value: str) -> ConfigError:
     return ConfigError(key, reason, f"{key}={in_shell(own)}" if own is not None else see(complaint.name))
 
 
+def already_there(complaint: Complaint) -> ConfigError:
+    """A key with a `+` before it that the recipe has; the `+` adds what it does not have."""
+    key, value = complaint.subject, complaint.typed(complaint.subject)
+    return ConfigError(f"+{key}", "this recipe has it, and a + adds what it does not have", f"{key}={value}")
+
+
 def hydras_key(complaint: Complaint) -> ConfigError:
     """A key of a file that Hydra's own node does not have."""
     full = re.search(r"full_key: (\S+)", complaint.text)
@@ -305,6 +311,7 @@ RULES = (
     (r"deletion value must be a string .*input_line='([^']+)'", bad_deletion),
     (r"Could not delete from config. The value of '([^']+)'", other_value),
     (r"Key '([^']+)' not in '\w+'", hydras_key),
+    (r"An item is already at '([^']+)'", already_there),
     (r"Could not override '([^']+)'", bad_override),
     (r"Error merging override (\S+)", bad_merge),
     (r"Could not find '([^']+)'", no_option),

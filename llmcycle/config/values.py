@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, get_origin
 
 from . import nested, stages
-from .allow import lookups, resolve
+from .allow import check_lookup, lookups, resolve
 from .annotations import SIMPLE, example, fits, members, misfits, need, parameter_types
 from .errors import ConfigError
 from .options import Swaps
@@ -64,11 +65,51 @@ def as_error(stage: Stage, misfit: Misfit) -> ConfigError:
     place, value, annotation, target, argument, _ = misfit
     key = stage.dot(place)
     reason = f"{label(target)} needs {need(annotation)} as `{argument}`, and this is {nested.what(value)}"
+    if (nested.is_node(value) or built(annotation)) and (remedy := by_path(stage, misfit)):
+        return ConfigError(key, reason, remedy)
     if (nested.is_node(value) or built(annotation)) and (remedy := other_options(stage, misfit)):
         return ConfigError(key, reason, remedy)
     parameter = named(target)[0].get(argument)
     default = parameter.default if parameter else inspect.Parameter.empty
     return ConfigError(key, reason, whole(stage, place, example(annotation, default)))
+
+
+def by_path(stage: Stage, misfit: Misfit) -> str:
+    """What to type for an object that is looked up by its dotted name, as a dtype is; "" where none is."""
+    place, value, annotation = misfit[:3]
+    own = chosen_at(stage, place)
+    if not any(is_lookup(node) for node in (value, own)):
+        return ""
+    names = (value, own.get("path") if is_lookup(own) else None, *members_of(annotation))
+    fit = next((name for name in names if isinstance(name, str) and is_found(name, annotation)), "")
+    return f"{stage.dot(place)}.path={fit}" if fit else ""
+
+
+def chosen_at(stage: Stage, place: str) -> Any:
+    """What the option that the user has chosen writes at a place."""
+    swaps = Swaps(stage)
+    return at(swaps.chosen(place), steps(place.removeprefix(swaps.at(place))))
+
+
+def is_lookup(node: object) -> bool:
+    """Whether a node looks an object up by its dotted name."""
+    return nested.is_node(node) and resolve(node["_target_"], "") in lookups()  # type: ignore[index]
+
+
+def members_of(annotation: object) -> list[str]:
+    """Dotted names of what an annotation describes: the members of an enumeration, and the usual dtype."""
+    kinds = [kind for kind in members(annotation) if isinstance(kind, type)]
+    enums = [kind for kind in kinds if issubclass(kind, Enum)]
+    return [*(f"{kind.__module__}.{kind.__qualname__}.{each.name}" for kind in enums for each in kind), "torch.float32"]
+
+
+def is_found(name: str, annotation: object) -> bool:
+    """Whether a recipe may look a name up, and finds what an annotation describes."""
+    try:
+        check_lookup(name, "")
+        return nested.is_value(resolve(name, ""), annotation)
+    except ConfigError:
+        return False
 
 
 def whole(stage: Stage, place: str, value: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -18,11 +17,9 @@ from fastapi import FastAPI
 
 from llmcycle.deploy.app import build_app
 from llmcycle.deploy.connection import Connection
-from llmcycle.deploy.guard import is_local
 from llmcycle.engine import Engine, LocalEngine
+from llmcycle.port import API_KEY, check_reach, is_local, listen
 
-API_KEY = "LLMCYCLE_API_KEY"  # the variable that holds the key, so that it need not stand in a command line
-LAST_PORT = 2**16 - 1
 START_SECONDS = 60
 STOP_SECONDS = 5  # that running answers have to finish
 
@@ -82,30 +79,6 @@ def running(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> Iterator[st
         finally:
             server.should_exit = True
             thread.join()
-
-
-def check_reach(host: str, api_key: str | None) -> None:
-    """Refuse to open a model to the network without a key."""
-    if api_key is None and not is_local(host):
-        raise ValueError(
-            f"host={host}: others could use this server without a key; set the variable {API_KEY}, or use 127.0.0.1"
-        )
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises ValueError: there is no such port, or it is taken."""
-    if not 0 <= port <= LAST_PORT:
-        raise ValueError(f"port={port}: ports go from 0 to {LAST_PORT}; port=0 takes a free one")
-    try:
-        sock = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise ValueError(
-            f"port={port}: can't listen on {host}:{port} ({error.strerror}); port=0 takes a free one"
-        ) from error
-    # Connections inherit it. asyncio sets it only where a socket names its protocol, which create_server's does not;
-    # without it the end of an answer waits for a delayed acknowledgement (measured: 44 ms).
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
 
 
 def make_server(app: FastAPI) -> uvicorn.Server:

@@ -397,3 +397,36 @@ def test_the_recipe_that_a_stage_writes_passes_and_has_its_id(here: Path, name: 
     Path("again.yaml").write_text(recipe.text(recipe.written(stage)))
     check(again := compose(locate("again.yaml")))
     assert stage_id(Stage(again)) == stage_id(stage)
+
+
+INT4 = ["inputs.model=o/n", "quant=int4"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "remedy"),
+    [
+        ("quant.weight_dtype.path=torchao.quantization.MappingType.ASYMMETRIC", "quant.weight_dtype.path=torch.int4"),
+        ("quant.weight_dtype=3", "quant.weight_dtype.path=torch.int4"),
+        ("quant.weight_dtype=torch.int2", "quant.weight_dtype.path=torch.int2"),
+        ("quant.weight_dtype.path=3", "quant.weight_dtype.path=torch.int4"),
+        ("quant.weight_dtype.path=int3", "quant.weight_dtype.path=torch.int3"),
+        ("quant.weight_dtype.path=torch.int44", "quant.weight_dtype.path=torch.int4"),
+        ("quant.mapping_type.path=torch.int4", "quant.mapping_type.path=torchao.quantization.MappingType.SYMMETRIC"),
+        ("quant.mapping_type=1", "quant.mapping_type.path=torchao.quantization.MappingType.SYMMETRIC"),
+        (
+            "quant._target_=torchao.quantization.IntxWeightOnlyConfg",
+            "quant._target_=torchao.quantization.IntxWeightOnlyConfig",
+        ),
+    ],
+)
+def test_an_object_that_is_looked_up_is_told_by_its_path(here: Path, typed: str, remedy: str) -> None:
+    with pytest.raises(RecipeErrors) as caught:
+        check(compose(locate("compress"), [*INT4, typed]))
+    assert [error.remedy for error in caught.value.errors] == [remedy]
+    check(compose(locate("compress"), [*INT4, remedy]))
+
+
+def test_a_plus_before_what_is_there_is_left_out(here: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose(locate("finetune"), ["inputs.model=o/n", "+trainer.max_steps=3"])
+    assert (caught.value.key, caught.value.remedy) == ("+trainer.max_steps", "trainer.max_steps=3")

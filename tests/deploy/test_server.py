@@ -17,9 +17,10 @@ from transformers import GenerationConfig
 from llmcycle.deploy.app import build_app
 from llmcycle.deploy.guard import MAX_BODY
 from llmcycle.deploy.schema import CompletionRequest
-from llmcycle.deploy.serving import listen, running
+from llmcycle.deploy.serving import running
 from llmcycle.engine import Answer, Engine, Piece, TransformersEngine, texts
 from llmcycle.engine.openai import OpenAIEngine
+from llmcycle.port import listen
 
 CONTEXT = 2048  # tokens, of the model
 KEY = "correct horse"

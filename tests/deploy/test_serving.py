@@ -12,29 +12,29 @@ from deploy.conftest import asked, send
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llmcycle.deploy import serve
-from llmcycle.deploy.serving import check_reach, example, listen
+from llmcycle.deploy.serving import example
 from llmcycle.engine import TransformersEngine
+from llmcycle.port import listen
 
 
 def test_a_public_address_needs_a_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LLMCYCLE_API_KEY", raising=False)
-    with pytest.raises(ValueError, match=r"host=0\.0\.0\.0: .*LLMCYCLE_API_KEY"):
+    with pytest.raises(
+        ValueError, match=r"host 0\.0\.0\.0: (.|\n)*try: --api-key KEY, or the variable LLMCYCLE_API_KEY"
+    ):
         serve(folder, host="0.0.0.0")
-    check_reach("0.0.0.0", "key")
-    for host in ("127.0.0.1", "127.0.0.2", "localhost", "::1"):
-        check_reach(host, None)
 
 
 def test_a_taken_port_is_named(folder: Path) -> None:
     with listen("127.0.0.1", 0) as sock:
         port = sock.getsockname()[1]
-        with pytest.raises(ValueError, match=rf"port={port}: .*port=0 takes a free one"):
+        with pytest.raises(ValueError, match=rf"port {port}: (.|\n)*try: --port 0"):
             serve(folder, port=port)
 
 
 @pytest.mark.parametrize("port", [-1, 65536, 99999, 10**30])
 def test_a_port_that_there_is_not_is_named(folder: Path, port: int) -> None:
-    with pytest.raises(ValueError, match=rf"^port={port}: .*0 to 65535; port=0 takes a free one"):
+    with pytest.raises(ValueError, match=rf"^port {port}: .*0 to 65535(.|\n)*try: --port 0"):
         serve(folder, port=port)
 
 
