@@ -33,8 +33,12 @@ llmcycle: one declarative framework for the whole life of a language model
   llmcycle cp RECIPE FILE             copy a recipe to edit it
   llmcycle check RECIPE [key=value]   only check it
   llmcycle data RECIPE [key=value]    what it would train on, token by token [--rows N --stage NAME]
+  llmcycle runs | artifacts           what is in the store
+  llmcycle show ARTIFACT              what made it, its curve, answers, metrics and lineage
+  llmcycle diff ARTIFACT ARTIFACT     settings, metrics and answers that are not the same
   llmcycle lineage ARTIFACT           from a model back to its data
   llmcycle compare FOLDER [...]       methods of a sweep beside each other, and prompts
+  llmcycle rm ARTIFACT [...] [--yes]  remove artifacts and what was made of them
   llmcycle gc [--dry-run --checkpoints]  remove artifacts that no run refers to
   llmcycle serve ARTIFACT [--host --port --api-key --queue]
   llmcycle chat ARTIFACT
@@ -51,7 +55,10 @@ tab completion:   eval "$(llmcycle -sc install=bash)"
 VALUE_FLAGS = {"--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"}
 INSPECT = {"--cfg", "-c", "--info", "-i", "--hydra-help", "-sc", "--shell-completion", "--help", "-h"}
 INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}
-VERBS = ("ls", "cp", "check", "data", "lineage", "compare", "gc", "serve", "chat")
+VERBS = (
+    *("ls", "cp", "check", "data", "runs", "artifacts", "show", "diff", "lineage", "compare"),
+    *("rm", "gc", "serve", "chat"),
+)
 
 
 @dataclass

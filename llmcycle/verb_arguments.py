@@ -56,6 +56,20 @@ def with_artifact(parser: argparse.ArgumentParser) -> None:
     with_outputs(parser)
 
 
+def with_two_artifacts(parser: argparse.ArgumentParser) -> None:
+    """What is compared with what."""
+    for name in ("artifact", "other"):
+        parser.add_argument(name, help="a folder, NAME-ID, or the start of an id (4 digits or more)")
+    with_outputs(parser)
+
+
+def with_removal(parser: argparse.ArgumentParser) -> None:
+    """What is removed, and whether to ask before."""
+    parser.add_argument("artifacts", nargs="+", metavar="ARTIFACT", help="NAME-ID, or the start of an id")
+    with_outputs(parser)
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
 def with_outputs(parser: argparse.ArgumentParser) -> None:
     """Where the store is, as a recipe's `outputs` says it."""
     default = os.environ.get("LLMCYCLE_OUTPUTS") or "outputs"
@@ -127,6 +141,11 @@ ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "check": with_arms,
     "data": with_rows,
     "lineage": with_artifact,
+    "artifacts": with_outputs,
+    "runs": with_outputs,
+    "show": with_artifact,
+    "diff": with_two_artifacts,
+    "rm": with_removal,
     "compare": with_comparison,
     "gc": with_gc,
     "serve": with_server,

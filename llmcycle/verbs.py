@@ -1,9 +1,10 @@
-"""The verbs that are not runs: ls, cp, check, data, lineage, compare, gc, serve and chat."""
+"""The verbs that are not runs: what `llmcycle --help` lists beside the recipes."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
@@ -13,7 +14,7 @@ from llmcycle.config.errors import ConfigError, alike, choose, nearest
 from llmcycle.verb_arguments import ARGUMENTS, Parser
 
 if TYPE_CHECKING:
-    from llmcycle.artifact import Store
+    from llmcycle.artifact import Artifact, Store
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -181,6 +182,84 @@ def lineage(options: argparse.Namespace) -> int | None:
     return None
 
 
+def artifacts(options: argparse.Namespace) -> int | None:
+    """List the artifacts of the store: headline, size, when they were made and from what."""
+    from llmcycle.catalogue import artifact_rows
+    from llmcycle.report.sweep import render
+
+    print(render(artifact_rows(store_of(options))))
+    return None
+
+
+def runs(options: argparse.Namespace) -> int | None:
+    """List the runs and sweeps whose reports are there."""
+    from llmcycle.catalogue import run_rows
+    from llmcycle.report.sweep import render
+
+    print(render(run_rows(Path(options.outputs))))
+    return None
+
+
+def show(options: argparse.Namespace) -> int | None:
+    """Show an artifact: what made it, its curve, answers, metrics, lineage, and what was made of it."""
+    from llmcycle.catalogue import card
+
+    default = os.environ.get("LLMCYCLE_OUTPUTS") or "outputs"
+    where = "" if options.outputs == default else f" outputs={options.outputs}"
+    card(store_of(options), known(options.artifact, options), where)
+    return None
+
+
+def diff(options: argparse.Namespace) -> int | None:
+    """Say what sets two artifacts apart: settings, metrics with paired intervals, answers."""
+    from llmcycle.catalogue import difference
+
+    print(difference(known(options.artifact, options), known(options.other, options)))
+    return None
+
+
+def rm(options: argparse.Namespace) -> int | None:
+    """Remove artifacts, with all that was made of them."""
+    from llmcycle.artifact import with_dependants
+
+    store = store_of(options)
+    with store.referring():
+        going = with_dependants(store, [known(reference, options) for reference in options.artifacts])
+        print("\n".join(artifact.folder.name for artifact in going))
+        question = f"remove {'it' if len(going) == 1 else f'these {len(going)}'}? [y/N] "
+        if not options.yes and not sys.stdin.isatty():
+            reason = "there is no terminal to ask for a yes"
+            raise ConfigError("rm", reason, f"llmcycle rm {' '.join(options.artifacts)} --yes")
+        if not options.yes and input(question).strip().lower() not in ("y", "yes"):
+            print("nothing was removed")
+            return 1
+        for artifact in going:
+            store.remove(artifact)
+    print(f"{len(going)} removed")
+    return None
+
+
+def store_of(options: argparse.Namespace) -> Store:
+    """The store below `outputs`; ConfigError where there is none."""
+    from llmcycle.artifact import Store
+
+    store = Store(Path(options.outputs) / "artifacts")
+    if not store.root.is_dir():
+        raise ConfigError(str(store.root), "there is no store here", "--outputs FOLDER, the one that holds artifacts")
+    return store
+
+
+def known(reference: str, options: argparse.Namespace) -> Artifact:
+    """An artifact of the store; ConfigError with the nearest one where there is none of this name."""
+    store = store_of(options)
+    artifact = store.find(reference)
+    if artifact is None:
+        made = [each.folder.name for each in store.artifacts()]
+        near = choose(reference, made) if made else "llmcycle pretrain, for an artifact of its own"
+        raise ConfigError(reference, f"there is no such artifact in {store.root}", near)
+    return artifact
+
+
 def compare(options: argparse.Namespace) -> int | None:
     """Set the methods of a sweep beside each other on the rows that they answered: a table and a plot.
 
@@ -196,12 +275,10 @@ def compare(options: argparse.Namespace) -> int | None:
 
 def gc(options: argparse.Namespace) -> int | None:
     """Remove artifacts that no run refers to, living ones included, and what interrupted runs left."""
-    from llmcycle.artifact import Store, roots
     from llmcycle.artifact import gc as collect
+    from llmcycle.artifact import roots
 
-    store = Store(Path(options.outputs) / "artifacts")
-    if not store.root.is_dir():
-        raise ConfigError(str(store.root), "there is no store here", "--outputs FOLDER, the one that holds artifacts")
+    store = store_of(options)
     with store.referring():
         needed = roots(store, Path(options.outputs))
         freed = collect(store, needed, checkpoints=options.checkpoints, dry_run=options.dry_run)
@@ -243,8 +320,13 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "cp": cp,
     "check": check,
     "data": data,
+    "runs": runs,
+    "artifacts": artifacts,
+    "show": show,
+    "diff": diff,
     "lineage": lineage,
     "compare": compare,
+    "rm": rm,
     "gc": gc,
     "serve": serve,
     "chat": chat,

@@ -37,6 +37,7 @@ MODEL = "finetune inputs.model=ID"
 # Overrides that the text names alone: the command that each is put behind, by how it begins.
 BEHIND = {
     "quant=": "compress inputs.model=ID",
+    "prune=": "compress inputs.model=ID",
     '"module.frozen': f"{MODEL} peft=none",
     "batches=streamed": "pretrain data=corpus 'data.sources={own: corpus.txt}'",
     "data=corpus": "pretrain 'data.sources={own: corpus.txt}'",
@@ -159,7 +160,7 @@ def filled(typed: str) -> list[str]:
         typed = typed.replace(old, new)
     (made,) = (name for name in toy.artifacts() if name.startswith("second"))
     words = [word.replace("MADE", made) for word in shlex.split(typed)[1:]]
-    return [made if word == "ID" and words[0] == "lineage" else word for word in words]
+    return [made if word == "ID" and words[0] in ("lineage", "show", "diff") else word for word in words]
 
 
 def to_run(words: list[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from llmcycle.artifact.artifact import MANIFEST, Artifact, CorruptArtifact
 from llmcycle.artifact.identity import SOMETIMES, canonical, digest_path, environment, git_state, identify
-from llmcycle.artifact.lineage import Freed, dependants, gc, reported, roots, tree
+from llmcycle.artifact.lineage import Freed, dependants, gc, reported, roots, tree, with_dependants
 from llmcycle.artifact.store import AmbiguousId, Draft, Store
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "reported",
     "roots",
     "tree",
+    "with_dependants",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -40,6 +40,24 @@ def tree(store: Store, artifact: Artifact) -> str:
 def dependants(store: Store, artifact: Artifact) -> list[Artifact]:
     """Artifacts that were made directly from this one."""
     return [other for other in store.artifacts() if artifact.id in _input_ids(other)]
+
+
+def with_dependants(store: Store, artifacts: Iterable[Artifact]) -> list[Artifact]:
+    """The artifacts and all that was made from them, each before what it was made from.
+
+    So a removal in this order that is cut off leaves no artifact whose input is gone.
+    """
+    ordered: dict[str, Artifact] = {}
+
+    def visit(artifact: Artifact) -> None:
+        if artifact.id not in ordered:
+            for user in dependants(store, artifact):
+                visit(user)
+            ordered[artifact.id] = artifact
+
+    for artifact in artifacts:
+        visit(artifact)
+    return list(ordered.values())
 
 
 def roots(store: Store, outputs: Path) -> set[str]:
@@ -118,10 +136,11 @@ def _describe(artifact: Artifact) -> str:
 
 
 def _headline(artifact: Artifact) -> str:
-    for name, metric in artifact.metrics.items():
-        value = metric.get("value") if isinstance(metric, Mapping) else metric
-        return f"{name} {value:.4g}" if isinstance(value, int | float) else f"{name} {value}"
-    return ""
+    """The marked metric, or the first, and its value."""
+    plain = {name: m if isinstance(m, Mapping) else {"value": m} for name, m in artifact.metrics.items()}
+    name = next((name for name, metric in plain.items() if metric.get("headline")), next(iter(plain), None))
+    value = plain[name].get("value") if name is not None else None
+    return "" if name is None else f"{name} {value:.4g}" if isinstance(value, int | float) else f"{name} {value}"
 
 
 def _leaf(entry: Mapping[str, Any]) -> str:
