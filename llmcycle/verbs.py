@@ -255,7 +255,7 @@ def known(reference: str, options: argparse.Namespace) -> Artifact:
     artifact = store.find(reference)
     if artifact is None:
         made = [each.folder.name for each in store.artifacts()]
-        near = choose(reference, made) if made else "llmcycle pretrain, for an artifact of its own"
+        near = few(reference, made) if made else "llmcycle pretrain, for an artifact of its own"
         raise ConfigError(reference, f"there is no such artifact in {store.root}", near)
     return artifact
 

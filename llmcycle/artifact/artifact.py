@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import cached_property
@@ -36,6 +37,15 @@ class Artifact:
             return unseal(self.folder / MANIFEST, RECORDED, FORMAT)
         except ValueError as error:
             raise self._corrupt(str(error)) from None
+
+    @cached_property
+    def glance(self) -> dict[str, Any]:
+        """The manifest as it stands, which is not held against its own digest: for lists of many."""
+        try:
+            manifest: dict[str, Any] = json.loads((self.folder / MANIFEST).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise self._corrupt(str(error)) from None
+        return manifest
 
     @property
     def id(self) -> str:

@@ -34,7 +34,7 @@ def facts(artifact: Artifact) -> list[str]:
     size = sum(int(record["size"]) for record in artifact.files.values())
     took = f", {duration(float(manifest['seconds']))}" if "seconds" in manifest else ""
     return [
-        f"{artifact.name} ({manifest.get('method', '')})  {artifact.id}  {lead(artifact)}",
+        f"{artifact.name} ({manifest.get('method', '')})  {artifact.id}  {lead(artifact.metrics)}",
         f"folder   {artifact.folder}, {number(size, 'bytes')}",
         f"made     {manifest['created']}{took}, seed {manifest.get('seed')}",
         f"command  {manifest.get('command', '')}",

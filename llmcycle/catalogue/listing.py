@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,25 +23,23 @@ def artifact_rows(store: Store) -> list[list[str]]:
     rows = []
     for artifact in sorted(store.artifacts(), key=lambda each: (each.folder / MANIFEST).stat().st_mtime_ns):
         row = [artifact.folder.name, "unreadable", "", "", "", ""]
-        with suppress(CorruptArtifact):
+        with suppress(CorruptArtifact, KeyError):
             row = _artifact(artifact)
         rows.append(row)
     return [list(ARTIFACTS), *rows]
 
 
 def _artifact(artifact: Artifact) -> list[str]:
-    manifest = artifact.manifest
-    size = sum(int(record["size"]) for record in artifact.files.values())
-    inputs = ", ".join(
-        str(entry.get("id") or entry.get("hub") or entry.get("path")) for entry in artifact.inputs.values()
-    )
-    made = str(manifest["created"]).replace("T", " ")[:16]
-    return [artifact.folder.name, str(manifest.get("method", "")), lead(artifact), number(size, "bytes"), made, inputs]
+    manifest = artifact.glance
+    size = number(sum(int(record["size"]) for record in manifest["files"].values()), "bytes")
+    inputs = [str(entry.get("id") or entry.get("hub") or entry.get("path")) for entry in manifest["inputs"].values()]
+    made, method = str(manifest["created"]).replace("T", " ")[:16], str(manifest.get("method", ""))
+    return [artifact.folder.name, method, lead(manifest["metrics"]), size, made, ", ".join(inputs)]
 
 
-def lead(artifact: Artifact) -> str:
-    """The marked metric of an artifact and its value; "" where it has none."""
-    metrics = read_metrics(artifact.metrics)
+def lead(plain: Mapping[str, Mapping[str, Any]]) -> str:
+    """The marked metric of a manifest's and its value; "" where it has none."""
+    metrics = read_metrics(plain)
     name = headline(metrics)
     return "" if name is None else f"{title(name, metrics[name])} {number(metrics[name].value, metrics[name].unit)}"
 
