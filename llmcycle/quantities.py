@@ -1,6 +1,6 @@
 """Numbers with a range, for annotations of what a recipe may set: `check` refuses those outside."""
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from annotated_types import Ge, Gt, Interval
 
@@ -12,3 +12,5 @@ NotNegative: TypeAlias = Annotated[float, Ge(0)]
 Share: TypeAlias = Annotated[float, Interval(ge=0, le=1)]
 PositiveShare: TypeAlias = Annotated[float, Interval(gt=0, le=1)]
 ShareBelowOne: TypeAlias = Annotated[float, Interval(ge=0, lt=1)]
+Dtype: TypeAlias = Literal["float32", "bfloat16", "float16", "float64"]  # as torch calls them
+DtypeOrAuto: TypeAlias = Dtype | Literal["auto"]  # "auto" as the weights were saved

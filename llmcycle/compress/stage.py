@@ -22,7 +22,7 @@ from llmcycle.evaluate.scores import write_scores
 from llmcycle.handoff import Safetensors, hand_on, probe_of
 from llmcycle.handoff.observe import Model
 from llmcycle.model import load
-from llmcycle.quantities import Count, CountOrZero
+from llmcycle.quantities import Count, CountOrZero, Dtype
 
 LITTLE = 0.02  # of the weights: positions and the like
 
@@ -33,7 +33,7 @@ def compress(
     evaluators: Mapping[str, Evaluator] | None,
     data: Rows,
     samples: Sequence[Prompt],
-    dtype: str = "float32",
+    dtype: Dtype = "float32",
     prompts: CountOrZero = 64,
     max_new_tokens: Count = 32,
     prune: Method | None = None,
@@ -73,7 +73,7 @@ def compress(
     return led_by("linear_bytes_ratio", {**size_metrics(size, source), **zeros, **metrics(before, after)})
 
 
-def opened(source: str, dtype: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def opened(source: str, dtype: Dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model to make smaller, on a GPU where there is one, and its tokenizer; ValueError unless it is plain."""
     check_plain(source)
     model = on_device(load(source, dtype))

@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple, get_origin
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from . import nested, stages
 from .allow import check_lookup, lookups, resolve
 from .annotations import SIMPLE, example, fits, members, misfits, need, parameter_types
-from .errors import ConfigError
+from .errors import ConfigError, nearest
 from .options import Swaps
 from .signature import CONTROL, label, named
 from .stages import Stage
@@ -71,7 +71,15 @@ def as_error(stage: Stage, misfit: Misfit) -> ConfigError:
         return ConfigError(key, reason, remedy)
     parameter = named(target)[0].get(argument)
     default = parameter.default if parameter else inspect.Parameter.empty
-    return ConfigError(key, reason, whole(stage, place, example(annotation, default)))
+    return ConfigError(
+        key, reason, whole(stage, place, named_nearly(value, annotation) or example(annotation, default))
+    )
+
+
+def named_nearly(value: object, annotation: object) -> str:
+    """Of the words that an annotation allows the one that a mistyped one may have meant; "" where none is near."""
+    words = [str(word) for kind in members(annotation) if get_origin(kind) is Literal for word in get_args(kind)]
+    return (nearest(value, words, cutoff=50) or "") if isinstance(value, str) else ""
 
 
 def by_path(stage: Stage, misfit: Misfit) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers.quantizers import AutoQuantizationConfig
+
+from llmcycle.quantities import Dtype
 
 FILE = "base.json"
 MANIFEST = "artifact.json"  # of a folder that is an artifact: its "id" finds it wherever the store has been moved
@@ -27,7 +29,7 @@ class Base:
     """
 
     path: str
-    dtype: str
+    dtype: Dtype
     digest: str
     id: str | None = None
     quantization_config: dict[str, Any] | None = None
@@ -48,7 +50,7 @@ class Base:
         """The record of a model in a folder (its full path) or on the Hub."""
         manifest = Path(path) / MANIFEST
         id = json.loads(manifest.read_text("utf-8")).get("id") if manifest.is_file() else None
-        return cls(path, str(dtype).removeprefix("torch."), digest, id, rounded or None)
+        return cls(path, cast(Dtype, str(dtype).removeprefix("torch.")), digest, id, rounded or None)
 
     def write(self, folder: Path) -> None:
         """As `folder`/base.json, without what does not apply."""

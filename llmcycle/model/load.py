@@ -17,7 +17,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from llmcycle.quantities import Count
+from llmcycle.quantities import Count, DtypeOrAuto
 
 from .base import FILE, Base
 from .digest import digest
@@ -67,7 +67,9 @@ def _refuse_another_size(factory: Factory, config: PreTrainedConfig, stated: int
 
 
 def load(
-    pretrained_model_name_or_path: str | Path, dtype: str | torch.dtype | None = None, **options: object
+    pretrained_model_name_or_path: str | Path,
+    dtype: DtypeOrAuto | torch.dtype | None = None,
+    **options: object,
 ) -> PreTrainedModel | PeftModel:
     """The model that a stage wrote, or any Hugging Face model, on the CPU in evaluation mode.
 
@@ -110,7 +112,7 @@ def _config(path: str | Path, options: dict[str, Any]) -> PreTrainedConfig:
         raise ValueError(f"inputs.model: {path} is no folder with a model and no name on the Hub: {reason}") from error
 
 
-def _load_adapter(folder: Path, dtype: str | torch.dtype | None, options: dict[str, Any]) -> PeftModel:
+def _load_adapter(folder: Path, dtype: DtypeOrAuto | torch.dtype | None, options: dict[str, Any]) -> PeftModel:
     """The base in the dtype that the adapter was trained on, checked against its digest, and the adapter on it."""
     beside = Base.read(folder)
     path, options = beside.find(folder), {**options, **Base.options(beside.quantization_config)}
@@ -149,7 +151,7 @@ def _class_of(config: PreTrainedConfig) -> Any:
 
 
 def _load_pointed(
-    folder: Path, dtype: str | torch.dtype | None, options: dict[str, Any]
+    folder: Path, dtype: DtypeOrAuto | torch.dtype | None, options: dict[str, Any]
 ) -> PreTrainedModel | PeftModel:
     """The model that a stage used and left as it was; its digest holds in the dtype that it was used in."""
     pointer = Base.read(folder)

@@ -16,6 +16,8 @@ from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 from torchao.optim.subclass_8bit import OptimState8bit
 
+from llmcycle.quantities import Dtype
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic in Jordan's Muon, steep at zero
 HIDDEN = "hidden"  # `kind` of a group whose matrices Muon is for: neither embeddings nor output layer
 
@@ -46,7 +48,7 @@ class Muon(Optimizer):
         betas: tuple[float, float] = (0.9, 0.95),
         eps: float = 1e-8,
         steps: int = 5,
-        dtype: str = "float32",
+        dtype: Dtype = "float32",
     ) -> None:
         parameters = list(params)
         groups = parameters if parameters and isinstance(parameters[0], dict) else [{"params": parameters}]

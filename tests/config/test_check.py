@@ -430,3 +430,20 @@ def test_a_plus_before_what_is_there_is_left_out(here: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         compose(locate("finetune"), ["inputs.model=o/n", "+trainer.max_steps=3"])
     assert (caught.value.key, caught.value.remedy) == ("+trainer.max_steps", "trainer.max_steps=3")
+
+
+@pytest.mark.parametrize(
+    ("command", "key", "remedy"),
+    [
+        ("finetune model.dtype=float99", "model.dtype", "model.dtype=float32"),
+        ("finetune model.dtype=bf16", "model.dtype", "model.dtype=bfloat16"),
+        ("compress stage.dtype=fp16", "stage.dtype", "stage.dtype=float16"),
+    ],
+)
+def test_a_dtype_that_torch_does_not_have_is_refused(here: Path, command: str, key: str, remedy: str) -> None:
+    recipe, override = command.split()
+    with pytest.raises(RecipeErrors) as caught:
+        check(compose(locate(recipe), ["inputs.model=o/n", override]))
+    assert (caught.value.key, caught.value.remedy) == (key, remedy)
+    for dtype in ("bfloat16", *(["auto"] if recipe == "finetune" else [])):
+        check(compose(locate(recipe), ["inputs.model=o/n", f"{key}={dtype}"]))

@@ -7,11 +7,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from llmcycle.align.losses import RewardLoss
 from llmcycle.data.chat import choose_pad
+from llmcycle.quantities import Dtype
 from llmcycle.train import Models, Objective
 from llmcycle.train.objective import Batch, Loss
 
 
-def scorer(pretrained_model_name_or_path: str, dtype: str | torch.dtype = "float32") -> PreTrainedModel:
+def scorer(pretrained_model_name_or_path: str, dtype: Dtype | torch.dtype = "float32") -> PreTrainedModel:
     """The body of a language model with a fresh head of one output, read at the last token that is no padding."""
     tokenizer = choose_pad(AutoTokenizer.from_pretrained(pretrained_model_name_or_path))
     model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(

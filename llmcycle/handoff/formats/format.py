@@ -14,6 +14,7 @@ from llmcycle.handoff.compare import Opened
 from llmcycle.handoff.contents import Contents, contents
 from llmcycle.handoff.observe import Model, Observation, Probe, observe
 from llmcycle.model import load
+from llmcycle.quantities import DtypeOrAuto
 
 # How far outputs of equal models may be apart, as a share of the largest logit: a correct LoRA merge of SmolLM2-135M in
 # fp32 moves logits by 3e-6. In 16 bits numbers are equal to the bit, and only sums may be taken in another order.
@@ -73,6 +74,6 @@ class OpenedModel:
         return contents(self.model)
 
 
-def open_model(folder: Path, device: torch.device, dtype: str | None = "auto") -> OpenedModel:
+def open_model(folder: Path, device: torch.device, dtype: DtypeOrAuto | None = "auto") -> OpenedModel:
     """A folder with weights, an adapter or a pointer, as it was written: see `llmcycle.model.load`."""
     return OpenedModel(load(folder, dtype).to(device), AutoTokenizer.from_pretrained(folder))

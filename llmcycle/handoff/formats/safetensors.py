@@ -15,6 +15,7 @@ from llmcycle.handoff.formats.adapter import write_adapter
 from llmcycle.handoff.formats.format import Format, OpenedModel, open_model
 from llmcycle.handoff.merge import merge
 from llmcycle.handoff.observe import Model
+from llmcycle.quantities import Dtype
 
 LENGTH, METADATA = 8, "__metadata__"  # bytes that hold the header's length, and the name of its texts
 
@@ -28,7 +29,7 @@ class Safetensors(Format):
         allowed: how far logits may move, as a share of the largest; 0 for bit by bit; None for what the dtype needs.
     """
 
-    dtype: str | None = None
+    dtype: Dtype | None = None
     allowed: float | None = None
 
     @property
