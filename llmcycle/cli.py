@@ -205,13 +205,13 @@ def run_arms(command: Command, arguments: list[str]) -> int:
 
     What became of the arms is read where they left it, since a launcher may run them in other processes.
     """
-    from llmcycle.config import check, check_arms, check_shown, compose
+    from llmcycle.config import check, check_arms, check_shown, compose, for_hydra
     from llmcycle.config.compose import in_full
     from llmcycle.config.typed import in_quotes
 
     recipe = recipe_or_verb(command.words[0])
     every = check_arms(recipe, command.overrides, check_shown if command.inspects else check)
-    words = [*command.flags, *in_full(recipe, command.overrides)]
+    words = [*command.flags, *for_hydra(in_full(recipe, command.overrides), every)]
     if command.inspects:
         hand_over(recipe, words, arguments)
         return 0

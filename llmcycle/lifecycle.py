@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from llmcycle.artifact import Artifact, CorruptArtifact, environment, git_state, identify, tree
 from llmcycle.config import identity, recipe, render, stages
 from llmcycle.config.stages import Stage
+from llmcycle.config.sweeps import as_choice
 from llmcycle.estimate import foretell
 from llmcycle.evaluate.metric import headline
 from llmcycle.log import FILE, clean, logged
@@ -171,7 +172,7 @@ def label(sweep: Path, overrides: list[str]) -> str:
     """The overrides of this arm that the sweep varies."""
     path = sweep / "multirun.yaml"
     typed = set(stages.plain(OmegaConf.load(path).hydra.overrides.task, resolve=False)) if path.exists() else set()
-    return " ".join(override for override in overrides if override not in typed)
+    return " ".join(override for override in overrides if not {override, as_choice(override)} & typed)
 
 
 def attempt(planned: Planned, context: Context) -> StageRecord:

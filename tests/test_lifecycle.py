@@ -284,3 +284,14 @@ def test_what_a_sweeper_optimises_is_the_marked_metric_of_the_last_stage() -> No
     records = (StageRecord("a", metrics={"loss": loss}), StageRecord("b", metrics={"loss": loss, "match": match}))
     assert Outcome(records).headline == 0.5
     assert Outcome((*records, StageRecord("c", error="no memory"))).headline is None, "a failed run is never the best"
+
+
+def test_a_setting_that_only_the_swept_options_have_is_set_in_each_arm(
+    toys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = ["recipes/toy.yaml", "-m", "peft@second.peft=oft,coft", "second.peft.oft_block_size=4", "second.seed=0"]
+    assert command(*sweep) == 0
+    assert "arm 1 of 2  peft@second.peft=oft  third length" in capsys.readouterr().out, "what is swept, and no more"
+    made = list(Path("outputs/artifacts").glob("second-*/recipe.yaml"))
+    assert len(made) == 2
+    assert all("oft_block_size: 4" in path.read_text() for path in made)

@@ -5,7 +5,7 @@ from .compose import compose
 from .errors import ConfigError, RecipeErrors, render
 from .help import describe
 from .paths import groups, locate, recipes
-from .sweeps import check_arms
+from .sweeps import check_arms, for_hydra
 
 __all__ = [
     "ConfigError",
@@ -15,6 +15,7 @@ __all__ = [
     "check_shown",
     "compose",
     "describe",
+    "for_hydra",
     "groups",
     "locate",
     "recipes",

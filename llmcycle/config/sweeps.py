@@ -57,6 +57,27 @@ def check_arms(recipe: Path, overrides: Sequence[str], judge: Judge) -> list[lis
     raise ArmErrors(named, len(every), " ".join(remedies))
 
 
+def for_hydra(words: Sequence[str], every: Sequence[Sequence[str]]) -> list[str]:
+    """The overrides of a sweep, where a setting of an option that is swept becomes a choice of one value.
+
+    Hydra composes a sweep once without what is swept, and there the usual option may not have the setting.
+
+    Args:
+        words: the overrides.
+        every: those of each arm.
+    """
+    varied = {word.partition("=")[0] for arm in every for word in arm if word not in every[0]}
+    below = tuple(f"{key.lstrip('+').rpartition('@')[2]}." for key in varied)
+    same = set(every[0]).intersection(*every)
+    return [as_choice(word) if word in same and word.lstrip("+").startswith(below) else word for word in words]
+
+
+def as_choice(override: str) -> str:
+    """A fixed override as a sweep over its one value."""
+    key, _, value = override.partition("=")
+    return f"{key}=choice({value})"
+
+
 def of_all(error: ConfigError, arm: Sequence[str], overrides: Sequence[str]) -> ConfigError:
     """The error of one arm, with a remedy that keeps the whole sweep: `optim.lr=1,2`, not `optim.lr=1`."""
     for name, _, value in (override.partition("=") for override in arm):
