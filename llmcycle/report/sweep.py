@@ -13,17 +13,22 @@ from statistics import fmean, stdev
 from typing import Any
 
 from llmcycle.evaluate.interval import t_quantile
-from llmcycle.evaluate.metric import headline
+from llmcycle.evaluate.metric import Metric, headline
 from llmcycle.report.numbers import number
 from llmcycle.report.record import read_metrics
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One run of a sweep: its overrides without seeds, its report, and whether a stage failed."""
+    """One run of a sweep: the overrides that set it apart, seeds aside, its report, and whether a stage failed."""
 
-    label: str
+    words: tuple[str, ...]
     report: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        """What sets it apart, in a line."""
+        return " ".join(self.words) or "(as composed)"
 
     @property
     def error(self) -> str | None:
@@ -40,13 +45,8 @@ def read_arms(sweep: Path) -> list[Arm]:
     paths = sorted(sweep.glob("*/report.json"), key=lambda path: (len(path.parent.name), path.parent.name))
     reports = [json.loads(path.read_text("utf-8")) for path in paths]
     shared = set.intersection(*(set(report["run"]["overrides"]) for report in reports)) if reports else set()
-    return [Arm(label(report["run"]["overrides"], shared), report) for report in reports]
-
-
-def label(overrides: Sequence[str], shared: set[str]) -> str:
-    """What sets an arm apart: overrides that not all arms share, seeds aside."""
-    own = [text for text in overrides if text not in shared and not is_seed(text)]
-    return " ".join(own) or "(as composed)"
+    own = [[text for text in r["run"]["overrides"] if text not in shared and not is_seed(text)] for r in reports]
+    return [Arm(tuple(words), report) for words, report in zip(own, reports, strict=True)]
 
 
 def is_seed(override: str) -> bool:
@@ -61,14 +61,14 @@ def varied(arms: Sequence[Arm]) -> list[str]:
     return [name for name in names if len(ids[name]) > 1] or names[-1:]
 
 
-def headline_of(arm: Arm, name: str) -> tuple[str, float] | None:
-    """Name and value of a stage's headline metric; None where it has none, or no number."""
+def headline_of(arm: Arm, name: str) -> tuple[str, Metric] | None:
+    """Name and metric that tells most of a stage; None where it has none, or no number."""
     stage = arm.stage(name)
     metrics = read_metrics(stage["metrics"]) if stage else {}
     metric = headline(metrics)
     if metric is None or math.isnan(metrics[metric].value):
         return None
-    return metric, metrics[metric].value
+    return metric, metrics[metric]
 
 
 def cell(values: Sequence[float]) -> str:
@@ -87,7 +87,7 @@ def table(arms: Sequence[Arm]) -> list[list[str]]:
     for group in dict.fromkeys(arm.label for arm in arms):
         members = [arm for arm in arms if arm.label == group]
         good = [arm for arm in members if arm.error is None]
-        cells = [cell([pair[1] for arm in good if (pair := headline_of(arm, name))]) for name in stages]
+        cells = [cell([pair[1].value for arm in good if (pair := headline_of(arm, name))]) for name in stages]
         failures = "; ".join(dict.fromkeys(first_line(arm.error) for arm in members if arm.error is not None))
         rows.append([group, str(len(members)), *cells, f"failed: {failures}" if failures else ""])
     return rows
@@ -99,19 +99,22 @@ def best(arms: Sequence[Arm]) -> str:
     Arms that failed, in whatever replicate, are never the best.
     """
     name = varied(arms)[-1]
-    scores: dict[str, list[float]] = {}
-    directions = set()
+    metrics: dict[str, list[Metric | None]] = {}
     for arm in arms:
-        pair = headline_of(arm, name)
-        scores.setdefault(arm.label, []).append(math.nan if pair is None or arm.error is not None else pair[1])
-        directions |= {arm.stage(name)["metrics"][pair[0]].get("better")} if pair else set()  # type: ignore[index]
-    means = {label: fmean(values) for label, values in scores.items() if not any(map(math.isnan, values))}
-    if len(means) < 2 or directions not in ({"higher"}, {"lower"}):
+        pair = headline_of(arm, name) if arm.error is None else None
+        metrics.setdefault(arm.label, []).append(pair[1] if pair else None)
+    whole = {label: [m for m in each if m] for label, each in metrics.items() if None not in each}
+    better = {metric.better for each in whole.values() for metric in each}
+    if better not in ({"higher"}, {"lower"}):
         return ""
-    label = (max if directions == {"higher"} else min)(means, key=lambda key: means[key])
-    run = next(arm for arm in arms if arm.label == label).report["run"]
+    means = {label: fmean(metric.value for metric in each) for label, each in whole.items()}
+    top = (max if better == {"higher"} else min)(means.values())
+    first, *equals = (label for label in means if means[label] == top)
+    if len(means) < 2 or equals:
+        return ""
+    run = next(arm for arm in arms if arm.label == first).report["run"]
     words = [text for text in run["overrides"] if not is_seed(text)]
-    return f"best: {shlex.join(['llmcycle', typed_recipe(run), *words])}  ({number(means[label])})"
+    return f"best: {shlex.join(['llmcycle', typed_recipe(run), *words])}  ({number(top)})"
 
 
 def typed_recipe(run: Mapping[str, Any]) -> str:
@@ -126,8 +129,8 @@ def effects(arms: Sequence[Arm]) -> list[list[str]]:
     values: dict[str, dict[str, list[float]]] = {}
     for arm in arms:
         if arm.error is None and (pair := headline_of(arm, name)) is not None:
-            for text in arm.label.split() if arm.label else ():
-                values.setdefault(text.partition("=")[0], {}).setdefault(text, []).append(pair[1])
+            for text in arm.words:
+                values.setdefault(text.partition("=")[0], {}).setdefault(text, []).append(pair[1].value)
     factors = [of_one for of_one in values.values() if len(of_one) > 1]
     if len(factors) < 2:
         return []

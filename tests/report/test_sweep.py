@@ -55,6 +55,12 @@ def test_the_best_arm_is_a_command_and_a_failed_one_is_never_it(tmp_path: Path) 
     assert effects(read_arms(tmp_path)) == [], "there is one factor"
 
 
+def test_of_equals_none_is_the_best(tmp_path: Path) -> None:
+    for number, value in enumerate((0.5, 0.5, 0.4)):
+        write(tmp_path, number, [f"lr={number}"], value)
+    assert best(read_arms(tmp_path)) == ""
+
+
 def test_the_effect_of_each_value_is_its_mean_over_all_others(tmp_path: Path) -> None:
     values = {("lora", "1"): 0.5, ("lora", "2"): 0.7, ("ia3", "1"): 0.1, ("ia3", "2"): 0.3}
     for number, ((peft, rate), value) in enumerate(values.items()):
