@@ -68,7 +68,7 @@ WRONG = [
     (f"finetune {M} encode=packed", "encode", "one of: encode=assistant, encode=completion"),
     (f"finetune {M} encode=assistant tokenizer=pretrained", "tokenizer", "encode=completion"),
     (f"finetune {M} tokenizer=bpe", "tokenizer", "one of: tokenizer=chat, tokenizer=pretrained"),
-    (f"finetune {M} evaluate=masked_loss", "encode", "one of: evaluate=endings, evaluate=exact_match"),
+    (f"finetune {M} evaluate=masked_loss", "encode", "one of: evaluate=comparisons, evaluate=endings"),
     (f"finetune {M} evaluate=multiple_choice", "data", "one of: evaluate=endings, evaluate=exact_match"),
     (f"finetune {M} batches=streamed", "data", "batches=default"),
     (f"finetune {M} callbacks=early_stopping", "callbacks.early_stopping.monitor", "trainer=validated"),
