@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from llmcycle.cli import Command, outcomes
+from llmcycle.cli import outcomes
+from llmcycle.command_line import Command
 from llmcycle.evaluate.metric import Metrics
 from llmcycle.report import StageRecord
 

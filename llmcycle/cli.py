@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llmcycle.command_line import VERBS, Command, first_word, parse, refuse_dashed
 from llmcycle.guard import guard, say
 from llmcycle.masking import notice
-from llmcycle.surroundings import ARMS, set_for, typed
+from llmcycle.surroundings import ARMS, FORCE, OUTPUTS, set_for, typed
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -52,65 +52,6 @@ llmcycle: one declarative framework for the whole life of a language model
 flags, anywhere:  -m  --force (make stages again)  --allow MODULE (let recipes name your code)  --version
 tab completion:   eval "$(llmcycle -sc install=bash)"
 """
-VALUE_FLAGS = {"--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"}
-INSPECT = {"--cfg", "-c", "--info", "-i", "--hydra-help", "-sc", "--shell-completion", "--help", "-h"}
-INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}
-VERBS = (
-    *("ls", "cp", "check", "data", "runs", "artifacts", "show", "diff", "lineage", "compare"),
-    *("rm", "gc", "serve", "chat"),
-)
-
-
-@dataclass
-class Command:
-    """A command line, sorted: the recipe or verb first, then Hydra's flags, then overrides and a verb's own words."""
-
-    words: list[str] = field(default_factory=list)
-    flags: list[str] = field(default_factory=list)
-    overrides: list[str] = field(default_factory=list)
-    allow: list[str] = field(default_factory=list)
-    force: bool = False
-
-    @property
-    def inspects(self) -> bool:
-        """Whether it only shows something, for which an input may still be missing."""
-        return any(flag.partition("=")[0] in INSPECT for flag in self.flags)
-
-    @property
-    def asks_help(self) -> bool:
-        """Whether it asks what a recipe does."""
-        return "--help" in self.flags or "-h" in self.flags
-
-    @property
-    def multirun(self) -> bool:
-        """Whether it is a sweep."""
-        return "-m" in self.flags or "--multirun" in self.flags
-
-
-def parse(arguments: list[str]) -> Command:
-    """Sort a command line; flags may stand anywhere."""
-    command = Command()
-    waiting = iter(arguments)
-    for word in waiting:
-        if word == "--force":
-            command.force = True
-        elif word == "--allow":
-            command.allow.append(next(waiting, ""))
-        elif word.startswith("--allow="):
-            command.allow.append(word.partition("=")[2])
-        elif word == "--outputs":
-            command.overrides.append(f"outputs={next(waiting, '')}")
-        elif word.startswith("--outputs="):
-            command.overrides.append(word.removeprefix("--"))
-        elif word in VALUE_FLAGS:
-            command.flags += [word, next(waiting, "")]
-        elif (command.flags and command.flags[-1] in ("--info", "-i") and word in INFO) or word.startswith("-"):
-            command.flags.append(word)
-        elif "=" in word or (command.words and word.startswith(("~", "+"))):
-            command.overrides.append(word)
-        else:
-            command.words.append(word)
-    return command
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -132,17 +73,6 @@ def main(arguments: list[str] | None = None) -> None:
 def take_notice(arguments: list[str]) -> None:
     """Know the credentials of a command line before anything is said of it."""
     notice([*arguments, " ".join(arguments)])
-
-
-def first_word(arguments: list[str]) -> int | None:
-    """Where the recipe or the verb stands: flags, and the values that follow some of them, may come before it."""
-    takes = {"--allow", "--outputs", *VALUE_FLAGS}
-    words = (
-        place
-        for place, word in enumerate(arguments)
-        if not word.startswith("-") and "=" not in word and (place == 0 or arguments[place - 1] not in takes)
-    )
-    return next(words, None)
 
 
 def run_verb(verb: str, *arguments: str) -> int:
@@ -184,7 +114,7 @@ def run(command: Command, arguments: list[str]) -> int:
         recipe = recipe_or_verb(command.words[0])
         print(describe(compose(recipe, command.overrides), recipe, command.words[0]))
         return 0
-    with set_for({"LLMCYCLE_FORCE": "1"} if command.force else {}):
+    with set_for({FORCE: "1"} if command.force else {}):
         if command.multirun:
             return run_arms(command, arguments)
         return 0 if all(outcome.succeeded for outcome in outcomes(command, arguments)) else 1
@@ -218,7 +148,7 @@ def run_arms(command: Command, arguments: list[str]) -> int:
     from llmcycle.report import print_sweep, read_arms
 
     folder = Path(compose(recipe, every[0]).hydra.sweep.dir)
-    print(f"sweep: {len(every)} arms, logged in {os.path.relpath(folder)}")
+    print(f"sweep: {len(every)} {'arm' if len(every) == 1 else 'arms'}, logged in {os.path.relpath(folder)}")
     with set_for({ARMS: str(len(every))}):
         hand_over(recipe, [*words, f"hydra.sweep.dir={in_quotes(str(folder))}"], arguments)
     print_sweep(folder)
@@ -242,15 +172,6 @@ def recipe_or_verb(word: str) -> Path:
         if near not in VERBS:
             raise
         raise ConfigError(word, "there is no verb and no recipe of this name", f"llmcycle {near}") from None
-
-
-def refuse_dashed(words: list[str]) -> None:
-    """`--peft=dora` is an override with dashes too many; Hydra would only show its usage."""
-    for word in words:
-        name = word.partition("=")[0]
-        known = VALUE_FLAGS | INSPECT | {"--experimental-rerun"}
-        if word.startswith("--") and "=" in word and name not in known:
-            raise ValueError(f"{word}: an override has no dashes before it\n  try: {word.lstrip('-')}")
 
 
 def hand_over(recipe: Path, rest: list[str], arguments: list[str]) -> list[Outcome]:
@@ -281,7 +202,7 @@ def hand_over(recipe: Path, rest: list[str], arguments: list[str]) -> list[Outco
         return ended[-1].headline
 
     overrides, outputs = take_outputs(rest)
-    with typed(overrides), set_for({} if outputs is None else {"LLMCYCLE_OUTPUTS": outputs}):  # conf/base.yaml reads it
+    with typed(overrides), set_for({} if outputs is None else {OUTPUTS: outputs}):  # conf/base.yaml reads it
         hydra.main(version_base=VERSION_BASE, config_path=str(folder), config_name=name)(task)()
     return ended
 

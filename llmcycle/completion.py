@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+
+from llmcycle.surroundings import default_outputs
 
 NESTED = re.compile(r"(\+?([\w/]+)@[\w.]+=)\w*")
 INPUT = re.compile(r"((?:\w+\.)*inputs\.\w+=).*")
@@ -35,7 +36,7 @@ def artifacts() -> list[str]:
     """Names of those in the store."""
     from llmcycle.artifact import Store
 
-    store = Store(Path(os.environ.get("LLMCYCLE_OUTPUTS") or "outputs") / "artifacts")
+    store = Store(Path(default_outputs()) / "artifacts")
     return [artifact.folder.name for artifact in store.artifacts()]
 
 

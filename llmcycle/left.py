@@ -6,7 +6,29 @@ import json
 from pathlib import Path
 from typing import Any
 
+from llmcycle.artifact import Artifact
 from llmcycle.evaluate.scores import read_scores
+from llmcycle.report import StageRecord, read_metrics
+
+ASKED = ("engine.json", "endpoint.json")  # left by a stage that asked a model and wrote none
+
+
+def record(artifact: Artifact) -> StageRecord:
+    """The artifact as a report records it."""
+    return StageRecord(
+        name=artifact.name,
+        method=str(artifact.manifest.get("method", "")),
+        artifact_id=artifact.id,
+        folder=str(artifact.folder),
+        seconds=float(artifact.manifest.get("seconds", 0.0)),
+        metrics=read_metrics(artifact.metrics),
+        samples=samples(artifact.folder),
+        holds_model=not any((artifact.folder / name).exists() for name in ASKED),
+        memory=memory(artifact.folder),
+        curves=curves(artifact.folder),
+        choices=choices(artifact.folder),
+        own_rows=own_rows(artifact.folder),
+    )
 
 
 def read(path: Path, otherwise: Any) -> Any:

@@ -26,10 +26,9 @@ from llmcycle.masking import notice, shown
 from llmcycle.report import RunFacts, StageRecord, arm_line, print_plan, print_stage, print_table, write_report
 from llmcycle.report.numbers import duration, number
 from llmcycle.stage_run import Context, Planned, plan, run_stage
-from llmcycle.surroundings import ARMS
+from llmcycle.surroundings import ARMS, FORCE, default_outputs
 
 log = logging.getLogger(__name__)
-FORCE = "LLMCYCLE_FORCE"  # set by --force; an environment variable reaches the processes of a launcher too
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def here(root: DictConfig, arguments: list[str]) -> Context:
 def store_words(outputs: str, arguments: list[str]) -> str:
     """What a verb must be told beside an id to find it in this run's store; "" where it looks there anyway."""
     typed = any(word.lstrip("-").startswith("outputs=") or word == "--outputs" for word in arguments)
-    default = None if typed else os.environ.get("LLMCYCLE_OUTPUTS") or "outputs"
+    default = None if typed else default_outputs()
     return "" if outputs == default else f" {shlex.quote(f'outputs={outputs}')}"
 
 

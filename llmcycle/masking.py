@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 from urllib.parse import quote
 
+from llmcycle.surroundings import OUTPUTS
+
 MASK = "***"
 # Words of a key below which a credential stands, whatever it looks like; `key` alone names columns as well.
 CERTAIN = {
@@ -33,7 +35,7 @@ EMPTY = {"", "null", "none", "true", "false", "~", "???"}  # values that say the
 ENVIRONMENT = re.compile(r"\$\{oc\.env:\s*([\w.]+)\s*(?:,\s*([^}]*))?")
 COLUMN = re.compile(r"[a-z]+(_[a-z]+)*(_?\d)?")
 WORD = re.compile(r"[A-Za-z]+[.,;!?]?")
-FOLDERS = {"LLMCYCLE_OUTPUTS", "PWD"}  # variables that name a folder, which may be yet to come, or gone
+FOLDERS = {OUTPUTS, "PWD"}  # variables that name a folder, which may be yet to come, or gone
 SPECIAL = re.compile(r"<\S*>")  # a token of a model's vocabulary
 # A key and its value, as they stand in YAML, in JSON, in an override, in a URL or behind a flag.
 # The value is looked at and not taken, since a key may stand inside it, as in `url: https://host?token=...`.

@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 
 from llmcycle.evaluate.metric import Metrics
 from llmcycle.report import read_metrics
+from llmcycle.surroundings import OUTPUTS
 
 PATIENCE = 60.0  # seconds that the others have to end after the first has
 
@@ -75,7 +76,7 @@ def run_apart(job: Job, count: int, file: Path, outputs: str) -> Metrics:
     """
     file.write_text(json.dumps(asdict(job)), "utf-8")
     port = free_port()
-    common = {**os.environ, "LLMCYCLE_OUTPUTS": outputs}
+    common = {**os.environ, OUTPUTS: outputs}
     children = [subprocess.Popen(command(file), env=common | places(rank, count, port)) for rank in range(count)]
     codes = with_signals(children, lambda: wait(children))
     left = [code for code in codes if code in (130, 143)]

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,11 +24,10 @@ from llmcycle.log import BESIDE, clean
 from llmcycle.masking import cleaned
 from llmcycle.peak_memory import peak_memory, reset_peak_memory
 from llmcycle.processes import Job, processes, run_apart
-from llmcycle.report import StageRecord, read_metrics
+from llmcycle.report import StageRecord
 from llmcycle.tracking import close_logger, open_logger
 
 RECIPE = "recipe.yaml"
-ASKED = ("engine.json", "endpoint.json")  # left by a stage that asked a model and wrote none
 
 
 @dataclass(frozen=True)
@@ -119,22 +118,14 @@ def up_to_date(planned: Planned, artifact: Artifact) -> StageRecord:
 
 def record(planned: Planned, artifact: Artifact, skipped: bool, seconds: float = 0.0) -> StageRecord:
     """What the report says of an artifact."""
-    metrics = read_metrics(artifact.metrics)
-    return StageRecord(
+    whole = left.record(artifact)
+    return replace(
+        whole,
         name=planned.stage.label,
         method=planned.method,
-        artifact_id=artifact.id,
-        folder=str(artifact.folder),
         seconds=seconds,
         skipped=skipped,
-        optimizer_steps=0 if skipped else steps(metrics),
-        metrics=metrics,
-        samples=left.samples(artifact.folder),
-        holds_model=not any((artifact.folder / name).exists() for name in ASKED),
-        memory=left.memory(artifact.folder),
-        curves=left.curves(artifact.folder),
-        choices=left.choices(artifact.folder),
-        own_rows=left.own_rows(artifact.folder),
+        optimizer_steps=0 if skipped else steps(whole.metrics),
     )
 
 

@@ -7,7 +7,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# Variables of the environment, which reach the processes of a launcher too.
 ARMS = "LLMCYCLE_ARMS"  # how many arms a sweep has; set for each of them
+FORCE = "LLMCYCLE_FORCE"  # set by --force
+OUTPUTS = "LLMCYCLE_OUTPUTS"  # the folder of runs and artifacts, if no recipe or verb names one
+
+
+def default_outputs() -> str:
+    """The folder of runs and artifacts where nothing that is typed names it."""
+    return os.environ.get(OUTPUTS) or "outputs"
+
+
+def outputs_word(outputs: str, default: str | None = None) -> str:
+    """What a verb is told beside an id, so that it finds the store below `outputs`; "" where it needs no word."""
+    return "" if outputs == (default or default_outputs()) else f" outputs={outputs}"
 
 
 @contextmanager

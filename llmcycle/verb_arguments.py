@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from llmcycle.config.errors import ConfigError, nearest
-
-PORTS = 65535  # the highest
+from llmcycle.port import API_KEY, LAST_PORT
+from llmcycle.surroundings import default_outputs
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,8 +38,9 @@ class Parser(argparse.ArgumentParser):
 
 def port(text: str) -> int:
     """A port of this machine."""
-    if not text.isdecimal() or int(text) > PORTS:
-        raise argparse.ArgumentTypeError(f"{text}: a whole number from 0 to {PORTS} is needed; 0 for any that is free")
+    if not text.isdecimal() or int(text) > LAST_PORT:
+        reason = f"{text}: a whole number from 0 to {LAST_PORT} is needed; 0 for any that is free"
+        raise argparse.ArgumentTypeError(reason)
     return int(text)
 
 
@@ -72,7 +73,7 @@ def with_removal(parser: argparse.ArgumentParser) -> None:
 
 def with_outputs(parser: argparse.ArgumentParser) -> None:
     """Where the store is, as a recipe's `outputs` says it."""
-    default = os.environ.get("LLMCYCLE_OUTPUTS") or "outputs"
+    default = default_outputs()
     words = f"the folder that holds artifacts, also typed outputs=FOLDER (default: {default})"
     parser.add_argument("--outputs", default=default, help=words)
 
@@ -82,7 +83,7 @@ def with_server(parser: argparse.ArgumentParser) -> None:
     with_artifact(parser)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=port, default=8000)
-    parser.add_argument("--api-key", default=os.environ.get("LLMCYCLE_API_KEY"), help="default: $LLMCYCLE_API_KEY")
+    parser.add_argument("--api-key", default=os.environ.get(API_KEY), help=f"default: ${API_KEY}")
     parser.add_argument("--queue", type=whole, default=8, help="requests inside at a time; one more gets 429")
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from llmcycle.config.errors import ConfigError, alike, choose, nearest
+from llmcycle import store_verbs
+from llmcycle.config.errors import ConfigError, choose
+from llmcycle.references import model_folder, run_folder
 from llmcycle.verb_arguments import ARGUMENTS, Parser
-
-if TYPE_CHECKING:
-    from llmcycle.artifact import Artifact, Store
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -110,156 +107,6 @@ def typed(options: argparse.Namespace) -> list[str]:
     return [*options.overrides, *([] if options.outputs is None else [f"outputs={options.outputs}"])]
 
 
-def artifact_folder(reference: str, outputs: str) -> Path:
-    """The folder of an artifact named by path, `name-id` or the start of its id; any model folder will do as well."""
-    from llmcycle.artifact import Store
-
-    store = Store(Path(outputs) / "artifacts")
-    artifact = store.find(reference)
-    if artifact is None and not Path(reference).is_dir():
-        reason = f"there is no such folder, and no such artifact in {store.root}"
-        raise ConfigError(reference, reason, there(reference, store))
-    if artifact is not None:
-        artifact.verify()
-    return artifact.folder if artifact else Path(reference)
-
-
-def model_folder(reference: str, outputs: str) -> Path:
-    """The same, of what holds a model that can be asked."""
-    from llmcycle.artifact import Store
-    from llmcycle.config.sources import holds_model
-
-    folder = artifact_folder(reference, outputs)
-    if not holds_model(folder):
-        reason = "it holds no model (no config.json, no adapter_config.json in it)"
-        raise ConfigError(reference, reason, there(reference, Store(Path(outputs) / "artifacts")))
-    return folder
-
-
-def there(reference: str, store: Store) -> str:
-    """The artifact, or the folder with a model, that has the nearest name; where there is none, what makes some."""
-    made = [artifact.folder.name for artifact in store.artifacts()]
-    here = [path.parent.name for path in Path().glob("*/config.json")]
-    none = "llmcycle lifecycle, or outputs=FOLDER of another store"
-    return few(reference, made, here) if made or here else none
-
-
-def few(reference: str, made: list[str], here: Sequence[str] = ()) -> str:
-    """The nearest of the artifacts and folders, or a choice of a few."""
-    from llmcycle.config.options import choice
-
-    near = nearest(reference, here)
-    return choice([near] if near else alike(reference, made) or [*made, *here])
-
-
-def run_folder(reference: str, outputs: str) -> Path:
-    """A folder as it is typed, or that of the last run that an artifact was made or used in."""
-    from llmcycle.artifact import Store, reported
-
-    store = Store(Path(outputs) / "artifacts")
-    if any([*Path(reference).glob("report.json"), *Path(reference).glob("*/report.json")]):
-        return Path(reference)
-    artifact = None if Path(reference).is_dir() else store.find(reference)
-    if runs := reported(artifact, Path(outputs)) if artifact else []:
-        return runs[-1]
-    made = sorted(str(path.parent) for path in Path(outputs).glob("*/*/report.json"))
-    near = choose(reference, made) if made else "llmcycle pretrain, for a run to compare"
-    known = "no run reports this artifact" if artifact else ""
-    reason = known or "there is no report.json in it, so it is no folder of a run or of a sweep"
-    raise ConfigError(reference, reason, near)
-
-
-def lineage(options: argparse.Namespace) -> int | None:
-    """Print the tree from an artifact back to the data."""
-    from llmcycle.artifact import MANIFEST, Artifact, Store, tree
-
-    store, folder = Store(Path(options.outputs) / "artifacts"), artifact_folder(options.artifact, options.outputs)
-    if not (folder / MANIFEST).is_file():
-        made = [artifact.folder.name for artifact in store.artifacts()]
-        near = few(options.artifact, made) if made else "llmcycle pretrain, for an artifact of its own"
-        raise ConfigError(str(folder), f"it is no artifact: it holds no {MANIFEST}", near)
-    print(tree(store, Artifact(folder)))
-    return None
-
-
-def artifacts(options: argparse.Namespace) -> int | None:
-    """List the artifacts of the store: headline, size, when they were made and from what."""
-    from llmcycle.catalogue import artifact_rows
-    from llmcycle.report.sweep import render
-
-    print(render(artifact_rows(store_of(options))))
-    return None
-
-
-def runs(options: argparse.Namespace) -> int | None:
-    """List the runs and sweeps whose reports are there."""
-    from llmcycle.catalogue import run_rows
-    from llmcycle.report.sweep import render
-
-    print(render(run_rows(Path(options.outputs))))
-    return None
-
-
-def show(options: argparse.Namespace) -> int | None:
-    """Show an artifact: what made it, its curve, answers, metrics, lineage, and what was made of it."""
-    from llmcycle.catalogue import card
-
-    default = os.environ.get("LLMCYCLE_OUTPUTS") or "outputs"
-    where = "" if options.outputs == default else f" outputs={options.outputs}"
-    card(store_of(options), known(options.artifact, options), where)
-    return None
-
-
-def diff(options: argparse.Namespace) -> int | None:
-    """Say what sets two artifacts apart: settings, metrics with paired intervals, answers."""
-    from llmcycle.catalogue import difference
-
-    print(difference(known(options.artifact, options), known(options.other, options)))
-    return None
-
-
-def rm(options: argparse.Namespace) -> int | None:
-    """Remove artifacts, with all that was made of them."""
-    from llmcycle.artifact import with_dependants
-
-    store = store_of(options)
-    with store.referring():
-        going = with_dependants(store, [known(reference, options) for reference in options.artifacts])
-        print("\n".join(artifact.folder.name for artifact in going))
-        question = f"remove {'it' if len(going) == 1 else f'these {len(going)}'}? [y/N] "
-        if not options.yes and not sys.stdin.isatty():
-            reason = "there is no terminal to ask for a yes"
-            raise ConfigError("rm", reason, f"llmcycle rm {' '.join(options.artifacts)} --yes")
-        if not options.yes and input(question).strip().lower() not in ("y", "yes"):
-            print("nothing was removed")
-            return 1
-        for artifact in going:
-            store.remove(artifact)
-    print(f"{len(going)} removed")
-    return None
-
-
-def store_of(options: argparse.Namespace) -> Store:
-    """The store below `outputs`; ConfigError where there is none."""
-    from llmcycle.artifact import Store
-
-    store = Store(Path(options.outputs) / "artifacts")
-    if not store.root.is_dir():
-        raise ConfigError(str(store.root), "there is no store here", "--outputs FOLDER, the one that holds artifacts")
-    return store
-
-
-def known(reference: str, options: argparse.Namespace) -> Artifact:
-    """An artifact of the store; ConfigError with the nearest one where there is none of this name."""
-    store = store_of(options)
-    artifact = store.find(reference)
-    if artifact is None:
-        made = [each.folder.name for each in store.artifacts()]
-        near = few(reference, made) if made else "llmcycle pretrain, for an artifact of its own"
-        raise ConfigError(reference, f"there is no such artifact in {store.root}", near)
-    return artifact
-
-
 def compare(options: argparse.Namespace) -> int | None:
     """Set the methods of a sweep beside each other on the rows that they answered: a table and a plot.
 
@@ -270,21 +117,6 @@ def compare(options: argparse.Namespace) -> int | None:
     folders = [run_folder(reference, options.outputs) for reference in options.folders]
     metric, points = collect(folders, options.metric, options.stage)
     print(write(folders[0], metric, points, options.against))
-    return None
-
-
-def gc(options: argparse.Namespace) -> int | None:
-    """Remove artifacts that no run refers to, living ones included, and what interrupted runs left."""
-    from llmcycle.artifact import gc as collect
-    from llmcycle.artifact import roots
-
-    store = store_of(options)
-    with store.referring():
-        needed = roots(store, Path(options.outputs))
-        freed = collect(store, needed, checkpoints=options.checkpoints, dry_run=options.dry_run)
-    for item in freed:
-        print(item)
-    print(f"{len(freed)} {'would be ' if options.dry_run else ''}removed")
     return None
 
 
@@ -320,14 +152,14 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "cp": cp,
     "check": check,
     "data": data,
-    "runs": runs,
-    "artifacts": artifacts,
-    "show": show,
-    "diff": diff,
-    "lineage": lineage,
+    "runs": store_verbs.runs,
+    "artifacts": store_verbs.artifacts,
+    "show": store_verbs.show,
+    "diff": store_verbs.diff,
+    "lineage": store_verbs.lineage,
     "compare": compare,
-    "rm": rm,
-    "gc": gc,
+    "rm": store_verbs.rm,
+    "gc": store_verbs.gc,
     "serve": serve,
     "chat": chat,
 }

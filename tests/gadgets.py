@@ -115,7 +115,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "hydra_builtins": node("hydra.utils.get_object", path="hydra.utils.__builtins__"),
     # Our own engine room.
     "own_main": node("llmcycle.cli.main", ["gc"]),
-    "own_gc": node("llmcycle.verbs.gc"),
+    "own_gc": node("llmcycle.store_verbs.gc"),
     "own_allow": node("llmcycle.config.allow.allow", name="os"),
     "own_worker": node("llmcycle.worker.work"),
     "own_writer": node("llmcycle.files.write_synced", CANARY, "x"),

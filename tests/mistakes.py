@@ -17,7 +17,7 @@ from typing import Any
 
 import matrix
 
-from llmcycle.cli import VERBS
+from llmcycle.command_line import VERBS
 from llmcycle.config import compose, locate
 from llmcycle.config.near import dotted
 from llmcycle.config.paths import groups, shipped

@@ -10,7 +10,7 @@ import pytest
 from toy import artifacts, command
 
 import llmcycle
-from llmcycle.cli import parse
+from llmcycle.command_line import parse
 from llmcycle.port import listen
 
 SHIPPED = ("pretrain", "prompt", "finetune", "reward", "align", "reinforce", "compress", "deploy", "lifecycle")

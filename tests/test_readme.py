@@ -19,7 +19,7 @@ import toy
 from conftest import save_chatting
 from toy import command
 
-from llmcycle.cli import VERBS
+from llmcycle.command_line import VERBS
 from llmcycle.config import groups
 from llmcycle.config.compose import arms
 from llmcycle.evaluate import Metric, Scores, write_scores

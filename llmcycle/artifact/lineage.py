@@ -39,7 +39,7 @@ def tree(store: Store, artifact: Artifact) -> str:
 
 def dependants(store: Store, artifact: Artifact) -> list[Artifact]:
     """Artifacts that were made directly from this one."""
-    return [other for other in store.artifacts() if artifact.id in _input_ids(other)]
+    return _users(store).get(artifact.id, [])
 
 
 def with_dependants(store: Store, artifacts: Iterable[Artifact]) -> list[Artifact]:
@@ -48,10 +48,11 @@ def with_dependants(store: Store, artifacts: Iterable[Artifact]) -> list[Artifac
     So a removal in this order that is cut off leaves no artifact whose input is gone.
     """
     ordered: dict[str, Artifact] = {}
+    users = _users(store)
 
     def visit(artifact: Artifact) -> None:
         if artifact.id not in ordered:
-            for user in dependants(store, artifact):
+            for user in users.get(artifact.id, []):
                 visit(user)
             ordered[artifact.id] = artifact
 
@@ -101,6 +102,15 @@ def gc(store: Store, keep: Collection[str], *, checkpoints: bool = False, dry_ru
     return freed
 
 
+def _users(store: Store) -> dict[str, list[Artifact]]:
+    """What was made directly from each artifact, by id; every manifest is read once."""
+    users: dict[str, list[Artifact]] = {}
+    for artifact in store.artifacts():
+        for id in _input_ids(artifact):
+            users.setdefault(id, []).append(artifact)
+    return users
+
+
 def _with_ancestors(store: Store, ids: Collection[str]) -> set[str]:
     needed: set[str] = set()
     waiting = {id[:ID_LENGTH] for id in ids}
@@ -139,8 +149,10 @@ def _headline(artifact: Artifact) -> str:
     """The marked metric, or the first, and its value."""
     plain = {name: m if isinstance(m, Mapping) else {"value": m} for name, m in artifact.metrics.items()}
     name = next((name for name, metric in plain.items() if metric.get("headline")), next(iter(plain), None))
-    value = plain[name].get("value") if name is not None else None
-    return "" if name is None else f"{name} {value:.4g}" if isinstance(value, int | float) else f"{name} {value}"
+    if name is None:
+        return ""
+    value = plain[name].get("value")
+    return f"{name} {value:.4g}" if isinstance(value, int | float) else f"{name} {value}"
 
 
 def _leaf(entry: Mapping[str, Any]) -> str:

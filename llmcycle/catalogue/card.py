@@ -5,7 +5,7 @@ from __future__ import annotations
 from llmcycle import left
 from llmcycle.artifact import Artifact, Store, dependants, tree
 from llmcycle.catalogue.listing import lead
-from llmcycle.report import StageRecord, print_stage, print_table, read_metrics
+from llmcycle.report import print_stage, print_table
 from llmcycle.report.numbers import duration, number
 
 
@@ -17,7 +17,7 @@ def card(store: Store, artifact: Artifact, where: str = "") -> None:
         where: what a verb is told beside an id to find the store.
     """
     print("\n".join(facts(artifact)))
-    record = recorded(artifact)
+    record = left.record(artifact)
     print_stage(record)
     for sample in record.samples[:3]:
         print(f"  {sample['prompt']} -> {sample['answer']}")
@@ -39,19 +39,3 @@ def facts(artifact: Artifact) -> list[str]:
         f"made     {manifest['created']}{took}, seed {manifest.get('seed')}",
         f"command  {manifest.get('command', '')}",
     ]
-
-
-def recorded(artifact: Artifact) -> StageRecord:
-    """The artifact as a report records it."""
-    return StageRecord(
-        name=artifact.name,
-        method=str(artifact.manifest.get("method", "")),
-        artifact_id=artifact.id,
-        folder=str(artifact.folder),
-        seconds=float(artifact.manifest.get("seconds", 0.0)),
-        metrics=read_metrics(artifact.metrics),
-        samples=left.samples(artifact.folder),
-        memory=left.memory(artifact.folder),
-        curves=left.curves(artifact.folder),
-        own_rows=left.own_rows(artifact.folder),
-    )

@@ -49,13 +49,13 @@ def alike(name: str, artifacts: Sequence[str]) -> list[str]:
 
     As much of an id as was typed is compared with as much of each; [] where nothing is near.
     """
-    stage, dash, _ = name.rpartition("-")
+    stage, dash, id = name.rpartition("-")
     stages = {each.rpartition("-")[0] for each in artifacts}
     if meant := nearest(name, stages, cutoff=80):
         return [each for each in artifacts if each.rpartition("-")[0] == meant]
     own = [each for each in artifacts if dash and each.rpartition("-")[0] == nearest(stage, stages, cutoff=80)]
-    begin = {each: (each if dash else each.rpartition("-")[2])[: len(name)] for each in own or artifacts}
-    near = nearest(name, begin.values())
+    begin = {each: each.rpartition("-")[2][: len(id)] for each in own or artifacts}
+    near = nearest(id, begin.values())
     return [each for each in begin if begin[each] == near] or own
 
 

@@ -89,7 +89,7 @@ def by_path(stage: Stage, misfit: Misfit) -> str:
     if not any(is_lookup(node) for node in (value, own)):
         return ""
     names = (value, own.get("path") if is_lookup(own) else None, *members_of(annotation))
-    fit = next((name for name in names if isinstance(name, str) and is_found(name, annotation)), "")
+    fit = next((name for name in names if isinstance(name, str) and leads_to(name, annotation)), "")
     return f"{stage.dot(place)}.path={fit}" if fit else ""
 
 
@@ -111,7 +111,7 @@ def members_of(annotation: object) -> list[str]:
     return [*(f"{kind.__module__}.{kind.__qualname__}.{each.name}" for kind in enums for each in kind), "torch.float32"]
 
 
-def is_found(name: str, annotation: object) -> bool:
+def leads_to(name: str, annotation: object) -> bool:
     """Whether a recipe may look a name up, and finds what an annotation describes."""
     try:
         check_lookup(name, "")

@@ -108,7 +108,7 @@ def test_what_a_recipe_may_set(toys: Path, hydra: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("llmcycle.worker.work", "llmcycle.processes.Job", "llmcycle.verbs.gc", "llmcycle.files.write_synced"),
+        *("llmcycle.worker.work", "llmcycle.processes.Job", "llmcycle.store_verbs.gc", "llmcycle.files.write_synced"),
         *("llmcycle.deploy.serve", "llmcycle.deploy.chat", "llmcycle.train.checkpoint_folder.prune"),
         *(
             "llmcycle.train.checkpoint_folder.begin",

@@ -12,11 +12,14 @@ import pytorch_lightning as pl
 import torch
 from conftest import byte_tokenizer, random_llama
 from learners import learner
+from options import OPTIONS, build
 from peft import AdaLoraConfig, EvaConfig, LoraConfig, LoraGAConfig, PeftConfig
 from peft.optimizers import create_loraplus_optimizer
 from peft.tuners.lora.config import CordaConfig
+from peft.tuners.lora.variants import BlockDiagonalLinear
 from transformers import LlamaForCausalLM
 
+from llmcycle.config.paths import shipped
 from llmcycle.data.batches import Batches
 from llmcycle.data.chat import set_chat_template
 from llmcycle.data.encode import Completion
@@ -30,6 +33,9 @@ DATA_DRIVEN = {
     "corda": lambda: LoraConfig(**ALL, r=4, init_lora_weights="corda", corda_config=CordaConfig()),
     "lora_ga": lambda: LoraConfig(**ALL, r=4, init_lora_weights="lora_ga", lora_ga_config=LoraGAConfig()),
 }
+VARIANTS = [
+    name for name in OPTIONS if "defaults: [lora]" in (shipped("conf") / f"peft/{name}.yaml").read_text("utf-8")
+]
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +194,29 @@ def test_whole_modules_are_trained_beside_an_adapter(batches: Batches, start: Ll
     merged = module.model.merge_and_unload()
     assert not torch.equal(merged.lm_head.weight, start.lm_head.weight)
     assert torch.equal(merged.model.embed_tokens.weight, start.model.embed_tokens.weight)
+
+
+def test_the_factors_of_bdlora_are_block_diagonal(start: LlamaForCausalLM) -> None:
+    adapted = adapt(copy.deepcopy(start), build("bdlora", byte_tokenizer()))
+    blocks = {key for key, module in adapted.named_modules() if isinstance(module, BlockDiagonalLinear)}
+    of_a = {key for key in blocks if ".lora_A." in key}
+    assert {key.split(".lora_")[0].rpartition(".")[2] for key in of_a} == {"o_proj", "down_proj"}
+    layers = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj")
+    assert {key.split(".lora_")[0].rpartition(".")[2] for key in blocks - of_a} == set(layers)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_no_variant_of_lora_is_lora_itself(batches: Batches, start: LlamaForCausalLM, name: str) -> None:
+    """An option that names no layer, say, trains as plain LoRA and looks like a method of the same quality."""
+    ids = some(batches)[0]["input_ids"]
+
+    def trained(method: str) -> torch.Tensor:
+        torch.manual_seed(0)
+        module = supervised(start, build(method, set_chat_template(byte_tokenizer())))
+        module.calibrate(lambda: some(batches))
+        run(module, batches, 2)
+        with torch.no_grad():
+            logits: torch.Tensor = module.model.eval()(ids).logits
+        return logits
+
+    assert not torch.allclose(trained(name), trained("lora"), atol=1e-6)

@@ -48,6 +48,7 @@ REFUSED = {
     "gpt2": [
         *(
             "bat",
+            "bdlora",
             "beft",
             "boft",
             "c3a",
