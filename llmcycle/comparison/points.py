@@ -54,11 +54,11 @@ class Run:
     """One stage of one run: an arm of a sweep, or a run of its own."""
 
     method: str
-    setting: str
-    seed: str
     metrics: Mapping[str, Metric]
     scores: Mapping[str, Scores]
-    error: str
+    setting: str = ""
+    seed: str = ""
+    error: str = ""
 
 
 def collect(folders: Sequence[Path], metric: str | None = None, stage: str | None = None) -> tuple[str, list[Point]]:
@@ -115,11 +115,11 @@ def _runs(report: Report, name: str | None) -> list[Run]:
     return [
         Run(
             stage["method"],
-            setting,
-            str(content["run"].get("seed")),
             read_metrics(stage["metrics"]),
             _scores(folder, stage),
-            _first_line(stage["error"]),
+            setting=setting,
+            seed=str(content["run"].get("seed")),
+            error=_first_line(stage["error"]),
         )
         for stage in content["stages"]
         if stage["name"] == name
@@ -131,14 +131,7 @@ def _evaluated(report: Report) -> list[Run]:
     folder, content = report
     places = [(stage, folder / stage["name"] / "engine.json") for stage in content["stages"]]
     return [
-        Run(
-            _name(json.loads(path.read_text("utf-8"))),
-            "",
-            "",
-            read_metrics(stage["metrics"]),
-            _scores(folder, stage),
-            "",
-        )
+        Run(_name(json.loads(path.read_text("utf-8"))), read_metrics(stage["metrics"]), _scores(folder, stage))
         for stage, path in places
         if path.exists()
     ]

@@ -27,7 +27,8 @@ from llmcycle.masking import notice
 
 from . import resolvers, schema
 from .errors import ConfigError
-from .hints import absent, first_line, translate
+from .hints import first_line, translate
+from .other_recipes import absent
 from .paths import shipped
 from .typed import meant
 from .yaml_faults import in_defaults, not_yaml, other_kind, without_base

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import compose as hydra_compose
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig
@@ -22,8 +21,8 @@ from .errors import ConfigError, nearest
 from .near import by_ending, by_parent, dotted, elsewhere, one_of, see, swaps
 from .nested import is_node
 from .options import choice, option
-from .paths import extended, groups, recipes, shipped
-from .stages import Stage
+from .other_recipes import absent, with_input
+from .paths import extended, groups
 from .typed import as_typed, in_quotes, in_shell, parses
 
 FEW = 4  # keys beside a wrong one
@@ -66,25 +65,6 @@ def bad_override(complaint: Complaint) -> ConfigError:
     near = [] if added else by_parent(key, known) or ([] if swap else by_ending(key, known) or elsewhere(key, known))
     remedy = added or (one_of(near, value) if near else f"{swap} {key}={value}" if swap else see(complaint.name))
     return ConfigError(key, "this recipe has no such key", remedy)
-
-
-def with_input(complaint: Complaint, key: str, config: DictConfig) -> str:
-    """The shipped recipe that extends this one, or a stage of it, by an input; "" where none does."""
-    place, _, name = key.rpartition(".inputs.") if ".inputs." in key else ("", "", key.removeprefix("inputs."))
-    own = str(config.hydra.runtime.choices.get(f"recipes@{place}")) if place else complaint.name
-    if not key.endswith(f"inputs.{name}") or name in (Stage(config, place).written.get("inputs") or {}):
-        return ""
-    other = next((recipe for recipe in recipes() if extended(recipe) == own and name in inputs_of(recipe)), "")
-    if not other:
-        return ""
-    typed = " ".join(shlex.quote(override) for override in complaint.overrides)
-    return f"recipes@{place}={other} {typed}" if place else f"llmcycle {other} {typed}"
-
-
-def inputs_of(recipe: str) -> dict[str, Any]:
-    """The inputs that a shipped recipe's own file names."""
-    text = (shipped("recipes") / f"{recipe}.yaml").read_text("utf-8")
-    return dict((yaml.safe_load(text) or {}).get("inputs") or {})
 
 
 def no_mapping(key: str, tree: dict[str, Any]) -> ConfigError | None:
@@ -136,27 +116,6 @@ def bad_group(key: str, value: str, name: str, config: DictConfig) -> ConfigErro
     if near:
         return ConfigError(key, "this recipe has no such option group", f"{near}={value}")
     return absent(package or group, name, value)
-
-
-def absent(part: str, name: str, value: str) -> ConfigError:
-    """A part that the recipe leaves out: `part` is where it would stand, such as `finetune.generate`."""
-    place, _, group = part.rpartition(".")
-    config = hydra_compose(name, return_hydra_config=True)
-    stage = Stage(config, place) if not place or stages.is_stage(config.get(place)) else None
-    if stage is not None and stage.node.get("stage") and (group,) in stage.reads:
-        return ConfigError(
-            part, "this recipe leaves the part out; with a + it is added", f"+{stage.swap(group)}={value}"
-        )
-    others = sorted((recipe for recipe in having(group) if recipe != name), key=lambda recipe: recipe != group)
-    typed = f" {group}={value}" if value in groups().get(group, ()) else ""
-    remedy = f"llmcycle {others[0]}{typed}, which has one" if others and group in groups() else see(name)
-    return ConfigError(part, "this recipe has no such part", remedy)
-
-
-def having(group: str) -> list[str]:
-    """The shipped recipes whose own list of defaults names a group."""
-    home = shipped("recipes")
-    return [name for name in recipes() if f"/{group}:" in (home / f"{name}.yaml").read_text("utf-8")]
 
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".txt": "text", ".md": "text"}  # all others: json

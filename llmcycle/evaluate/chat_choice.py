@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from transformers import GenerationConfig
-
-from llmcycle.data.batches import Rows
 from llmcycle.data.chat import encode_text
 from llmcycle.data.encode import Columns
 from llmcycle.engine import Engine, completion_logprobs, texts
 from llmcycle.engine.generation import encode_prompts
-from llmcycle.evaluate.exact_match import by_measure
+from llmcycle.evaluate.exact_match import ExactMatch, by_measure
 from llmcycle.evaluate.metric import Better
 from llmcycle.evaluate.multiple_choice import best, choices_of
 from llmcycle.evaluate.scores import Scores, row_id
-from llmcycle.evaluate.text_match import TextMatch
-from llmcycle.quantities import Count
 
 
-class ChatChoice:
+class ChatChoice(ExactMatch):
     """`chat_accuracy`: 1 where the right option is the likeliest answer, else 0.
 
     Beside it `malformed`, the share of greedy answers that are none of the options. Rows may say what they `measures`,
@@ -37,15 +32,6 @@ class ChatChoice:
     needs: ClassVar[frozenset[str]] = frozenset({"answer", "score"})
 
     rows_need: ClassVar[Columns] = (("prompt", "choices", "label"),)
-
-    def __init__(
-        self,
-        rows: Rows,
-        match: TextMatch | None = None,
-        generate: GenerationConfig | None = None,
-        limit: Count | None = None,
-    ) -> None:
-        self.rows, self.match, self.config, self.limit = rows, match or TextMatch(), generate or None, limit
 
     def __call__(self, engine: Engine) -> dict[str, Scores]:
         """See the class."""

@@ -21,13 +21,13 @@ def markdown(report: Report) -> str:
     sections = (
         f"# {report['run']['recipe']}\n\n**{_escape(report['verdict'])}**",
         _section("Stages", _table(tables.HEADER, (row.cells for row in tables.headline_rows(records)))),
-        _section("By part", _parts(records)),
+        _section("By part", _table(part_header(records), part_rows(records))),
         _section("Caveats", "\n".join(f"- {_escape(text)}" for text in report["caveats"])),
         _section("Training", _fence("\n\n".join(filter(None, map(_curve, records))))),
         _section("Own rows", _own_rows(records)),
         _section("Answers after each stage", _answers(report)),
-        _section("What chose what", _choices(records)),
-        _section("Memory of training", _memory(records)),
+        _section("What chose what", _table(tables.CHOICE_HEADER, tables.choice_rows(records))),
+        _section("Memory of training", _table(tables.MEMORY_HEADER, tables.memory_rows(records))),
         _section("All metrics", _table(tables.HEADER, (row.cells for row in tables.metric_rows(records)))),
         _section("Lineage", _fence(report["run"]["lineage"])),
         _section("Reproduce", _fence("\n".join(tables.reproduce(report)))),
@@ -44,29 +44,14 @@ def _curve(record: StageRecord) -> str:
     return "\n".join((f"{record.name}: {in_words(first)}", *in_blocks(first.values, CURVE_WIDTH)))
 
 
-def _parts(records: Sequence[StageRecord]) -> str:
-    rows = part_rows(records)
-    return _table(part_header(records), rows) if rows else ""
-
-
 def _own_rows(records: Sequence[StageRecord]) -> str:
     rows = [[record.name, *row] for record in records for row in tables.own_rows(record)]
-    return _table(("stage", *tables.OWN_HEADER), rows) if rows else ""
-
-
-def _memory(records: Sequence[StageRecord]) -> str:
-    rows = tables.memory_rows(records)
-    return _table(tables.MEMORY_HEADER, rows) if rows else ""
-
-
-def _choices(records: Sequence[StageRecord]) -> str:
-    rows = tables.choice_rows(records)
-    return _table(tables.CHOICE_HEADER, rows) if rows else ""
+    return _table(("stage", *tables.OWN_HEADER), rows)
 
 
 def _answers(report: Report) -> str:
     stages, rows = tables.answers(report)
-    return _table(("prompt", *stages), rows) if rows else ""
+    return _table(("prompt", *stages), rows)
 
 
 def _section(name: str, body: str) -> str:
@@ -78,7 +63,8 @@ def _fence(text: str) -> str:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *([_escape(cell) for cell in row] for row in rows)]
+    body = [[_escape(cell) for cell in row] for row in rows]
+    lines = [header, ["---"] * len(header), *body] if body else []
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

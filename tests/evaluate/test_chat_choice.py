@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import byte_tokenizer
-from torch import Tensor
-from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+from oracle import Uniform
+from transformers import LlamaForCausalLM
 
-from llmcycle.data.chat import Prompt, encode_prompt, encode_text, set_chat_template
-from llmcycle.engine import Answer, Engine, Labelled, TransformersEngine
+from llmcycle.data.chat import encode_prompt, encode_text, set_chat_template
+from llmcycle.engine import TransformersEngine
 from llmcycle.evaluate.chat_choice import ChatChoice
 
 ROWS = [
@@ -20,25 +19,11 @@ ROWS = [
     {"prompt": "bc or a?", "choices": ["bc", "a"], "label": 1, "measures": "cheaper", "chance": 0.5},
     {"prompt": "a or bb?", "choices": ["a", "bb"], "label": 1, "measures": "cheaper", "chance": 0.5},
 ]
-
-
-class Known(Engine):
-    """Answers "bc" to all, and gives each scored token a log-probability of -1."""
-
-    offers = frozenset({"answer", "score"})
-    tokenizer: PreTrainedTokenizerBase = set_chat_template(byte_tokenizer())  # type: ignore[assignment]
-
-    def answer(
-        self, prompts: Sequence[Prompt], generation: GenerationConfig | None = None, logprobs: bool = False
-    ) -> list[list[Answer]]:
-        return [[Answer("bc", "stop")] for _ in prompts]
-
-    def score(self, sequences: Sequence[Labelled]) -> list[Tensor]:
-        return [-torch.ones(sum(label >= 0 for label in labels)) for _, labels in sequences]
+SAYS_BC = Uniform(lambda prompt: "bc", logprob=-1.0)
 
 
 def test_a_name_is_chosen_by_its_likelihood_and_one_that_is_no_choice_is_counted() -> None:
-    scores = ChatChoice(SimpleNamespace(train=[], validation=ROWS))(Known())
+    scores = ChatChoice(SimpleNamespace(train=[], validation=ROWS))(SAYS_BC)
     assert scores["chat_accuracy"].values == [1.0, 1.0, 0.0], "the shorter one is likelier"
     assert scores["malformed"].values == [0.0, 0.0, 1.0]
     assert scores["malformed"].better == "lower"
@@ -62,4 +47,4 @@ def test_likelihoods_are_those_of_the_answer_after_the_rendered_prompt(model: Ll
 
 def test_rows_without_choices_are_refused() -> None:
     with pytest.raises(ValueError, match="choices"):
-        ChatChoice(SimpleNamespace(train=[], validation=[{"prompt": "a", "answer": "b"}]))(Known())
+        ChatChoice(SimpleNamespace(train=[], validation=[{"prompt": "a", "answer": "b"}]))(SAYS_BC)

@@ -8,22 +8,21 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import byte_tokenizer
-from torch import Tensor
-from transformers import GenerationConfig, PreTrainedTokenizerBase
+from oracle import Uniform
+from transformers import GenerationConfig
 
-from llmcycle.data.chat import Prompt, set_chat_template
-from llmcycle.engine import Answer, Engine, Labelled, TransformersEngine
+from llmcycle.data.chat import Prompt
+from llmcycle.engine import Answer, TransformersEngine
 from llmcycle.evaluate.endings import Endings
 
 ROWS = [{"prompt": f"What is {n}?", "completion": "four" if n == 4 else "another"} for n in range(1, 5)]
 
 
-class Known(Engine):
+class Known(Uniform):
     """Says "four", ends answers to odd questions only, and gives every scored token a probability of a quarter."""
 
-    offers = frozenset({"answer", "score"})
-    tokenizer: PreTrainedTokenizerBase = set_chat_template(byte_tokenizer())  # type: ignore[assignment]
+    def __init__(self) -> None:
+        super().__init__(lambda prompt: "four", log(0.25))
 
     def answer(
         self, prompts: Sequence[Prompt], generation: GenerationConfig | None = None, logprobs: bool = False
@@ -32,10 +31,6 @@ class Known(Engine):
         assert generation.do_sample
         self.room = generation.max_new_tokens
         return [[Answer("four", "stop" if int(str(prompt)[8]) % 2 else "length")] for prompt in prompts]
-
-    def score(self, sequences: Sequence[Labelled]) -> list[Tensor]:
-        self.scored = [[label for label in labels if label >= 0] for _, labels in sequences]
-        return [torch.full((len(labels),), log(0.25)) for labels in self.scored]
 
 
 def test_what_is_counted() -> None:

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from llmcycle.quantities import Count
 
+from .from_questions import FromQuestions
 from .questions import Question
-from .rows import FromQuestions
 from .world import World
 
 
