@@ -42,6 +42,13 @@ def samples(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
 
 
+def beside(before: list[list[dict[str, Any]]], after: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The answers after a stage beside those to the same prompts before it, of the first input that has some."""
+    earlier = {str(row["prompt"]): row["answer"] for row in next(filter(None, before), [])}
+    columns = [(row["prompt"], earlier.get(str(row["prompt"])), row["answer"]) for row in after]
+    return [{"prompt": prompt, "before": old, "after": new} for prompt, old, new in columns]
+
+
 def memory(folder: Path) -> list[dict[str, Any]]:
     """What a stage that trains set its memory beside."""
     memory_rows: list[dict[str, Any]] = read(folder / "memory.json", [])

@@ -27,6 +27,7 @@ from llmcycle.report import RunFacts, StageRecord, arm_line, print_plan, print_s
 from llmcycle.report.numbers import duration, number
 from llmcycle.stage_run import Context, Planned, plan, run_stage
 from llmcycle.surroundings import ARMS, FORCE, default_outputs
+from llmcycle.tracking import to_type
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +78,20 @@ def in_order(root: DictConfig, context: Context) -> Outcome:
     write_report(context.folder, records, facts(root, records, context))
     if context.sweep:
         print(arm(records, context, context.sweep), flush=True)
+        if len(list(context.sweep.glob("*/report.json"))) == int(os.environ.get(ARMS, "0")):
+            say_how_to_sync(context.sweep)
     else:
         known = [artifact.folder.name.rpartition("-")[2] for artifact in identity.store(root).artifacts()]
         print_table(records, known=known, again=context.command, store=context.store)
         print(f"report: {context.folder / 'report.md'}")
+        say_how_to_sync(context.folder)
     return Outcome(tuple(records))
+
+
+def say_how_to_sync(folder: Path) -> None:
+    """What uploads the runs that a tracker keeps here, of a run or of a whole sweep."""
+    if line := to_type(folder):
+        print(f"W&B runs are kept here, to upload them: {line}", flush=True)
 
 
 def arm(records: list[StageRecord], context: Context, sweep: Path) -> str:
@@ -151,6 +161,8 @@ def here(root: DictConfig, arguments: list[str]) -> Context:
         store=store_words(str(root.outputs), arguments),
         force=os.environ.get(FORCE) == "1",
         sweep=Path(os.path.relpath(sweep)) if sweep else None,
+        overrides=tuple(map(shown, typed)),
+        last="" if sweep else stages.of(root)[-1].label,
     )
 
 

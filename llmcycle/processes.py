@@ -35,8 +35,7 @@ class Job:
         out: where the first process writes the artifact's files.
         checkpoints: where they save; "" if the stage doesn't.
         result: where the first process writes the metrics.
-        logger: keyword arguments of `open_logger` but the logger's node.
-        facts: of the artifact to be, for the logger.
+        run: what the loggers are told, `llmcycle.tracking.Run` as plain values.
         allowed: modules that recipes may name beyond the usual ones.
     """
 
@@ -44,8 +43,7 @@ class Job:
     out: str
     checkpoints: str
     result: str
-    logger: dict[str, Any]
-    facts: dict[str, Any]
+    run: dict[str, Any]
     allowed: list[str]
 
 

@@ -6,8 +6,7 @@ import gc
 import inspect
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +24,7 @@ from llmcycle.masking import cleaned
 from llmcycle.peak_memory import peak_memory, reset_peak_memory
 from llmcycle.processes import Job, processes, run_apart
 from llmcycle.report import StageRecord
-from llmcycle.tracking import close_logger, open_logger
+from llmcycle.tracking import Result, Run, open_loggers, tracked
 
 RECIPE = "recipe.yaml"
 
@@ -60,6 +59,8 @@ class Context:
         store: what a verb is told to find the run's store; "" where it needs no word.
         force: make stages again that are up to date.
         sweep: the folder of the sweep that it is an arm of.
+        overrides: what was typed beside the recipe.
+        last: the stage by which the run is judged; "" of an arm of a sweep, which is judged with the others.
     """
 
     folder: Path
@@ -70,6 +71,8 @@ class Context:
     store: str = ""
     force: bool = False
     sweep: Path | None = None
+    overrides: tuple[str, ...] = ()
+    last: str = ""
 
 
 def plan(stage: Stage, context: Context) -> Planned:
@@ -102,18 +105,20 @@ def run_stage(planned: Planned, context: Context, on_wait: Callable[[], None]) -
         Exception: whatever the stage raises; then nothing is left in the store.
     """
     if planned.existing is not None:
-        return up_to_date(planned, planned.existing)
+        return up_to_date(planned, context, planned.existing)
     store, title = identity.store(planned.stage.root), planned.stage.title
     with store.write(title, planned.identity, on_wait=on_wait, replace=context.force) as draft:
         if draft.existing is not None:
-            return up_to_date(planned, draft.existing)
+            return up_to_date(planned, context, draft.existing)
         return make(planned, context, draft)
 
 
-def up_to_date(planned: Planned, artifact: Artifact) -> StageRecord:
+def up_to_date(planned: Planned, context: Context, artifact: Artifact) -> StageRecord:
     """The record of a stage that is up to date."""
     artifact.verify()
-    return record(planned, artifact, skipped=True)
+    whole = record(planned, artifact, skipped=True)
+    link(planned.stage, context, artifact, whole)
+    return whole
 
 
 def record(planned: Planned, artifact: Artifact, skipped: bool, seconds: float = 0.0) -> StageRecord:
@@ -143,19 +148,23 @@ def make(planned: Planned, context: Context, draft: Draft) -> StageRecord:
     unfinished = identity.store(stage.root).unfinished(planned.identity)
     if context.force:
         shutil.rmtree(unfinished, ignore_errors=True)
-    count = processes(stage.node)
-    with tracked(stage, context, written, open_now=count == 1) as tracker:
+    count, resumes = processes(stage.node), not context.force and str(stage.node.get("resume")) != "never"
+    run = told(stage, context, written)
+    with tracked(options(stage), run, unfinished, resumes=resumes, elsewhere=count > 1) as tracker:
         if count == 1:
-            metrics = do_here(stage, draft, unfinished, tracker.logger)
+            metrics = do_here(stage, draft, unfinished, tracker.loggers)
         else:
-            metrics = do_apart(planned, context, draft, unfinished, count)
+            metrics = do_apart(stage, tracker.run, draft, unfinished, count)
+            tracker.open()
         gc.collect()
         seconds = time.perf_counter() - started
         clean(draft.folder, BESIDE)
-        artifact = draft.commit(cleaned(manifest(planned, context, written, metrics)) | {"seconds": round(seconds, 2)})
+        facts = manifest(planned, context, written, metrics) | {"seconds": round(seconds, 2)}
+        artifact = draft.commit(cleaned(facts | ({"tracking": tracker.place} if tracker.place else {})))
         shutil.rmtree(unfinished, ignore_errors=True)
-        tracker.metrics, tracker.facts = metrics, {"id": artifact.id, "name": artifact.name, "inputs": artifact.inputs}
-    return record(planned, artifact, skipped=False, seconds=seconds)
+        whole = record(planned, artifact, skipped=False, seconds=seconds)
+        tracker.result = result(stage, artifact, whole)
+    return whole
 
 
 def do_here(stage: Stage, draft: Draft, unfinished: Path, logger: object) -> Metrics:
@@ -168,10 +177,8 @@ def do_here(stage: Stage, draft: Draft, unfinished: Path, logger: object) -> Met
     return metrics | {"peak_memory": Metric(peak_memory(), unit="bytes", better="lower")}
 
 
-def do_apart(planned: Planned, context: Context, draft: Draft, unfinished: Path, count: int) -> Metrics:
+def do_apart(stage: Stage, run: Run, draft: Draft, unfinished: Path, count: int) -> Metrics:
     """The same in `count` processes."""
-    stage = planned.stage
-    inputs = {key: origin(stage, key) for key in stage.inputs}
     with TemporaryDirectory(prefix="llmcycle-") as folder:
         whole = Path(folder) / RECIPE  # with credentials, which the artifact's own is without
         whole.write_text(recipe.text(recipe.written(stage)), "utf-8")
@@ -180,11 +187,7 @@ def do_apart(planned: Planned, context: Context, draft: Draft, unfinished: Path,
             out=str(draft.folder),
             checkpoints=str(unfinished),
             result=str(Path(folder) / "metrics.json"),
-            logger={
-                **logger_arguments(stage, context, cleaned(recipe.written(stage))),
-                "folder": str(logs(stage, context)),
-            },
-            facts={"id": planned.identity[:12], "name": stage.title, "inputs": inputs},
+            run=asdict(run),
             allowed=sorted(allowed()),
         )
         return run_apart(job, count, Path(folder) / "job.json", str(stage.root.outputs))
@@ -196,40 +199,46 @@ def call(stage: Callable[..., Metrics], out: Path, logger: object, checkpoints: 
     return stage(out=out, logger=logger, **resumable)
 
 
-@dataclass
-class Tracked:
-    """A stage's logger, and what it will be told when it closes."""
-
-    logger: Any
-    metrics: Metrics = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
 def logs(stage: Stage, context: Context) -> Path:
-    """Where a stage's logger may write."""
+    """Where a stage's loggers may write."""
     return context.folder / "logs" / stage.label
 
 
-def logger_arguments(stage: Stage, context: Context, config: dict[str, Any]) -> dict[str, Any]:
-    """What a stage's logger is told of the run."""
-    names = {"group": context.group, "job_type": stage.title, "run_name": context.label or stage.title}
-    return {**names, "config": config}
+def options(stage: Stage) -> dict[str, Any] | None:
+    """The options of a stage's loggers."""
+    node = stage.node.get("logger")
+    return plain(node) if node else None
 
 
-@contextmanager
-def tracked(stage: Stage, context: Context, config: dict[str, Any], *, open_now: bool) -> Iterator[Tracked]:
-    """The run's logger for one stage, closed whatever happens, so that the next stage gets one of its own.
+def told(stage: Stage, context: Context, written: dict[str, Any]) -> Run:
+    """What a stage's loggers are told: its configuration as it is, and below `typed` as the user has written it."""
+    resolved = {key: value for key, value in stage.resolved(recipe.inputs(stage)).items() if key != "logger"}
+    typed = {"command": context.command, "overrides": list(context.overrides), "recipe": written}
+    return Run(
+        folder=str(logs(stage, context)),
+        group=context.group,
+        job_type=stage.label,
+        name=context.label or stage.label,
+        config={**cleaned(resolved), "typed": typed},
+        is_last=stage.label == context.last,
+    )
 
-    A stage of several processes opens it in the first of them: then `open_now` is false.
-    """
-    node = stage.node.get("logger") if open_now else None
-    arguments = logger_arguments(stage, context, config)
-    logger = open_logger(plain(node) if node else None, folder=logs(stage, context), **arguments)
-    tracker = Tracked(logger)
-    try:
-        yield tracker
-    finally:
-        close_logger(logger, tracker.metrics, tracker.facts)
+
+def result(stage: Stage, artifact: Artifact, whole: StageRecord, **more: Any) -> Result:
+    """What the loggers are told when the artifact is there."""
+    store, places = identity.store(stage.root), {key: identity.location(stage, key) for key in stage.inputs}
+    inputs = {key: source for key, place in places.items() if (source := store.find(place)) is not None}
+    samples = left.beside([left.samples(source.folder) for source in inputs.values()], whole.samples)
+    tables = {"samples": samples, "own_rows": whole.own_rows}
+    return Result(artifact, whole.metrics, inputs, cleaned(tables), **more)
+
+
+def link(stage: Stage, context: Context, artifact: Artifact, whole: StageRecord) -> None:
+    """Log that nothing was to be done, where a logger can say which run has done it."""
+    maker: dict[str, Any] = next(iter((artifact.manifest.get("tracking") or {}).values()), {})
+    run = told(stage, context, cleaned(recipe.written(stage))).linking_to(maker)
+    if loggers := open_loggers(options(stage), run, linking=True):
+        loggers.close(result(stage, artifact, whole, maker=maker))
 
 
 def manifest(planned: Planned, context: Context, written: dict[str, Any], metrics: Metrics) -> dict[str, Any]:

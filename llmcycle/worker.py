@@ -11,7 +11,7 @@ from pathlib import Path
 from pytorch_lightning import seed_everything
 
 from llmcycle.building import build
-from llmcycle.config import compose, locate, render, stages
+from llmcycle.config import compose, locate, render
 from llmcycle.config.allow import allow
 from llmcycle.config.stages import Stage
 from llmcycle.evaluate.metric import Metric, Metrics
@@ -19,8 +19,8 @@ from llmcycle.masking import screened
 from llmcycle.peak_memory import peak_memory, reset_peak_memory
 from llmcycle.processes import Job
 from llmcycle.quiet import hush
-from llmcycle.stage_run import call
-from llmcycle.tracking import close_logger, open_logger
+from llmcycle.stage_run import call, options
+from llmcycle.tracking import Run, Tracked
 
 
 def work(job: Job) -> None:
@@ -33,13 +33,16 @@ def work(job: Job) -> None:
     seed_everything(int(stage.node.seed), workers=True, verbose=False)
     first = os.environ["RANK"] == "0"
     reset_peak_memory()
-    node = stage.node.get("logger") if first else None
-    logger = open_logger(stages.plain(node) if node else None, **{**job.logger, "folder": Path(job.logger["folder"])})
+    tracker = Tracked(options(stage) if first else None, Run(**job.run), Path(job.checkpoints))
+    tracker.open()
     metrics: Metrics = {}
     try:
-        metrics = call(build(stage), Path(job.out), logger, Path(job.checkpoints))
+        metrics = call(build(stage), Path(job.out), tracker.loggers, Path(job.checkpoints))
+        if tracker.loggers:
+            tracker.loggers.pause()
     finally:
-        close_logger(logger, metrics, job.facts if metrics else {})
+        if not metrics and tracker.loggers:
+            tracker.loggers.close(None)
     if first:
         metrics |= {"peak_memory": Metric(peak_memory(), unit="bytes", better="lower")}
         Path(job.result).write_text(json.dumps({name: asdict(metric) for name, metric in metrics.items()}), "utf-8")

@@ -164,7 +164,7 @@ WRITERS: dict[str, dict[str, Any]] = {
     "csv_version": {"logger": node("pytorch_lightning.loggers.CSVLogger", name="", version="../../../elsewhere")},
     "tensorboard": {"logger": node("pytorch_lightning.loggers.TensorBoardLogger", save_dir=ELSEWHERE)},
     "wandb": {"logger": node("pytorch_lightning.loggers.WandbLogger", save_dir=ELSEWHERE)},
-    "own_wandb": {"logger": {"save_dir": ELSEWHERE}},
+    "own_wandb": {"logger": {"wandb": {"save_dir": ELSEWHERE}}},
     "mlflow": {"logger": node("pytorch_lightning.loggers.MLFlowLogger", tracking_uri="file:elsewhere")},
     "positional": {"logger": node("pytorch_lightning.loggers.CSVLogger", ELSEWHERE)},
     "downloads": {"model": {"cache_dir": ELSEWHERE}},

@@ -258,8 +258,18 @@ def test_a_secret_stands_in_no_file_and_in_no_message(
 def test_one_word_chooses_the_logger_of_every_stage(toys: Path) -> None:
     from llmcycle.config import compose, locate
 
-    root = compose(locate("lifecycle"), ["logger=wandb", "logger.project=mine"])
-    assert {root[stage].logger.project for stage in root.lifecycle} == {"mine"}
+    root = compose(locate("lifecycle"), ["logger=wandb", "logger.wandb.project=mine"])
+    assert {root[stage].logger.wandb.project for stage in root.lifecycle} == {"mine"}
+
+
+def test_several_loggers_are_chosen_by_a_list_of_every_stage_and_beside_a_sweep(toys: Path) -> None:
+    from llmcycle.config import compose, locate
+    from llmcycle.config.compose import in_full
+
+    root = compose(locate("lifecycle"), ["logger=[csv,wandb]"])
+    assert {tuple(root[stage].logger) for stage in root.lifecycle} == {("csv", "wandb")}
+    full = in_full(locate("lifecycle"), ["seed=0,1", "peft@finetune.peft=glob(l*)", "logger=wandb"])
+    assert {f"logger@{stage}.logger=wandb" for stage in root.lifecycle} < set(full)
 
 
 def test_a_sweep_tells_a_line_an_arm_and_then_what_is_best(

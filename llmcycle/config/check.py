@@ -21,6 +21,7 @@ from .fitting import check_fitting
 from .hydra_node import check_hydra
 from .kinds import check_kinds
 from .layers import check_layers
+from .loggers import check_loggers
 from .options import Swaps, choice
 from .parts import part, stated
 from .places import check_places
@@ -37,6 +38,7 @@ READ = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet")  # endings of fil
 FEW = 4  # artifacts that a remedy names
 WORLD = "world"  # what the synthetic shop's parts read
 SOMETHING = "owner/name"  # an input that nothing is known of, by the form of its name
+LOGGER = re.compile(r"logger(\.\w+)?")  # where an option of a logger stands
 # What the runner adds when it calls these nodes.
 SUPPLIED = {"stage": ("out", "logger", "checkpoints")}
 
@@ -129,7 +131,7 @@ def check_node(stage: Stage, path: str, node: dict[str, Any]) -> list[ConfigErro
     except ConfigError as error:
         is_name = re.fullmatch(r"\w+(\.\w+)+", error.remedy)
         return [ConfigError(error.key, error.reason, f"{error.key}={error.remedy}") if is_name else error]
-    partial = {**node, "_partial_": True} if path == "logger" else node
+    partial = {**node, "_partial_": True} if LOGGER.fullmatch(path) else node  # the run tells it the rest
     return [as_wanted(stage, error) for error in bind(target, partial, key, SUPPLIED.get(path, ()))]
 
 
@@ -267,6 +269,6 @@ def readable(file: Path) -> bool:
 
 
 # One after the other: the later ones take for granted what the earlier ones have found right.
-VALUES = (check_values, check_places, check_reads, check_trial)
+VALUES = (check_values, check_places, check_loggers, check_reads, check_trial)
 REFERENCES = (check_inputs, check_adapters, check_parts)
 KINDS = (check_sources, check_kinds, check_fitting, check_columns, check_asking, check_training, check_layers)

@@ -14,7 +14,7 @@ from . import stages
 from .stages import Stage
 
 EPOCHS = re.compile(r"\+{0,2}((?:\w+\.)*trainer\.)max_epochs=(?!null|-1$).+")
-LOGGER = re.compile(r"(\+{0,2})logger(=|\.)([^,]*)")
+LOGGER = re.compile(r"(\+{0,2})logger(=|\.)([^,\[]*|\[[^\]]*\])")
 INPUT = re.compile(r"(\+{0,2}(?:[\w.]+\.)?inputs\.\w+)=(.+)")
 WORLD = re.compile(r"world=(?![{'\"]).*")
 FUNCTION = re.compile(r"\w+\(.*\)")  # of Hydra's, such as choice(a,b)
@@ -29,11 +29,24 @@ def meant(overrides: Sequence[str], compose: Callable[[list[str]], DictConfig]) 
     every = by_epochs([as_text(added(override)) for override in overrides])
     if not any(map(LOGGER.fullmatch, every)):
         return every
-    root = compose([override for override in every if not LOGGER.fullmatch(override)])
+    root = compose([arm for override in every if not LOGGER.fullmatch(override) for arm in first_arm(override)])
     if not root.get("lifecycle"):
         return every
     own = [Stage(root, name) for name in stages.present(root)]
     return [each for override in every for each in for_all(override, own)]
+
+
+def first_arm(override: str) -> list[str]:
+    """An override, of a sweep its first value; nothing for a pattern or an interval, which only a sweeper resolves."""
+    if not parses(override):  # Hydra says why, when it composes
+        return [override]
+    parsed = OverridesParser.create().parse_override(override)
+    if not parsed.is_sweep_override():
+        return [override]
+    try:
+        return [f"{parsed.get_key_element()}={value}" for value in parsed.sweep_string_iterator()][:1]
+    except HydraException:
+        return []
 
 
 def added(override: str) -> str:

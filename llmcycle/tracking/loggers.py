@@ -1,104 +1,109 @@
-"""Open a stage's logger before it runs and close it afterwards, whatever happened in between."""
+"""Open a stage's loggers: one for each of its options, told what only the run knows."""
 
 from __future__ import annotations
 
 import inspect
-import math
-import sys
 from collections.abc import Mapping
-from functools import cache
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
 
-from llmcycle.evaluate.metric import Metric
 from llmcycle.masking import cleaned, masked
+from llmcycle.tracking.warning import warn_once
 
 if TYPE_CHECKING:
-    from pytorch_lightning.loggers import Logger
+    from llmcycle.tracking.together import Together
 
 
 SHOWN = ("tags", "notes", "description")  # arguments that a tracker only shows
 
 
-def open_logger(
-    node: Mapping[str, Any] | None,
-    *,
-    folder: Path,
-    group: str,
-    job_type: str,
-    run_name: str,
-    config: Mapping[str, Any],
-) -> Logger | None:
-    """The logger that an option names; what the option leaves open is filled with the run's own values.
+@dataclass(frozen=True)
+class Run:
+    """What a stage's loggers are told of the run that it belongs to.
 
     Args:
-        node: the option, `_target_` and arguments; None for no logger.
-        folder: where it may write (`save_dir`); made here.
+        folder: where they may write.
         group: the run's or the sweep's name.
         job_type: the stage.
-        run_name: what sets this run apart in its group (`name`).
-        config: the stage's; credentials are masked, interpolations stay as they are written.
+        name: what sets this run apart in its group.
+        config: the stage's, in plain values.
+        id: by which a tracker knows the run again when it goes on; "" for a new one.
+        earlier: where the parts of it are that were logged before it was interrupted.
+        is_last: whether it is the last stage, by which the whole command is judged.
+        notes: a text about it.
+    """
+
+    folder: str
+    group: str
+    job_type: str
+    name: str
+    config: dict[str, Any] = field(default_factory=dict)
+    id: str = ""
+    earlier: list[str] = field(default_factory=list)
+    is_last: bool = False
+    notes: str | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """The same by the names that loggers give to it, credentials masked."""
+        # Absolute: W&B writes from a process of its own, which keeps the working directory that it was started in.
+        place = {"save_dir": str(Path(self.folder).resolve()), "earlier": self.earlier}
+        names = {"group": self.group, "job_type": self.job_type, "name": self.name, "run_name": self.name}
+        said = {"config": masked(self.config), "notes": self.notes}
+        return {**place, **names, **said, "id": self.id, "is_last": self.is_last}
+
+    def linking_to(self, maker: Mapping[str, Any]) -> Run:
+        """The run of a stage that was up to date: a link to the one that has made the artifact, where that is known."""
+        where = maker.get("url") or f"run {maker.get('id')} of group {maker.get('group')}"
+        notes = f"up to date: made by {where}" if maker else "up to date: made by a run that no tracker was told of"
+        return replace(self, notes=notes, config={**self.config, "up_to_date": True, "made_by": dict(maker)})
+
+
+def options(node: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """The loggers of a stage by name; one that stands there alone goes by that of its class."""
+    if not node:
+        return {}
+    if "_target_" in node:
+        return {str(node["_target_"]).rpartition(".")[2]: dict(node)}
+    return {name: dict(option) for name, option in node.items() if option}
+
+
+def open_loggers(node: Mapping[str, Any] | None, run: Run, *, linking: bool = False) -> Together | None:
+    """The loggers that options name; what an option leaves open is filled with the run's own values.
+
+    Args:
+        node: the options by name, `_target_` and arguments each; or one alone.
+        run: what they are told.
+        linking: only those that can point at an earlier run, which is all that is logged.
 
     Returns:
-        None without an option, and when the logger can't be opened, after a warning.
+        None where no logger is left; one that can't be opened is left out after a warning.
     """
-    if not node:
+    loggers = {}
+    for name, option in options(node).items():
+        try:
+            logger = open_one(option, run, linking)
+        except Exception as error:  # a tracker must not cost the run, whatever its reason
+            warn_once(f"logging to {name}", error)
+            continue
+        if logger is not None:
+            loggers[name] = logger
+    if not loggers:
         return None
-    # Absolute: W&B writes from a process of its own, which keeps the working directory that it was started in.
-    node = {key: cleaned(value) if key in SHOWN else value for key, value in node.items()}
-    values = {"save_dir": str(folder.resolve()), "group": group, "job_type": job_type, "name": run_name}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        build = instantiate(node, _partial_=True, _convert_="all")
-        taken = inspect.signature(build.func).parameters.keys() - build.keywords.keys()
-        arguments = {name: value for name, value in {**values, "config": masked(config)}.items() if name in taken}
-        logger: Logger = build(**arguments)
-    except Exception as error:  # a tracker must not cost the run, whatever its reason
-        warn_once(f"logging to {node.get('_target_')}", error)
+    from llmcycle.tracking.together import Together
+
+    return Together(loggers, run.folder)
+
+
+def open_one(option: Mapping[str, Any], run: Run, linking: bool) -> Any:
+    """One logger; None for one that does not link where only links are logged."""
+    node = {key: cleaned(value) if key in SHOWN else value for key, value in option.items()}
+    build = instantiate(node, _partial_=True, _convert_="all")
+    if linking and not getattr(build.func, "links", False):
         return None
-    return logger
-
-
-def close_logger(logger: Logger | None, metrics: Mapping[str, Metric], artifact_facts: Mapping[str, Any]) -> None:
-    """Log the stage's metrics and the artifact's id and inputs, then finish; without facts the stage has failed."""
-    if logger is None:
-        return
-    status = "success" if artifact_facts else "failed"
-    try:
-        if hasattr(logger, "finish"):
-            logger.finish(scalars(metrics), artifact_facts)
-            return
-        if metrics:
-            logger.log_metrics(scalars(metrics))
-        logger.save()
-        logger.finalize(status)
-    except Exception as error:  # as above
-        warn_once(f"logging to {type(logger).__name__}", error)
-
-
-def scalars(metrics: Mapping[str, Metric]) -> dict[str, float]:
-    """`final/NAME`, where known with `/before`, and with the 95 % interval as `/low` and `/high`; what is not finite is
-    left out. With a value before, the interval is that of the difference, and called `/change_low` and `/change_high`.
-    """
-    scalar_values: dict[str, float | None] = {}
-    for name, metric in metrics.items():
-        low, high = metric.interval or (None, None)
-        scalar_values |= {f"final/{name}": metric.value, f"final/{name}/before": metric.before}
-        of = "" if metric.before is None else "change_"
-        scalar_values |= {f"final/{name}/{of}low": low, f"final/{name}/{of}high": high}
-    return {name: value for name, value in scalar_values.items() if value is not None and math.isfinite(value)}
-
-
-def warn_once(what: str, error: BaseException) -> None:
-    """Say on the terminal that a tracker is off from here on; once for each kind of tracker."""
-    if what not in _warned():
-        _warned().add(what)
-        reason = " ".join(str(error).split()) or type(error).__name__
-        print(f"warning: {what} failed, the run goes on without it: {reason[:300]}", file=sys.stderr)
-
-
-@cache
-def _warned() -> set[str]:
-    return set()
+    Path(run.folder).mkdir(parents=True, exist_ok=True)
+    every, given = run.arguments(), build.keywords
+    taken = inspect.signature(build.func).parameters.keys() - {key for key in given if given[key] is not None}
+    return build(**{name: value for name, value in every.items() if name in taken})

@@ -2,143 +2,143 @@
 
 from __future__ import annotations
 
-import netrc
+import json
 import os
-from argparse import Namespace
-from collections.abc import Callable, Mapping
-from functools import wraps
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar
-from urllib.parse import urlsplit
-
-os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read when wandb is imported
+from typing import Any
 
 import wandb
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from llmcycle.masking import masked
-from llmcycle.tracking.loggers import warn_once
+from llmcycle.masking import shown
+from llmcycle.tracking import wandb_artifacts
+from llmcycle.tracking.result import Result, Table
+from llmcycle.tracking.wandb_run import Mode, agent, begin, default_mode
+from llmcycle.tracking.warning import warn_once
 
-Mode = Literal["online", "offline", "disabled"]
 NAME_LENGTH = 128  # W&B refuses longer names of runs and groups
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def harmless(method: Callable[P, R]) -> Callable[P, R | None]:
-    """After an error in the method: one warning, and the logger does nothing any more."""
-
-    @wraps(method)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R | None:
-        logger: Any = args[0]
-        if logger.broken:
-            return None
-        try:
-            return method(*args, **kwargs)
-        except Exception as error:  # a tracker must not cost the run, whatever its reason
-            logger.broken = True
-            warn_once("logging to W&B", error)
-            return None
-
-    return guarded
+PROJECT = "llmcycle"  # where neither an option nor the environment names one
 
 
 class Wandb(WandbLogger):
-    """One W&B run for one stage, begun here and ended by `finish`, also when another run is open in this process.
+    """One W&B run for one stage, begun here and ended by `conclude`, also when another run is open in this process.
 
     Args:
-        project: W&B's word for everything that is compared on one page.
+        project: W&B's word for everything that is compared on one page; by default WANDB_PROJECT, else llmcycle.
         mode: by default WANDB_MODE, else online where a key is known (WANDB_API_KEY or netrc), else offline.
         entity: the team or user; by default the account's.
         tags: shown beside the run.
+        notes: a text about it; of a stage that was up to date the run says who has made it.
         save_dir, group, job_type, name, config: given by the run; `name` holds only what a sweep varies.
+        id: by which a run that was interrupted goes on; "" for a new one.
+        earlier: folders of its earlier parts, which are linked beside this one, to be uploaded with it.
+        is_last: whether it is the stage whose metrics a W&B agent waits for.
     """
+
+    LOGGER_JOIN_CHAR = "/"  # between a stage's name and that of a curve
+    links = True  # an artifact that was there before is logged as a link to what made it
 
     def __init__(
         self,
-        project: str = "llmcycle",
+        project: str | None = None,
         mode: Mode | None = None,
         entity: str | None = None,
         tags: list[str] | None = None,
+        notes: str | None = None,
         *,
         save_dir: str = ".",
         group: str | None = None,
         job_type: str | None = None,
         name: str | None = None,
         config: Mapping[str, Any] | None = None,
+        id: str = "",
+        earlier: Sequence[str] = (),
+        is_last: bool = False,
     ) -> None:
+        known = agent()
+        whose = {"sweep_id": known["sweep"]} if is_last and known["sweep"] else {}
+        id = (known["run"] if is_last else "") or id
+        group = os.environ.get("WANDB_RUN_GROUP") or (by_sweep(group, known["sweep"]) if known["sweep"] else group)
+        name = known["swept"] or name
+        project = project or os.environ.get("WANDB_PROJECT") or PROJECT
         names = {"name": name and name[:NAME_LENGTH], "group": group and group[-NAME_LENGTH:], "job_type": job_type}
-        place = {"project": project, "entity": entity, "tags": tags, "dir": save_dir}
-        self.broken = False
-        run = begin(mode or default_mode(), **names, **place, config=dict(config or {}))
-        super().__init__(name=name, save_dir=save_dir, project=project, experiment=run)
+        place = {"project": project, "entity": entity, "tags": tags, "notes": notes, "dir": save_dir}
+        again = {"id": id, "resume": "allow"} if id else {}
+        everything = {**names, **place, **again, "config": dict(config or {})}
+        run = begin(mode or default_mode(), settings=whose, **everything)
+        super().__init__(name=name, save_dir=save_dir, project=project, experiment=run, prefix=job_type or "")
+        for folder in map(Path, earlier):
+            beside = Path(save_dir) / "wandb" / folder.name
+            if folder.is_dir() and not beside.exists():
+                beside.symlink_to(os.path.relpath(folder, beside.parent), target_is_directory=True)
+
+    def place(self) -> dict[str, Any]:
+        """Where the run is kept: its id, project and group, its address on a server, and its folder on this disk."""
+        run = self.experiment
+        url = None if run.offline else run.url
+        names = {"id": run.id, "project": run.project, "group": run.group, "url": url, "folder": self.folder}
+        return {key: value for key, value in names.items() if value}
+
+    @property
+    def folder(self) -> str:
+        """What `wandb sync` is told to upload the run."""
+        return os.path.relpath(Path(self.experiment.dir).parent)
 
     @rank_zero_only
-    @harmless
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *_args: object, **_kwargs: object) -> None:
-        """Add a module's hyperparameters to the run's config, without credentials."""
-        super().log_hyperparams(masked(vars(params) if isinstance(params, Namespace) else params))
-
-    @rank_zero_only
-    @harmless
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """One row of the history."""
-        super().log_metrics(metrics, step)
-
-    @rank_zero_only
-    def finish(self, final: Mapping[str, float], artifact: Mapping[str, Any]) -> None:
-        """Write the final metrics and the artifact, and end the run; it is marked as failed without an artifact."""
+    def conclude(self, result: Result | None, *, failed: bool) -> None:
+        """Write what the stage made, and end the run."""
         try:
-            self._conclude(final, artifact)
+            if result is not None:
+                self.write(result)
         finally:
-            self._end(0 if artifact else 1)
+            self.end(1 if failed else 0)
 
-    @harmless
-    def _conclude(self, final: Mapping[str, float], artifact: Mapping[str, Any]) -> None:
-        self.experiment.summary.update(dict(final))
-        if artifact:
-            # `use_artifact` needs a server, so the inputs are recorded here, by id.
-            record = wandb.Artifact(str(artifact["name"]), type="llmcycle", metadata=masked(dict(artifact)))
-            self.experiment.log_artifact(record, aliases=[str(artifact["id"])])
+    @rank_zero_only
+    def pause(self) -> None:
+        """End the run for now: another process goes on with it."""
+        self.end(0)
 
-    def _end(self, exit_code: int) -> None:
+    def write(self, result: Result) -> None:
+        """Summary, tables and the edges of lineage."""
+        run = self.experiment
+        run.summary.update(result.scalars)
+        for name, rows in result.tables.items():
+            if rows:
+                run.log({f"{self._prefix}/{name}": table(rows)})
+        made = wandb_artifacts.of_store(result.artifact)
+        if result.maker:
+            wandb_artifacts.use(run, made, result.artifact.id)
+            return
+        for artifact in result.inputs.values():
+            wandb_artifacts.use(run, wandb_artifacts.of_store(artifact), artifact.id)
+        for source in wandb_artifacts.of_sources(result.artifact):
+            wandb_artifacts.use(run, source)
+        run.log_artifact(made, aliases=[result.artifact.id])
+
+    def end(self, exit_code: int) -> None:
         """End the run although it is broken: another one follows in this process."""
         try:
             self.experiment.finish(exit_code=exit_code)
-        except Exception as error:  # as in `harmless`
-            warn_once("logging to W&B", error)
+        except TimeoutError as error:
+            warn_once("uploading to W&B", error, f"wandb sync {self.folder}")
 
 
-def begin(mode: Mode, **arguments: Any) -> Any:
-    """A W&B run that neither prints nor asks; None on the ranks that don't log.
-
-    The command line (`x_disable_meta`) and the console stay out of it: they may hold credentials.
-    """
-    if getattr(rank_zero_only, "rank", 0) != 0:
-        return None
-    quiet = wandb.Settings(silent=True, console="off", disable_code=True, x_disable_meta=True)
-    run = wandb.init(mode=mode, settings=quiet, reinit="create_new", **arguments)
-    run.define_metric("trainer/global_step")
-    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-    return run
+def by_sweep(group: str | None, sweep: str) -> str:
+    """The group of all runs of a W&B agent's sweep: the recipe's name and the sweep's id."""
+    recipe = (group or "").rpartition("/")[0]
+    return f"{recipe}/{sweep}" if recipe else sweep
 
 
-def default_mode() -> Mode:
-    """WANDB_MODE if it is set; online where a key is known, so that nobody is ever asked for one; else offline."""
-    chosen = os.environ.get("WANDB_MODE", "")
-    if chosen in ("online", "offline", "disabled"):
-        return chosen  # type: ignore[return-value]
-    return "online" if os.environ.get("WANDB_API_KEY") or _in_netrc() else "offline"
+def table(rows: Table) -> Any:
+    """Rows as W&B's table; what is no number is text."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    return wandb.Table(columns=columns, data=[[cell(row.get(key)) for key in columns] for row in rows])
 
 
-def _in_netrc() -> bool:
-    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
-    named = os.environ.get("NETRC")
-    for path in [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]:
-        try:
-            if netrc.netrc(path).authenticators(host):
-                return True
-        except (OSError, netrc.NetrcParseError):
-            continue
-    return False
+def cell(value: object) -> object:
+    """A value of a table: one kind a column, so that W&B need not guess."""
+    if value is None or isinstance(value, int | float):
+        return value
+    return shown(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

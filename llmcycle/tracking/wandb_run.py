@@ -1,0 +1,102 @@
+"""Begin and end one run of W&B, with or without a server, an account or an agent."""
+
+from __future__ import annotations
+
+import netrc
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+
+os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read when wandb is imported
+
+import wandb
+from pytorch_lightning.utilities import rank_zero_only
+
+from llmcycle.tracking.warning import warn_once
+
+Mode = Literal["online", "offline", "disabled"]
+STEP = "trainer/global_step"  # Lightning's axis of all curves
+PATIENCE = 30.0  # seconds until a server that does not answer counts as out of reach
+FLUSH = 1.0  # seconds of a curve that a killed run may lose; W&B's own is 15
+UPLOAD = 120.0  # seconds that the end of a run waits for what is still to be sent
+ENVIRONMENT = {"sweep": "WANDB_SWEEP_ID", "run": "WANDB_RUN_ID", "swept": "WANDB_SWEEP_PARAM_PATH"}
+
+
+def begin(mode: Mode, *, settings: Mapping[str, Any], **arguments: Any) -> Any:
+    """A W&B run that neither prints nor asks; None on the ranks that don't log.
+
+    One that can't reach its server is kept offline. The command line (`x_disable_meta`) and the console stay out of it:
+    they may hold credentials.
+    """
+    if getattr(rank_zero_only, "rank", 0) != 0:
+        return None
+    try:
+        return start(mode, settings, arguments)
+    except Exception as error:  # W&B's own, the network's, or that of a key which is none
+        if mode != "online":
+            raise
+        warn_once("reaching W&B", error, "wandb sync FOLDER, which is printed at the end, uploads what is kept here")
+        return start("offline", settings, arguments)
+
+
+def start(mode: Mode, settings: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
+    """The same for one mode."""
+    quiet = {"silent": True, "console": "off", "disable_code": True, "x_disable_meta": True}
+    patience = {"init_timeout": PATIENCE, "finish_timeout": UPLOAD, "finish_timeout_raises": True}
+    every = wandb.Settings(**quiet, **patience, **settings, x_transaction_log_flush_interval=FLUSH)
+    with beside_the_agent():
+        run = wandb.init(mode=mode, settings=every, reinit="create_new", **arguments)
+    run.define_metric(STEP)
+    run.define_metric("*", step_metric=STEP, step_sync=True)
+    return run
+
+
+@contextmanager
+def beside_the_agent() -> Iterator[None]:
+    """Inside, W&B does not take every run of this process for the one that its agent waits for.
+
+    It would give all of them the same id, and so make one of all stages of a life cycle.
+    """
+    settings = wandb.setup().settings
+    before = settings.sweep_id, settings.run_id
+    settings.sweep_id, settings.run_id = None, None
+    try:
+        yield
+    finally:
+        settings.sweep_id, settings.run_id = before
+
+
+def agent() -> dict[str, str]:
+    """What a W&B agent has told this process, or a user in its place: the ids of its sweep and run, and what it varies
+    here. Each is "" where nothing is said: https://docs.wandb.ai/models/track/environment-variables.
+    """
+    said = {name: os.environ.get(variable, "") for name, variable in ENVIRONMENT.items()}
+    path = Path(said["swept"]) if said["swept"] else None
+    values = yaml.safe_load(path.read_text("utf-8")) if path and path.is_file() else {}
+    varied = {key: value["value"] for key, value in values.items() if isinstance(value, dict) and "value" in value}
+    return {**said, "swept": " ".join(f"{key}={value}" for key, value in varied.items())}
+
+
+def default_mode() -> Mode:
+    """WANDB_MODE if it is set; online where a key is known, so that nobody is ever asked for one; else offline."""
+    chosen = os.environ.get("WANDB_MODE", "")
+    if chosen in ("online", "offline", "disabled"):
+        return chosen  # type: ignore[return-value]
+    return "online" if os.environ.get("WANDB_API_KEY") or _in_netrc() else "offline"
+
+
+def _in_netrc() -> bool:
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    named = os.environ.get("NETRC")
+    for path in [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]:
+        try:
+            if netrc.netrc(path).authenticators(host):
+                return True
+        except (OSError, netrc.NetrcParseError):
+            continue
+    return False
