@@ -38,7 +38,8 @@ SMALL = {
     "judge.rows": 1,
 }
 # What no machine without a GPU, a server or a package beside ours can run.
-ELSEWHERE = {"trainer/deepspeed", "engine/openai", "logger/wandb", "trainer/ddp", "trainer/fsdp2"}
+ELSEWHERE = {"trainer/deepspeed", "engine/openai", "logger/wandb", "logger/tensorboard", "logger/mlflow"}
+ELSEWHERE |= {"trainer/ddp", "trainer/fsdp2"}
 
 
 @pytest.fixture(scope="module")

@@ -106,4 +106,7 @@ def open_one(option: Mapping[str, Any], run: Run, linking: bool) -> Any:
     Path(run.folder).mkdir(parents=True, exist_ok=True)
     every, given = run.arguments(), build.keywords
     taken = inspect.signature(build.func).parameters.keys() - {key for key in given if given[key] is not None}
-    return build(**{name: value for name, value in every.items() if name in taken})
+    logger = build(**{name: value for name, value in every.items() if name in taken})
+    if "config" not in taken:  # Lightning's word for it
+        logger.log_hyperparams(every["config"])
+    return logger
