@@ -155,7 +155,7 @@ def make(planned: Planned, context: Context, draft: Draft) -> StageRecord:
             metrics = do_here(stage, draft, unfinished, tracker.loggers)
         else:
             metrics = do_apart(stage, tracker.run, draft, unfinished, count)
-            tracker.open()
+            tracker.open(again=True)
         gc.collect()
         seconds = time.perf_counter() - started
         clean(draft.folder, BESIDE)
@@ -237,7 +237,7 @@ def link(stage: Stage, context: Context, artifact: Artifact, whole: StageRecord)
     """Log that nothing was to be done, where a logger can say which run has done it."""
     maker: dict[str, Any] = next(iter((artifact.manifest.get("tracking") or {}).values()), {})
     run = told(stage, context, cleaned(recipe.written(stage))).linking_to(maker)
-    if loggers := open_loggers(options(stage), run, linking=True):
+    if loggers := open_loggers(options(stage), run, by_id=True):
         loggers.close(result(stage, artifact, whole, maker=maker))
 
 

@@ -20,7 +20,7 @@ from llmcycle.peak_memory import peak_memory, reset_peak_memory
 from llmcycle.processes import Job
 from llmcycle.quiet import hush
 from llmcycle.stage_run import call, options
-from llmcycle.tracking import Run, Tracked
+from llmcycle.tracking import Run, Tracked, scalars
 
 
 def work(job: Job) -> None:
@@ -39,7 +39,7 @@ def work(job: Job) -> None:
     try:
         metrics = call(build(stage), Path(job.out), tracker.loggers, Path(job.checkpoints))
         if tracker.loggers:
-            tracker.loggers.pause()
+            tracker.loggers.pause(scalars(metrics, Path(job.out)))
     finally:
         if not metrics and tracker.loggers:
             tracker.loggers.close(None)

@@ -70,13 +70,13 @@ def options(node: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
     return {name: dict(option) for name, option in node.items() if option}
 
 
-def open_loggers(node: Mapping[str, Any] | None, run: Run, *, linking: bool = False) -> Together | None:
+def open_loggers(node: Mapping[str, Any] | None, run: Run, *, by_id: bool = False) -> Together | None:
     """The loggers that options name; what an option leaves open is filled with the run's own values.
 
     Args:
         node: the options by name, `_target_` and arguments each; or one alone.
         run: what they are told.
-        linking: only those that can point at an earlier run, which is all that is logged.
+        by_id: only those that know a run by its id, and so can go on with it or point at it.
 
     Returns:
         None where no logger is left; one that can't be opened is left out after a warning.
@@ -84,7 +84,7 @@ def open_loggers(node: Mapping[str, Any] | None, run: Run, *, linking: bool = Fa
     loggers = {}
     for name, option in options(node).items():
         try:
-            logger = open_one(option, run, linking)
+            logger = open_one(option, run, by_id)
         except Exception as error:  # a tracker must not cost the run, whatever its reason
             warn_once(f"logging to {name}", error)
             continue
@@ -97,11 +97,11 @@ def open_loggers(node: Mapping[str, Any] | None, run: Run, *, linking: bool = Fa
     return Together(loggers, run.folder)
 
 
-def open_one(option: Mapping[str, Any], run: Run, linking: bool) -> Any:
-    """One logger; None for one that does not link where only links are logged."""
+def open_one(option: Mapping[str, Any], run: Run, by_id: bool) -> Any:
+    """One logger; None for one that knows no run by its id where that is asked for."""
     node = {key: cleaned(value) if key in SHOWN else value for key, value in option.items()}
     build = instantiate(node, _partial_=True, _convert_="all")
-    if linking and not getattr(build.func, "links", False):
+    if by_id and not getattr(build.func, "by_id", False):
         return None
     Path(run.folder).mkdir(parents=True, exist_ok=True)
     every, given = run.arguments(), build.keywords

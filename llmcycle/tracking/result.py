@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from llmcycle.artifact import Artifact
@@ -34,16 +35,25 @@ class Result:
 
     @property
     def scalars(self) -> dict[str, float]:
-        """`final/NAME` and its own 95 % interval as `/low` and `/high`; where it was known before, `/before` and
-        `/change` with the interval of the change as `/change_low` and `/change_high`. What is not finite is left out.
-        """
-        own = {name: change(None, each).interval for name, each in read_scores(self.artifact.folder).items()}
-        values = {
-            f"final/{name}{suffix}": value
-            for name, metric in self.metrics.items()
-            for suffix, value in parts(metric, own.get(name)).items()
-        }
-        return {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
+        """See `scalars`."""
+        return scalars(self.metrics, self.artifact.folder)
+
+
+def scalars(metrics: Mapping[str, Metric], folder: Path) -> dict[str, float]:
+    """`final/NAME` and its own 95 % interval as `/low` and `/high`; where it was known before, `/before` and `/change`
+    with the interval of the change as `/change_low` and `/change_high`. What is not finite is left out.
+
+    Args:
+        metrics: of a stage.
+        folder: where it has left its scores row by row, if it has.
+    """
+    own = {name: change(None, each).interval for name, each in read_scores(folder).items()}
+    values = {
+        f"final/{name}{suffix}": value
+        for name, metric in metrics.items()
+        for suffix, value in parts(metric, own.get(name)).items()
+    }
+    return {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
 
 
 def parts(metric: Metric, own: tuple[float, float] | None) -> dict[str, float | None]:

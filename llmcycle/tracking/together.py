@@ -84,9 +84,9 @@ class Together(Logger):
         for name, logger in self.every.items():
             self.attempt(name, partial(end, logger, result, name in self.broken))
 
-    def pause(self) -> None:
-        """End each run for now: it goes on in another process."""
-        self.each(lambda logger: logger.pause() if hasattr(logger, "pause") else logger.finalize("success"))
+    def pause(self, final: Mapping[str, float]) -> None:
+        """End each run, for now where another process goes on with it, else with the final numbers."""
+        self.each(lambda logger: logger.pause() if hasattr(logger, "pause") else write_end(logger, final))
 
     def each(self, action: Callable[[Any], object]) -> None:
         """Do something with each logger that has not failed yet."""
@@ -109,6 +109,13 @@ def end(logger: Any, result: Result | None, broken: bool) -> None:
         logger.conclude(None if broken else result, failed=result is None)
         return
     if result and not broken:
-        logger.log_metrics(result.scalars)
-        logger.save()
-    logger.finalize("success" if result else "failed")
+        write_end(logger, result.scalars)
+    else:
+        logger.finalize("success" if result else "failed")
+
+
+def write_end(logger: Any, final: Mapping[str, float]) -> None:
+    """The final numbers, and the end of a run that went well."""
+    logger.log_metrics(dict(final))
+    logger.save()
+    logger.finalize("success")

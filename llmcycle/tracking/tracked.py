@@ -32,9 +32,9 @@ class Tracked:
     loggers: Together | None = None
     result: Result | None = None
 
-    def open(self) -> None:
-        """Open them, and remember where they write."""
-        self.loggers = open_loggers(self.node, self.run)
+    def open(self, *, again: bool = False) -> None:
+        """Open them, and remember where they write; `again` those that go on with what another process has begun."""
+        self.loggers = open_loggers(self.node, self.run, by_id=again)
         if place := self.place:
             folders = (each["folder"] for each in place.values() if "folder" in each)
             remember(self.unfinished, Remembered(self.run.id, self.run.earlier), folders)

@@ -38,7 +38,7 @@ class Wandb(WandbLogger):
     """
 
     LOGGER_JOIN_CHAR = "/"  # between a stage's name and that of a curve
-    links = True  # an artifact that was there before is logged as a link to what made it
+    by_id = True  # a run can be gone on with and be pointed at
 
     def __init__(
         self,
