@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 FILE = "tracking.json"
@@ -28,11 +27,10 @@ def remembered(unfinished: Path, *, resumes: bool) -> Remembered:
     return Remembered(secrets.token_hex(4))
 
 
-def remember(unfinished: Path, run: Remembered, folders: Iterator[str]) -> None:
-    """Write it down with the folders that are written to now."""
+def remember(unfinished: Path, run: Remembered) -> None:
+    """Write it down."""
     unfinished.mkdir(parents=True, exist_ok=True)
-    every = list(dict.fromkeys([*run.folders, *folders]))
-    (unfinished / FILE).write_text(json.dumps({"id": run.id, "folders": every}), "utf-8")
+    (unfinished / FILE).write_text(json.dumps(asdict(run)), "utf-8")
 
 
 def forget(unfinished: Path) -> None:

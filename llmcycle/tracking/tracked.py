@@ -36,8 +36,9 @@ class Tracked:
         """Open them, and remember where they write; `again` those that go on with what another process has begun."""
         self.loggers = open_loggers(self.node, self.run, by_id=again)
         if place := self.place:
-            folders = (each["folder"] for each in place.values() if "folder" in each)
-            remember(self.unfinished, Remembered(self.run.id, self.run.earlier), folders)
+            (*_, last) = place.values()
+            folders = [*self.run.earlier, *(each["folder"] for each in place.values())]
+            remember(self.unfinished, Remembered(last["id"], folders))
 
     @property
     def place(self) -> dict[str, dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ class Wandb(WandbLogger):
         project = project or os.environ.get("WANDB_PROJECT") or PROJECT
         names = {"name": name and name[:NAME_LENGTH], "group": group and group[-NAME_LENGTH:], "job_type": job_type}
         place = {"project": project, "entity": entity, "tags": tags, "notes": notes, "dir": save_dir}
-        again = {"id": id, "resume": "allow"} if id else {}
+        again = {"id": id or None, "resume": "allow" if id and (earlier or whose) else None}
         everything = {**names, **place, **again, "config": dict(config or {})}
         run = begin(mode or default_mode(), settings=whose, **everything)
         super().__init__(name=name, save_dir=save_dir, project=project, experiment=run, prefix=job_type or "")
@@ -122,7 +123,8 @@ class Wandb(WandbLogger):
         try:
             self.experiment.finish(exit_code=exit_code)
         except TimeoutError as error:
-            warn_once("uploading to W&B", error, f"wandb sync {self.folder}")
+            but = f"nothing is lost, and `wandb sync {shlex.quote(self.folder)}` uploads the rest"
+            warn_once("uploading to W&B", error, but)
 
 
 def by_sweep(group: str | None, sweep: str) -> str:

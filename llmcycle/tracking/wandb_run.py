@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import netrc
 import os
+import secrets
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import yaml
 
@@ -21,6 +25,7 @@ from llmcycle.tracking.warning import warn_once
 
 Mode = Literal["online", "offline", "disabled"]
 STEP = "trainer/global_step"  # Lightning's axis of all curves
+CONNECTION = 10.0  # seconds until a server that takes no connection counts as out of reach
 PATIENCE = 30.0  # seconds until a server that does not answer counts as out of reach
 FLUSH = 1.0  # seconds of a curve that a killed run may lose; W&B's own is 15
 UPLOAD = 120.0  # seconds that the end of a run waits for what is still to be sent
@@ -30,18 +35,37 @@ ENVIRONMENT = {"sweep": "WANDB_SWEEP_ID", "run": "WANDB_RUN_ID", "swept": "WANDB
 def begin(mode: Mode, *, settings: Mapping[str, Any], **arguments: Any) -> Any:
     """A W&B run that neither prints nor asks; None on the ranks that don't log.
 
-    One that can't reach its server is kept offline. The command line (`x_disable_meta`) and the console stay out of it:
-    they may hold credentials.
+    One that can't reach its server is kept offline, and with it all that follow in this process. The command line
+    (`x_disable_meta`) and the console stay out of it: they may hold credentials.
     """
     if getattr(rank_zero_only, "rank", 0) != 0:
         return None
-    try:
+    if mode != "online":
         return start(mode, settings, arguments)
+    try:
+        if not _out_of_reach():
+            answers()
+            return start(mode, settings, arguments)
     except Exception as error:  # W&B's own, the network's, or that of a key which is none
-        if mode != "online":
-            raise
-        warn_once("reaching W&B", error, "wandb sync FOLDER, which is printed at the end, uploads what is kept here")
-        return start("offline", settings, arguments)
+        _out_of_reach().append(error)
+        warn_once("reaching W&B", error, "runs are kept here to be uploaded later")
+        if not isinstance(error, OSError):  # W&B's process has begun the run, and takes its id for used
+            arguments = {**arguments, "id": secrets.token_hex(4)}
+    return start("offline", settings, arguments)
+
+
+def answers() -> None:
+    """OSError where nobody listens at the server's address: W&B itself would try again for as long as it is let."""
+    address = urlsplit(base_url())
+    if not getproxies().get(address.scheme):
+        port = address.port or (443 if address.scheme == "https" else 80)
+        socket.create_connection((address.hostname or "", port), timeout=CONNECTION).close()
+
+
+@cache
+def _out_of_reach() -> list[Exception]:
+    """Why the server could not be reached, once it could not."""
+    return []
 
 
 def start(mode: Mode, settings: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
@@ -90,8 +114,13 @@ def default_mode() -> Mode:
     return "online" if os.environ.get("WANDB_API_KEY") or _in_netrc() else "offline"
 
 
+def base_url() -> str:
+    """The server's address, which only the environment names."""
+    return os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
+
+
 def _in_netrc() -> bool:
-    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    host = urlsplit(base_url()).hostname or ""
     named = os.environ.get("NETRC")
     for path in [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]:
         try:

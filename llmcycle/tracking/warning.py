@@ -6,14 +6,13 @@ import sys
 from functools import cache
 
 
-def warn_once(what: str, error: BaseException, remedy: str = "") -> None:
-    """Say what a tracker does not do from here on; once for each kind of tracker, or for each remedy."""
-    if (what, remedy) not in _warned():
-        _warned().add((what, remedy))
-        reason = " ".join(str(error).split()) or type(error).__name__
-        print(f"warning: {what} failed, the run goes on without it: {reason[:300]}", file=sys.stderr)
-        if remedy:
-            print(f"  try: {remedy}", file=sys.stderr)
+def warn_once(what: str, error: BaseException, but: str = "the run goes on without it") -> None:
+    """Say what a tracker does not do from here on, and what comes of it; once for each kind of tracker."""
+    if (what, but) not in _warned():
+        _warned().add((what, but))
+        said = " ".join(str(error).split())
+        reason = said if said and said != "<no message>" else type(error).__name__  # W&B's word for nothing
+        print(f"warning: {what} failed, {but}: {reason[:300]}", file=sys.stderr)
 
 
 @cache

@@ -37,6 +37,7 @@ def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     warning._warned.cache_clear()
+    wandb_run._out_of_reach.cache_clear()
 
 
 def option(name: str) -> dict[str, Any]:
@@ -199,6 +200,24 @@ def test_a_logger_that_cannot_be_opened_warns_once(
     assert opened(tmp_path / "logs", option("wandb")) is None
     (warning,) = capsys.readouterr().err.splitlines()
     assert "the run goes on without it" in warning
+
+
+def test_an_upload_that_takes_too_long_says_what_to_type_and_fails_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logger = opened(tmp_path / "logs", option("wandb"))
+    finish = logger.experiment.finish
+
+    def late(**options: Any) -> None:
+        finish(**options)
+        raise TimeoutError("Timed out finishing run.")
+
+    monkeypatch.setattr(logger.experiment, "finish", late)
+    logger.close(made(tmp_path))
+    (warning,) = capsys.readouterr().err.splitlines()
+    (folder,) = (tmp_path / "logs" / "wandb").glob("offline-run-*")
+    assert Path(warning.partition("`wandb sync ")[2].partition("`")[0]).resolve() == folder
+    assert not logger.broken
 
 
 def test_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

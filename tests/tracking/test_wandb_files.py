@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import signal
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import learning
 import pytest
-from offline import Offline, by_kind, runs
+from offline import Offline, by_kind, read, runs
 
 pytestmark = pytest.mark.slow  # each is a process or two
 
@@ -194,3 +197,47 @@ def test_several_loggers_are_told_the_same(cycle: Path) -> None:
         assert [float(row.split(",")[place]) for row in rows[:4]] == [
             loss for _, loss in each.curve(f"{stage}/train/loss")
         ]
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A server that takes no key."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(401)
+        self.end_headers()
+
+    do_GET = do_POST
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture(params=["nobody", "refusing"])
+def server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a server that nobody answers at, and of one that refuses."""
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    if request.param == "nobody":
+        listening.server_close()
+    else:
+        Thread(target=listening.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{listening.server_port}"
+    if request.param == "refusing":
+        listening.shutdown()
+        listening.server_close()
+
+
+def test_without_its_server_nothing_is_lost(cycle: Path, server: str) -> None:
+    online = {"WANDB_MODE": "online", "WANDB_API_KEY": "a" * 40, "WANDB_BASE_URL": server}
+    done = learning.run("recipes/whole.yaml", "logger=wandb", **online)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("warning: reaching W&B failed, runs are kept here") == 1
+    folders = [path.parent for path in Path("outputs").rglob("offline-run-*/*.wandb")]
+    every = {each.run.job_type: each for each in (Offline(folder, read(folder)) for folder in folders)}
+    assert every.keys() == {"start", "tuned", "again"}
+    for stage, each in every.items():
+        assert len(each.curve(f"{stage}/train/loss")) == 4
+        assert "final/exact" in each.summary
+        assert len(each.artifacts(used=False)) == 1
+    glob = next(words for line in done.stdout.splitlines() if (words := line.partition("wandb sync ")[2]))
+    assert {path.resolve() for path in cycle.glob(glob)} == {folder.resolve() for folder in folders}
