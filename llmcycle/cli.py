@@ -115,7 +115,7 @@ def run(command: Command, arguments: list[str]) -> int:
         print(describe(compose(recipe, command.overrides), recipe, command.words[0]))
         return 0
     with set_for({FORCE: "1"} if command.force else {}):
-        if command.multirun:
+        if command.multirun or is_search(command):
             return run_arms(command, arguments)
         return 0 if all(outcome.succeeded for outcome in outcomes(command, arguments)) else 1
 
@@ -135,16 +135,23 @@ def run_arms(command: Command, arguments: list[str]) -> int:
 
     What became of the arms is read where they left it, since a launcher may run them in other processes.
     """
-    from llmcycle.config import check, check_arms, check_shown, compose, for_hydra
+    from llmcycle.config import check, check_arms, check_shown, compose, for_hydra, plan_search
     from llmcycle.config.compose import in_full
     from llmcycle.config.typed import in_quotes
 
     recipe = recipe_or_verb(command.words[0])
-    every = check_arms(recipe, command.overrides, check_shown if command.inspects else check)
+    judge = check_shown if command.inspects else check
+    search = plan_search(recipe, command.overrides, judge)
+    every = search.arms if search else check_arms(recipe, command.overrides, judge)
     words = [*command.flags, *for_hydra(in_full(recipe, command.overrides), every)]
     if command.inspects:
         hand_over(recipe, words, arguments)
         return 0
+    if search:
+        from llmcycle.search.run import run_search
+
+        flag = [] if command.multirun else ["-m"]
+        return run_search(search, lambda own: hand_over(recipe, [*flag, *words, *own], arguments))
     from llmcycle.report import print_sweep, read_arms
 
     folder = Path(compose(recipe, every[0]).hydra.sweep.dir)
@@ -154,6 +161,16 @@ def run_arms(command: Command, arguments: list[str]) -> int:
     print_sweep(folder)
     ended = read_arms(folder)
     return 0 if len(ended) >= len(every) and all(arm.error is None for arm in ended) else 1
+
+
+def is_search(command: Command) -> bool:
+    """Whether a command searches though no flag says that it is a sweep."""
+    from llmcycle.config import compose
+
+    if any(word.lstrip("+").startswith("search=") for word in command.overrides):
+        return True
+    recipe = recipe_or_verb(command.words[0])
+    return "search" in recipe.read_text("utf-8") and bool(compose(recipe).get("search"))
 
 
 def recipe_or_verb(word: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import shutil
 import sys
 import time
 from contextlib import suppress
@@ -25,6 +26,7 @@ from llmcycle.log import FILE, clean, logged
 from llmcycle.masking import notice, shown
 from llmcycle.report import RunFacts, StageRecord, arm_line, print_plan, print_stage, print_table, write_report
 from llmcycle.report.numbers import duration, number
+from llmcycle.reporting import Pruned, Reporter, reporting
 from llmcycle.stage_run import Context, Planned, plan, run_stage
 from llmcycle.surroundings import ARMS, FORCE, default_outputs
 from llmcycle.tracking import to_type
@@ -67,8 +69,10 @@ def in_order(root: DictConfig, context: Context) -> Outcome:
         rows = [(p.stage.label, p.method, p.existing is not None, p.identity[:12]) for p in planned]
         print_plan(rows, str(context.folder), estimate=estimate(root, planned))
     records: list[StageRecord] = []
+    last = next((step for step in reversed(planned) if step.stage.node.get("trainer")), None)
     for step in planned:
-        records.append(attempt(step, context))
+        with reporting(reporter_of(root, context.sweep) if step is last else None):
+            records.append(attempt(step, context))
         if not context.sweep:
             print_stage(records[-1])
         if records[-1].error is not None:
@@ -96,9 +100,21 @@ def say_how_to_sync(folder: Path) -> None:
 
 def arm(records: list[StageRecord], context: Context, sweep: Path) -> str:
     """The line of an arm of a sweep, whose first file is as old as it is."""
-    elapsed = time.time() - (sweep / "multirun.yaml").stat().st_mtime
-    place, done = int(HydraConfig.get().job.num) + 1, len(list(sweep.glob("*/report.json")))
-    return arm_line(records, context.label, place, int(os.environ.get(ARMS, "0")), elapsed, done)
+    began = (sweep / "multirun.yaml").stat().st_mtime
+    elapsed, place = time.time() - began, int(HydraConfig.get().job.num) + 1
+    reports = list(sweep.glob("*/report.json"))
+    earlier = sum(report.stat().st_mtime < began for report in reports)
+    count = int(os.environ.get(ARMS, "0"))
+    return arm_line(records, context.label, place, count, elapsed, len(reports) - earlier, earlier)
+
+
+def reporter_of(root: DictConfig, sweep: Path | None) -> Reporter | None:
+    """What is told of a run that a search may end early; None for any other run."""
+    if sweep is None or not (root.get("search") or {}).get("pruner"):
+        return None
+    from llmcycle.search.pruning import reporter  # not before a search is there: it imports Optuna
+
+    return reporter(stages.plain(root.search), sweep, int(HydraConfig.get().job.num))
 
 
 def prepare(root: DictConfig, context: Context) -> list[Planned]:
@@ -191,6 +207,9 @@ def attempt(planned: Planned, context: Context) -> StageRecord:
     name = planned.stage.label
     try:
         return run_stage(planned, context, lambda: print(f"{name}: another process is making it, waiting"))
+    except Pruned as error:
+        shutil.rmtree(identity.store(planned.stage.root).unfinished(planned.identity), ignore_errors=True)
+        return StageRecord(name, planned.method, error=str(error), pruned=True)
     except Exception as error:
         log.exception("%s failed", name)
         reason = str(error) or type(error).__name__

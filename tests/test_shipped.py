@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from llmcycle.config import ConfigError, RecipeErrors, check, compose, groups, locate, recipes
+from llmcycle.config import ConfigError, RecipeErrors, check, compose, groups, locate, plan_search, recipes
 from llmcycle.config.paths import shipped
 
 ALONE = [name for name in recipes() if not name.endswith("lifecycle") and "/" not in name]
@@ -64,6 +64,12 @@ def test_options_pass_the_check_of_a_recipe_that_has_their_group(group: str, opt
         own = {key: value for key, value in file.items() if key != "defaults"}
         assert {key: world[key] for key in own} == own
         assert not problems("lifecycle", [f"world={option}"])
+        return
+    if group == "search":
+        words = [*inputs("finetune"), "callbacks=judged", f"search={option}", "optim.lr=1e-3,2e-3"]
+        plan = plan_search(locate("finetune"), words, check)
+        assert plan is not None
+        assert len(plan.arms) == 2
         return
     found: list[ConfigError] = []
     for recipe, swap in swaps(group):

@@ -33,6 +33,12 @@ defaults: [/recipes/second@_here_, _self_]
 name: third
 stage: {text: three}
 """,
+    "hill": """\
+# @package _global_
+defaults: [/stage_schema, /base, _self_]
+name: hill
+stage: {_target_: toy.climb, x: 0.5, side: left, step: 1, seed: "${..seed}"}
+""",
     "toy": """\
 defaults: [/base, /recipes@first: first, /recipes@second: second, /recipes@third: third, _self_]
 lifecycle: [first, second, third]
@@ -85,6 +91,16 @@ def write(
     (out / "model.txt").write_text(came + text + "".join(data.lines if data else []))
     (out / "samples.jsonl").write_text(json.dumps({"prompt": "?", "answer": text}) + "\n")
     return {"length": Metric(len(text), better="higher"), "optimizer_steps": Metric(7)}
+
+
+def climb(x: float, side: str, step: int, seed: int, *, out: Path, logger: Any) -> Metrics:
+    """A hill with its top at x = 0.3 on the left side, a little higher with another seed; a third side there is not."""
+    if side == "none":
+        raise ValueError("there is no such side")
+    time.sleep(float(os.environ.get("TOY_SLEEP", "0")))
+    (out / "model.txt").write_text(side)
+    height = 1 - (x - 0.3) ** 2 - (0.5 if side == "right" else 0.0) + 0.01 * seed
+    return {"height": Metric(height, better="higher", headline=True), "x": Metric(x, better="lower")}
 
 
 def spill(words: Any, *, out: Path, logger: Any) -> Metrics:

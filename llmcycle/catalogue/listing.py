@@ -57,7 +57,7 @@ def run_rows(outputs: Path) -> list[list[str]]:
 def _run(folder: Path, paths: Sequence[Path]) -> list[str]:
     arms = [json.loads(path.read_text("utf-8")) for path in paths]
     is_sweep = (folder / "multirun.yaml").exists()
-    failed = sum(any(stage["error"] is not None for stage in arm["stages"]) for arm in arms)
+    failed = sum(any(stage["error"] is not None and not stage.get("pruned") for stage in arm["stages"]) for arm in arms)
     state = "finished" if not failed else f"{failed} failed" if is_sweep else "failed"
     shared = [text for text in overrides(arms[0]) if all(text in overrides(arm) for arm in arms)]
     count = str(len(arms)) if is_sweep else ""

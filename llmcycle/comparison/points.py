@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from llmcycle.evaluate import Metric, Scores, pair, read_scores
 from llmcycle.evaluate.metric import Better, headline
-from llmcycle.evaluate.scores import change
+from llmcycle.evaluate.scores import change, that_choose, that_score
 from llmcycle.report import read_metrics
 from llmcycle.report.sweep import is_seed
 
@@ -174,17 +174,13 @@ def _best(points: Sequence[Point], settings: Mapping[str, Any]) -> Point:
 
 
 def _chooses(point: Point) -> float:
-    """The score on rows 0, 2, 4, ...; of what has no scores by row its value."""
-    if point.scores is None or len(point.scores.values) < 2:
-        return point.value or 0.0
-    return point.scores.take(range(0, len(point.scores.values), 2)).mean
+    """The score on the rows that choose; of what has no scores by row its value."""
+    return that_choose(point.scores).mean if point.scores else point.value or 0.0
 
 
 def _scored_apart(point: Point) -> Point:
-    """The point with its score on rows 1, 3, 5, ..."""
-    if point.scores is None or len(point.scores.values) < 2:
-        return point
-    return _scored(point, point.scores.take(range(1, len(point.scores.values), 2)))
+    """The point with its score on the rows that did not choose."""
+    return _scored(point, that_score(point.scores)) if point.scores else point
 
 
 def _scored(point: Point, scores: Scores) -> Point:

@@ -5,10 +5,12 @@ from .compose import compose
 from .errors import ConfigError, RecipeErrors, render
 from .help import describe
 from .paths import groups, locate, recipes
+from .searches import Plan, plan_search
 from .sweeps import check_arms, for_hydra
 
 __all__ = [
     "ConfigError",
+    "Plan",
     "RecipeErrors",
     "check",
     "check_arms",
@@ -18,6 +20,7 @@ __all__ = [
     "for_hydra",
     "groups",
     "locate",
+    "plan_search",
     "recipes",
     "render",
 ]

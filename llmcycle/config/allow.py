@@ -19,7 +19,18 @@ from .errors import ConfigError, nearest
 from .paths import shipped_targets
 
 # Packages that may be imported at all in search of a target; anything else is refused unimported.
-ROOTS = {"llmcycle", "torch", "torchao", "transformers", "peft", "pytorch_lightning", "datasets", "tokenizers", "hydra"}
+ROOTS = {
+    "llmcycle",
+    "torch",
+    "torchao",
+    "transformers",
+    "peft",
+    "pytorch_lightning",
+    "datasets",
+    "tokenizers",
+    "hydra",
+    "optuna",
+}
 # Parts of packages that may be searched, where the rest may not; of `trl.rewards` its reward functions are allowed.
 BRANCHES = ("trl.rewards",)
 # Whole families: every class that derives from one of these, in its own library.
@@ -38,6 +49,8 @@ FAMILIES = (
     "pytorch_lightning.strategies.Strategy",
     "pytorch_lightning.profilers.Profiler",
 )
+# The same of a library that most recipes do without: by the names that its base classes have where they are defined.
+LATE_FAMILIES = ("optuna.samplers._base.BaseSampler", "optuna.pruners._base.BasePruner")
 # Single callables, by what they are.
 SINGLES = (
     "pytorch_lightning.Trainer",
@@ -207,7 +220,9 @@ def is_ours(name: str, target: object) -> bool:
 
 def is_family(target: object) -> bool:
     """Whether `target` is a class of a permitted family, defined in a package that may be searched."""
-    known = isinstance(target, type) and issubclass(target, families())
+    if not isinstance(target, type):
+        return False
+    known = issubclass(target, families()) or any(qualified(base) in LATE_FAMILIES for base in target.__mro__)
     return known and target.__module__.partition(".")[0] in ROOTS
 
 

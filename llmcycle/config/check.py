@@ -25,7 +25,7 @@ from .loggers import check_loggers
 from .options import Swaps, choice
 from .parts import part, stated
 from .places import check_places
-from .schema import SETTINGS
+from .schema import OF_RUNS, SETTINGS
 from .signature import UNKNOWN, bind, named
 from .sources import check_sources, folders
 from .stages import Stage, sibling
@@ -113,7 +113,7 @@ def left_over(stage: Stage, path: str, error: ConfigError) -> ConfigError:
 
 def outermost(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Every (dotted path, mapping) that holds a `_target_`, a part before what refers to it."""
-    parts = {key: value for key, value in config.items() if key not in SETTINGS}
+    parts = {key: value for key, value in config.items() if key not in (*SETTINGS, *OF_RUNS)}
     nodes = [node for part, value in parts.items() for node in stages.targets(value, part)]
     return sorted(nodes, key=lambda pair: pair[0].count(".") + pair[0].count("["))
 

@@ -16,6 +16,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -169,8 +170,28 @@ def refuse_packages(recipe: Path, overrides: Sequence[str]) -> None:
 def arms(recipe: Path, overrides: Sequence[str]) -> list[list[str]]:
     """Every combination of overrides that a multirun will try, in the basic sweeper's order.
 
-    Sweeps over ranges that only another sweeper understands are left out: they cannot be listed beforehand.
+    Raises:
+        ConfigError: values can't be counted, and nothing chooses some of them.
     """
+    choices = []
+    for override, values in swept(recipe, overrides):
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            reason = "these values can't be counted, and without a search every one of them would be tried"
+            raise ConfigError(override.input_line or "multirun", reason, "search=tpe beside it, which chooses some")
+        choices.append(values)
+    return [list(combination) for combination in product(*choices)]
+
+
+def corners(recipe: Path, overrides: Sequence[str]) -> list[list[str]]:
+    """Arms that have, together, every value of each list and both ends of each range, varied one by one."""
+    choices = [values for _, values in swept(recipe, overrides)]
+    first = [values[0] for values in choices]
+    others = [[*first[:place], value, *first[place + 1 :]] for place, all in enumerate(choices) for value in all[1:]]
+    return [first, *others]
+
+
+def swept(recipe: Path, overrides: Sequence[str]) -> list[tuple[Override, list[str]]]:
+    """Each override with an override for each of its values; for both ends of a range that can't be counted."""
     with session(recipe) as name:
         composed(name, recipe, [])
         loader = GlobalHydra.instance().config_loader()
@@ -179,11 +200,13 @@ def arms(recipe: Path, overrides: Sequence[str]) -> list[list[str]]:
             parsed = OverridesParser.create(config_loader=loader).parse_overrides(every)
         except HydraException as error:
             raise ConfigError("multirun", first_line(error)) from None
-        choices = [
-            [f"{one.get_key_element()}={value}" for value in one.sweep_string_iterator()]
-            if one.is_discrete_sweep()
-            else [one.input_line or ""]
-            for one in parsed
-            if one.is_discrete_sweep() or not one.is_sweep_override()
-        ]
-    return [list(combination) for combination in product(*choices)]
+        return [(override, values_of(override)) for override in parsed]
+
+
+def values_of(override: Override) -> list[str]:
+    """Overrides, one for each value."""
+    if not override.is_sweep_override():
+        return [override.input_line or ""]
+    key, value = override.get_key_element(), override.value()
+    ends = (value.start, value.end) if isinstance(value, IntervalSweep) else override.sweep_string_iterator()
+    return [f"{key}={each}" for each in ends]

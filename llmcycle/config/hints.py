@@ -23,6 +23,7 @@ from .nested import is_node
 from .options import choice, option
 from .other_recipes import absent, with_input
 from .paths import extended, groups
+from .schema import OF_RUNS
 from .typed import as_typed, in_quotes, in_shell, parses
 
 FEW = 4  # keys beside a wrong one
@@ -59,12 +60,18 @@ def bad_override(complaint: Complaint) -> ConfigError:
         return blocked
     if other := with_input(complaint, key, config):
         return ConfigError(key, "this recipe has no such input", other)
-    known = list(dotted(tree))
+    known = list(dotted({**tree, **of_run(complaint)}))
     swap = option_with(key, value, config)
     added = addition(key, value, config)
     near = [] if added else by_parent(key, known) or ([] if swap else by_ending(key, known) or elsewhere(key, known))
     remedy = added or (one_of(near, value) if near else f"{swap} {key}={value}" if swap else see(complaint.name))
     return ConfigError(key, "this recipe has no such key", remedy)
+
+
+def of_run(complaint: Complaint) -> dict[str, Any]:
+    """The options of the whole run that were typed, which Hydra adds to what the recipe's own file composes."""
+    typed = {group: complaint.typed(group) for group in OF_RUNS}
+    return {group: option(group, name) for group, name in typed.items() if name}
 
 
 def no_mapping(key: str, tree: dict[str, Any]) -> ConfigError | None:

@@ -16,6 +16,7 @@ SETTINGS: dict[str, Any] = {
     "resume": "auto",
     "inputs": {},
 }
+OF_RUNS = ("search",)  # groups whose options belong to the whole run and to no stage
 
 
 @cache
@@ -24,7 +25,7 @@ def parts() -> tuple[str, ...]:
 
     Those of a user's ./conf are not among them, so that a recipe means the same wherever it is composed.
     """
-    return tuple(sorted(path.name for path in shipped("conf").iterdir() if path.is_dir()))
+    return tuple(sorted(path.name for path in shipped("conf").iterdir() if path.is_dir() and path.name not in OF_RUNS))
 
 
 def register() -> None:

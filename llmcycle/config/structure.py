@@ -26,7 +26,7 @@ FILE_NAME = re.compile(rf"\w[\w.+-]{{0,{MOST - 1}}}")
 SEEDS = 2**32
 SEED = f"a whole number from 0 to {SEEDS - 1} is needed"
 OUTPUTS = "outputs"  # where they are if nobody says otherwise
-RUN_WIDE = ("seed", "outputs", "lifecycle")
+RUN_WIDE = ("seed", "outputs", "lifecycle", "search")
 
 
 def check_run_wide(root: DictConfig) -> list[ConfigError]:
@@ -135,7 +135,8 @@ def is_text(value: object) -> bool:
 def stage_items(tree: dict[str, Any], stage: Stage) -> list[tuple[str, Any]]:
     """The keys and values of a stage in the plain root that may be parts."""
     items = (stages.at(tree, (stage.name,) if stage.name else ()) or {}).items()
-    return [(str(key), value) for key, value in items if key not in (*SETTINGS, "hydra")]
+    own = (*SETTINGS, "hydra", *(() if stage.name else RUN_WIDE))
+    return [(str(key), value) for key, value in items if key not in own]
 
 
 def check_unread(root: DictConfig, tree: dict[str, Any]) -> Iterator[ConfigError]:

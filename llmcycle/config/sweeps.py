@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from .errors import ConfigError, RecipeErrors
 
 Judge = Callable[[DictConfig], None]
 SHOWN = 3  # arms
+RANGE = re.compile(r"\b(interval|range)\(")  # values that are no list, so none can be left out
 
 
 class ArmErrors(ConfigError):
@@ -43,14 +45,20 @@ def check_arms(recipe: Path, overrides: Sequence[str], judge: Judge) -> list[lis
         ConfigError: of the first arm, where all are refused or there is only one.
         ArmErrors: some are refused.
     """
-    every = arms(recipe, overrides)
+    return check_every(recipe, overrides, judge, arms(recipe, overrides))
+
+
+def check_every(recipe: Path, overrides: Sequence[str], judge: Judge, every: list[list[str]]) -> list[list[str]]:
+    """The same of arms that are known."""
     errors = {place: error for place, arm in enumerate(every) if (error := refused(recipe, arm, judge))}
     if not errors:
         return every
     swept = [place for place in range(len(every[0])) if len({arm[place] for arm in every}) > 1]
     bad = {key: bad_values(every, errors, key) for key in swept}
     explained = all(any(every[place][key] in bad[key] for key in swept) for place in errors)
-    if len(errors) == len(every) or not explained:
+    names = tuple(f"{every[0][key].partition('=')[0]}=" for key in swept if bad[key])
+    of_range = any(RANGE.search(word) for word in overrides if word.startswith(names))
+    if len(errors) == len(every) or not explained or of_range:
         raise of_all(errors[min(errors)], every[min(errors)], overrides)
     named = {" ".join(every[place][key] for key in swept): error for place, error in errors.items()}
     remedies = [left(overrides, [arm[key] for arm in every], bad[key]) for key in swept if bad[key]]

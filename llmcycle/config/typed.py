@@ -17,6 +17,7 @@ EPOCHS = re.compile(r"\+{0,2}((?:\w+\.)*trainer\.)max_epochs=(?!null|-1$).+")
 LOGGER = re.compile(r"(\+{0,2})logger(=|\.)([^,\[]*|\[[^\]]*\])")
 INPUT = re.compile(r"(\+{0,2}(?:[\w.]+\.)?inputs\.\w+)=(.+)")
 WORLD = re.compile(r"world=(?![{'\"]).*")
+SEARCH = re.compile(r"search=\w+")
 FUNCTION = re.compile(r"\w+\(.*\)")  # of Hydra's, such as choice(a,b)
 
 
@@ -27,6 +28,8 @@ def meant(overrides: Sequence[str], compose: Callable[[list[str]], DictConfig]) 
         compose: composes the recipe with some overrides; called only where the answer depends on its stages.
     """
     every = by_epochs([as_text(added(override)) for override in overrides])
+    if any(map(SEARCH.fullmatch, every)) and "search" not in compose([]).hydra.runtime.choices:
+        every = [f"+{override}" if SEARCH.fullmatch(override) else override for override in every]
     if not any(map(LOGGER.fullmatch, every)):
         return every
     root = compose([arm for override in every if not LOGGER.fullmatch(override) for arm in first_arm(override)])
@@ -56,7 +59,8 @@ def added(override: str) -> str:
 
 def as_typed(override: str) -> str:
     """The same as a user types it, for a message."""
-    return override.removeprefix("+") if override == added(override.removeprefix("+")) else override
+    bare = override.removeprefix("+")
+    return bare if override == added(bare) or SEARCH.match(bare) else override
 
 
 def as_text(override: str) -> str:

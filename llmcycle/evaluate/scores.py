@@ -97,6 +97,16 @@ def without(scores: Mapping[str, Scores], rows: Collection[str]) -> dict[str, Sc
     return {name: each for name, each in left.items() if each.values}
 
 
+def that_choose(scores: Scores) -> Scores:
+    """Rows 0, 2, 4, ...: what is chosen by its score is too good on these by chance."""
+    return scores.take(range(0, len(scores.values), 2))
+
+
+def that_score(scores: Scores) -> Scores:
+    """Rows 1, 3, 5, ...: those that chose nothing; all of one row alone."""
+    return scores.take(range(1, len(scores.values), 2)) if len(scores.values) > 1 else scores
+
+
 def pair(before: Scores, after: Scores) -> Metric | None:
     """The metric over the rows that both have, with the paired interval of its change; None if they share no row.
 

@@ -3,7 +3,8 @@
 from llmcycle.report.arm import arm_line
 from llmcycle.report.build import build, render_report, write_report
 from llmcycle.report.record import RunFacts, StageRecord, read_metrics
-from llmcycle.report.sweep import print_sweep, read_arms
+from llmcycle.report.sweep import read_arms
+from llmcycle.report.sweep_summary import print_search, print_sweep
 from llmcycle.report.terminal import print_plan, print_stage, print_table
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "arm_line",
     "build",
     "print_plan",
+    "print_search",
     "print_stage",
     "print_sweep",
     "print_table",

@@ -30,6 +30,7 @@ class StageRecord:
         own_rows: {"prompt", "expected", "got", "score"} of rows of its own data: `llmcycle.evaluate.scores.Scores`.
         error: why it failed, in words for a user.
         holds_model: whether what it left can be loaded as a model.
+        pruned: whether a search has ended it early; then `error` says at which step and by what.
         refused: whether it failed because of what it was told or given, so that the same command would fail again.
     """
 
@@ -49,12 +50,13 @@ class StageRecord:
     error: str | None = None
     holds_model: bool = True
     refused: bool = False
+    pruned: bool = False
 
     @property
     def state(self) -> str:
-        """ "failed", "up to date" or "done"."""
+        """ "pruned", "failed", "up to date" or "done"."""
         if self.error is not None:
-            return "failed"
+            return "pruned" if self.pruned else "failed"
         return "up to date" if self.skipped else "done"
 
     def plain(self) -> dict[str, Any]:

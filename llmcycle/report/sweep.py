@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,8 +31,18 @@ class Arm:
 
     @property
     def error(self) -> str | None:
-        """The first failure's reason."""
+        """The first failure's reason, or why a search ended it early."""
         return next((str(stage["error"]) for stage in self.report["stages"] if stage["error"] is not None), None)
+
+    @property
+    def pruned(self) -> bool:
+        """Whether a search ended it early."""
+        return any(stage.get("pruned") for stage in self.report["stages"])
+
+    @property
+    def failed(self) -> bool:
+        """Whether a stage failed."""
+        return self.error is not None and not self.pruned
 
     def stage(self, name: str) -> dict[str, Any] | None:
         """The record of one stage."""
@@ -89,7 +98,9 @@ def table(arms: Sequence[Arm]) -> list[list[str]]:
         good = [arm for arm in members if arm.error is None]
         cells = [cell([pair[1].value for arm in good if (pair := headline_of(arm, name))]) for name in stages]
         failures = "; ".join(dict.fromkeys(first_line(arm.error) for arm in members if arm.error is not None))
-        rows.append([group, str(len(members)), *cells, f"failed: {failures}" if failures else ""])
+        if failures:
+            failures = f"{'failed' if any(arm.failed for arm in members) else 'pruned'}: {failures}"
+        rows.append([group, str(len(members)), *cells, failures])
     return rows
 
 
@@ -123,21 +134,6 @@ def typed_recipe(run: Mapping[str, Any]) -> str:
     return next((word for word in shlex.split(run["command"]) if word.endswith(endings)), run["recipe"])
 
 
-def effects(arms: Sequence[Arm]) -> list[list[str]]:
-    """Of a sweep over several factors: for each value of each one the mean over all arms that have it."""
-    name = varied(arms)[-1]
-    values: dict[str, dict[str, list[float]]] = {}
-    for arm in arms:
-        if arm.error is None and (pair := headline_of(arm, name)) is not None:
-            for text in arm.words:
-                values.setdefault(text.partition("=")[0], {}).setdefault(text, []).append(pair[1].value)
-    factors = [of_one for of_one in values.values() if len(of_one) > 1]
-    if len(factors) < 2:
-        return []
-    rows = [[text, str(len(scores)), cell(scores)] for of_one in factors for text, scores in of_one.items()]
-    return [["factor", "arms", f"{name}, mean over the others"], *rows]
-
-
 def first_line(reason: str) -> str:
     """The first line of a failure's reason."""
     return (reason.splitlines() or [""])[0]
@@ -153,12 +149,9 @@ def render(rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def print_sweep(sweep: Path) -> None:
-    """Print the sweep's table, and keep it as sweep.txt in its folder."""
-    arms = read_arms(sweep)
-    if not arms:
-        return
-    parts = [render(table(arms)), render(effects(arms)), best(arms)]
-    text = "\n\n".join(filter(None, parts))
-    (sweep / "sweep.txt").write_text(text + "\n", "utf-8")
-    print(f"\n{text}\nnext: llmcycle compare {os.path.relpath(sweep)}")
+def ranked(arms: Sequence[Arm]) -> list[Arm]:
+    """The arms with the best value of the last stage that varies first; those that have none last."""
+    name = varied(arms)[-1]
+    pairs = {id(arm): headline_of(arm, name) if arm.error is None else None for arm in arms}
+    sign = next((-1 if pair[1].better == "higher" else 1 for pair in pairs.values() if pair), 1)
+    return sorted(arms, key=lambda arm: sign * pair[1].value if (pair := pairs[id(arm)]) else math.inf)

@@ -31,6 +31,7 @@ from llmcycle.train.early_stopping import EarlyStopping
 from llmcycle.train.judge import judge_of
 from llmcycle.train.learner import Learner, mean_loss
 from llmcycle.train.memory_table import foretell_largest, memory_metrics, write_table
+from llmcycle.train.pruning import pruning
 from llmcycle.train.room import refuse_rows
 from llmcycle.train.stage_scores import StageScores, validation_scores
 from llmcycle.train.throughput import flops_per_token, peak_flops, product_dtype
@@ -103,7 +104,7 @@ def learn(
     before = stage_scores.before(engine_of(placed(module.model, device).eval(), batches)) if first else {}
     loss_before = validation_scores(module, batches, device) if first else {}
     counted, curves = Activations(), Curves()
-    trainer.callbacks.extend([counted, curves])  # type: ignore[attr-defined]
+    trainer.callbacks.extend([counted, curves, *pruning(trainer)])  # type: ignore[attr-defined]
     train(module, batches, trainer, logger, checkpoint())
     module.models.policy = module.gathered()
     if not first:

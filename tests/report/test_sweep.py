@@ -10,7 +10,9 @@ import pytest
 from scipy import stats
 
 from llmcycle.report import numbers
-from llmcycle.report.sweep import best, cell, effects, print_sweep, read_arms, table
+from llmcycle.report.effects import effects
+from llmcycle.report.sweep import best, cell, read_arms, table
+from llmcycle.report.sweep_summary import print_sweep
 
 
 def write(folder: Path, number: int, overrides: list[str], value: float, error: str | None = None) -> None:

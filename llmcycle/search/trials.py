@@ -1,0 +1,166 @@
+"""The trials of a search: chosen by Optuna, recorded in a file, and gone on with after a kill.
+
+The file holds what runs: each trial once. The sampler thinks in a study of its own, in memory, where what it proposes
+twice is thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from llmcycle.search.ending import Ending
+from llmcycle.search.settings import Search
+from llmcycle.search.space import Space
+
+STUDY = "search"
+FILE = "search.db"
+ARMS, REASON, SECONDS, WORDS = "arms", "reason", "seconds", "words"  # what is noted of a trial
+PATIENCE = 200  # proposals in a row that were made before
+STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+@dataclass
+class Trial:
+    """A setting that is tried.
+
+    Args:
+        number: in the file.
+        words: its overrides, seeds aside.
+        arms: the numbers of the arms that try it, one a replicate.
+        thought: its number in the sampler's own study.
+    """
+
+    number: int
+    words: list[str]
+    arms: list[int]
+    thought: int
+
+
+def address(folder: Path, storage: str | None) -> str:
+    """Where the trials of a sweep in `folder` are recorded."""
+    return storage or f"sqlite:///{(folder / FILE).resolve()}"
+
+
+def study_of(folder: Path, storage: str | None, pruner: optuna.pruners.BasePruner | None = None) -> optuna.Study:
+    """The recorded study, which is begun where there is none. Less is better in it."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(
+        storage=address(folder, storage),
+        study_name=STUDY if storage is None else folder.name,
+        pruner=pruner or optuna.pruners.NopPruner(),
+        direction="minimize",
+        load_if_exists=True,
+    )
+
+
+class Trials:
+    """What has been tried, and what is to be tried next.
+
+    Args:
+        search: the recipe's settings.
+        space: what is searched.
+        folder: of the sweep.
+    """
+
+    def __init__(self, search: Search, space: Space, folder: Path) -> None:
+        self.search, self.space = search, space
+        self.record = study_of(folder, search.storage, search.pruner)
+        self.exhausted = False
+        self.thinking = optuna.create_study(sampler=search.sampler, direction="minimize")
+        self.thinking.add_trials([remembered(trial, space.distributions) for trial in self.ended])
+        self.tried = {tuple(trial.user_attrs[WORDS]) for trial in self.record.trials if WORDS in trial.user_attrs}
+
+    @property
+    def ended(self) -> list[FrozenTrial]:
+        """Those that need no further arm."""
+        return [trial for trial in self.record.trials if trial.state.is_finished()]
+
+    @property
+    def most(self) -> int:
+        """How many there will be."""
+        return min(self.search.trials, self.space.size or self.search.trials)
+
+    @property
+    def replicates(self) -> int:
+        """Arms of each trial."""
+        return max(1, len(self.space.seeds))
+
+    def interrupted(self) -> list[Trial]:
+        """Those that were begun and have not ended; called before any is asked for."""
+        running = [trial for trial in self.record.trials if not trial.state.is_finished()]
+        return [self._begun(trial) for trial in running]
+
+    def _begun(self, trial: FrozenTrial) -> Trial:
+        if ARMS not in trial.user_attrs:  # killed between two lines of `ask`
+            self._note(trial.number, self.space.words(trial.params))
+            trial = self.record.trials[trial.number]
+        self.thinking.enqueue_trial(trial.params)
+        thought = self.thinking.ask(dict(self.space.distributions))
+        return Trial(trial.number, list(trial.user_attrs[WORDS]), list(trial.user_attrs[ARMS]), thought.number)
+
+    def ask(self) -> Trial | None:
+        """The next trial; None where there are enough, or nothing new is left."""
+        if self.exhausted or len(self.record.trials) >= self.most:
+            return None
+        for _ in range(PATIENCE):
+            thought = self.thinking.ask(dict(self.space.distributions))
+            words = self.space.words(thought.params)
+            if tuple(words) not in self.tried:
+                return self._new(thought.number, thought.params, words)
+            self._learn(thought.number, None, TrialState.FAIL)
+        return None
+
+    def _new(self, thought: int, params: dict[str, Any], words: list[str]) -> Trial:
+        self.tried.add(tuple(words))
+        self.record.enqueue_trial(params)
+        number = self.record.ask(dict(self.space.distributions)).number
+        return Trial(number, words, self._note(number, words), thought)
+
+    def _note(self, number: int, words: list[str]) -> list[int]:
+        """Note what a trial tries, and the numbers of its arms: the next ones."""
+        begun = [arm for trial in self.record.trials for arm in trial.user_attrs.get(ARMS, ())]
+        first = max(begun, default=-1) + 1
+        arms = list(range(first, first + self.replicates))
+        trial = self._recorded(number)
+        trial.set_user_attr(WORDS, words)
+        trial.set_user_attr(ARMS, arms)
+        return arms
+
+    def _recorded(self, number: int) -> optuna.Trial:
+        return optuna.Trial(self.record, self.record.trials[number]._trial_id)
+
+    def tell(self, trial: Trial, ending: Ending) -> None:
+        """Record how a trial ended. One that failed stays on record, and is never the best."""
+        recorded = self._recorded(trial.number)
+        recorded.set_user_attr(SECONDS, ending.seconds)
+        recorded.set_user_attr(REASON, ending.reason)
+        value = ending.loss if ending.state == "complete" else None
+        self.record.tell(trial.number, value, STATES[ending.state])
+        thought = optuna.Trial(self.thinking, self.thinking.trials[trial.thought]._trial_id)
+        for step, intermediate in self.record.trials[trial.number].intermediate_values.items():
+            thought.report(intermediate, step)
+        self._learn(trial.thought, value, STATES[ending.state])
+
+    def _learn(self, thought: int, value: float | None, state: TrialState) -> None:
+        try:
+            self.thinking.tell(thought, value, state)
+        except RuntimeError:  # a sampler that has tried all stops Optuna's own loop, which nobody is in here
+            self.exhausted = True
+
+
+def remembered(trial: FrozenTrial, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
+    """A recorded trial as a sampler that did not choose it may learn from it."""
+    return create_trial(
+        state=trial.state,
+        value=trial.value if trial.state is TrialState.COMPLETE else None,
+        params=trial.params,
+        distributions=dict(distributions),
+        intermediate_values=trial.intermediate_values,
+    )
