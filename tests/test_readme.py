@@ -48,7 +48,12 @@ BEHIND = {
 # Names of verbs and recipes, beside what they do: no whole commands.
 NAMES = ("llmcycle compare", "llmcycle data", "llmcycle reward")
 # What stands for a word in capitals, and for a value that is left open.
-FILLED = {"[RULE]": "[labels]", "optim.lr=": "optim.lr=1e-4", "resume=FOLDER": "resume=never"}
+FILLED = {
+    "[RULE]": "[labels]",
+    "optim.lr=": "optim.lr=1e-4",
+    "resume=FOLDER": "resume=never",
+    "search=": "search=tpe optim.lr=1e-4,2e-4",
+}
 PLACES = {"STAGE-ID": "MADE", "RECIPE": "finetune", "outputs/finetune/RUN": "tuned", "outputs/prompt/RUN": "prompted"}
 ARMS = 1  # of a sweep that are checked here: each option passes its check in tests/test_shipped.py
 
@@ -156,8 +161,10 @@ def thinned(recipe: Path, overrides: list[str]) -> list[list[str]]:
 
 def filled(typed: str) -> list[str]:
     """The words of a command, with what stands here in the place of words in capitals."""
-    for old, new in {**FILLED, **PLACES}.items():
+    for old, new in PLACES.items():
         typed = typed.replace(old, new)
+    ending = next((end for end in FILLED if typed.endswith(end)), "")
+    typed = typed.removesuffix(ending) + FILLED.get(ending, "")
     (made,) = (name for name in toy.artifacts() if name.startswith("second"))
     words = [word.replace("MADE", made) for word in shlex.split(typed)[1:]]
     return [made if word == "ID" and words[0] in ("lineage", "show", "diff") else word for word in words]

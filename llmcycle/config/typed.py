@@ -17,7 +17,7 @@ EPOCHS = re.compile(r"\+{0,2}((?:\w+\.)*trainer\.)max_epochs=(?!null|-1$).+")
 LOGGER = re.compile(r"(\+{0,2})logger(=|\.)([^,\[]*|\[[^\]]*\])")
 INPUT = re.compile(r"(\+{0,2}(?:[\w.]+\.)?inputs\.\w+)=(.+)")
 WORLD = re.compile(r"world=(?![{'\"]).*")
-SEARCH = re.compile(r"search=\w+")
+SEARCH = re.compile(r"search=(?![{'\"]).*")
 FUNCTION = re.compile(r"\w+\(.*\)")  # of Hydra's, such as choice(a,b)
 
 
@@ -27,7 +27,7 @@ def meant(overrides: Sequence[str], compose: Callable[[list[str]], DictConfig]) 
     Args:
         compose: composes the recipe with some overrides; called only where the answer depends on its stages.
     """
-    every = by_epochs([as_text(added(override)) for override in overrides])
+    every = by_epochs([as_text(added(override)) for override in last_of(overrides)])
     if any(map(SEARCH.fullmatch, every)) and "search" not in compose([]).hydra.runtime.choices:
         every = [f"+{override}" if SEARCH.fullmatch(override) else override for override in every]
     if not any(map(LOGGER.fullmatch, every)):
@@ -37,6 +37,13 @@ def meant(overrides: Sequence[str], compose: Callable[[list[str]], DictConfig]) 
         return every
     own = [Stage(root, name) for name in stages.present(root)]
     return [each for override in every for each in for_all(override, own)]
+
+
+def last_of(overrides: Sequence[str]) -> list[str]:
+    """Of a group that is added to the recipe, and that Hydra would add twice, the last option alone."""
+    places = [[i for i, override in enumerate(overrides) if group.fullmatch(override)] for group in (WORLD, SEARCH)]
+    earlier = {place for each in places for place in each[:-1]}
+    return [override for i, override in enumerate(overrides) if i not in earlier]
 
 
 def first_arm(override: str) -> list[str]:

@@ -53,7 +53,7 @@ def test_the_validation_loss_is_reported_where_nobody_judges(
         "check_val_every_n_epoch": None,
         "num_sanity_val_steps": 1,
     }
-    run(tmp_path, batches(tokenizer, 0, packed=False), extra=[listening], max_steps=6, num_sanity_val_steps=1, **looks)
+    run(tmp_path, batches(tokenizer, 0, packed=False), extra=[listening], max_steps=6, **looks)
     assert [step for step, _ in told] == [3, 6]
     assert all(4 < loss < 8 for _, loss in told)
 
