@@ -152,11 +152,13 @@ def run_arms(command: Command, arguments: list[str]) -> int:
 
         flag = [] if command.multirun else ["-m"]
         return run_search(search, lambda own: hand_over(recipe, [*flag, *words, *own], arguments))
+    from llmcycle.launchers import share_of_cores
     from llmcycle.report import print_sweep, read_arms
 
-    folder = Path(compose(recipe, every[0]).hydra.sweep.dir)
+    hydra = compose(recipe, every[0]).hydra
+    folder = Path(hydra.sweep.dir)
     print(f"sweep: {len(every)} {'arm' if len(every) == 1 else 'arms'}, logged in {os.path.relpath(folder)}")
-    with set_for({ARMS: str(len(every))}):
+    with set_for({ARMS: str(len(every)), **share_of_cores(hydra.launcher, len(every))}):
         hand_over(recipe, [*words, f"hydra.sweep.dir={in_quotes(str(folder))}"], arguments)
     print_sweep(folder)
     ended = read_arms(folder)

@@ -100,7 +100,12 @@ def climb(x: float, side: str, step: int, seed: int, *, out: Path, logger: Any) 
     time.sleep(float(os.environ.get("TOY_SLEEP", "0")))
     (out / "model.txt").write_text(side)
     height = 1 - (x - 0.3) ** 2 - (0.5 if side == "right" else 0.0) + 0.01 * seed
-    return {"height": Metric(height, better="higher", headline=True), "x": Metric(x, better="lower")}
+    threads = Metric(float(os.environ.get("OMP_NUM_THREADS", "0")))
+    return {
+        "height": Metric(height, better="higher", headline=True),
+        "x": Metric(x, better="lower"),
+        "threads": threads,
+    }
 
 
 def spill(words: Any, *, out: Path, logger: Any) -> Metrics:

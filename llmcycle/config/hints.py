@@ -190,12 +190,27 @@ def detail(text: str) -> str:
     return facts[0].removeprefix("ConfigError raised while resolving interpolation: ") if facts else lines[0]
 
 
+PLUGINS = {  # of Hydra, by the option that they bring: what is needed, and what to type
+    **{
+        f"hydra/launcher/{name}": (f"the package {package}, which is not installed", f"pip install {package}")
+        for name, package in {
+            "joblib": "hydra-joblib-launcher",
+            "submitit_local": "hydra-submitit-launcher",
+            "submitit_slurm": "hydra-submitit-launcher",
+        }.items()
+    },
+    "hydra/sweeper/optuna": ("a plugin that wants Optuna before 3; llmcycle has a sweeper of its own", "search=tpe"),
+}
+
+
 def no_option(complaint: Complaint) -> ConfigError:
     """An option file that does not exist."""
     group, _, option = complaint.subject.rpartition("/")
     available = groups().get(group.removeprefix("/"), [])
     swapped = [typed for typed in complaint.overrides if typed.endswith((f"={option}", f"[{option}]"))]
     typed = next(iter(swapped), complaint.subject)
+    if plugin := PLUGINS.get(complaint.subject.removeprefix("/")):
+        return ConfigError(typed, f"it needs {plugin[0]}", plugin[1])
     if not available:
         return ConfigError(typed, f"there is no file {complaint.subject}.yaml", "llmcycle ls")
     near, prefix = nearest(option, available), typed.rpartition("=")[0]

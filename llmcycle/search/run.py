@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 
 from llmcycle.config import ConfigError, Plan
 from llmcycle.config.typed import in_quotes
+from llmcycle.launchers import share_of_cores
 from llmcycle.report import print_search, read_arms
 from llmcycle.report.sweep import is_seed
 from llmcycle.search.summary import summary
@@ -32,7 +33,10 @@ def run_search(plan: Plan, hand_over: Callable[[list[str]], object]) -> int:
     own = ["hydra/sweeper=search", f"hydra.sweep.dir={in_quotes(str(folder))}"]
     seeds = {word for arm in plan.arms for word in arm if is_seed(word)}
     folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder), set_for({ARMS: str(trials * max(1, len(seeds)))}):
+    launcher, together = plan.root.hydra.launcher, plan.root.search.get("parallel") or 1
+    count = trials * max(1, len(seeds))
+    share = share_of_cores(launcher, count if launcher.get("n_jobs") else together)
+    with alone(folder), set_for({ARMS: str(count), **share}):
         hand_over(own)
     print_search(folder, summary(folder, plan.root.search))
     return 1 if any(arm.failed for arm in read_arms(folder)) else 0

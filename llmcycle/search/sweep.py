@@ -15,12 +15,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from llmcycle.config.stages import plain
+from llmcycle.launchers import at_once, cores
 from llmcycle.search.ending import Ending, read_ending, together
 from llmcycle.search.settings import Search
 from llmcycle.search.space import Space
 from llmcycle.search.trials import Trial, Trials, study_of
-
-AT_ONCE = ("n_jobs", "array_parallelism")  # of launchers: how many arms they run at once
 
 
 class Sweep:
@@ -55,18 +54,18 @@ class Sweep:
 
     def batches(self) -> Iterator[list[Trial]]:
         """What to run at a time: first what a kill has left."""
-        at_once = self.search.parallel or self.launcher_runs()
+        count = self.search.parallel or self.jobs()
         waiting = self.trials.interrupted()
-        while batch := [*waiting[:at_once]]:
-            waiting = waiting[at_once:]
+        while batch := waiting[:count]:
+            waiting = waiting[count:]
             yield batch
-        while batch := [trial for _ in range(at_once) if (trial := self.trials.ask()) is not None]:
+        while batch := [trial for _ in range(count) if (trial := self.trials.ask()) is not None]:
             yield batch
 
-    def launcher_runs(self) -> int:
+    def jobs(self) -> int:
         """How many arms the launcher runs at once, where it says so."""
-        told = (self.config.hydra.launcher.get(key) for key in AT_ONCE)
-        return next((int(number) for number in told if isinstance(number, int) and number > 0), 1)
+        launcher = self.config.hydra.launcher
+        return at_once(launcher, cores()) if launcher.get("n_jobs") else 1
 
     def try_out(self, batch: Sequence[Trial]) -> None:
         """Run some trials, one replicate of all after the other, and tell how they ended.

@@ -20,6 +20,8 @@ WRONG = [
     (f"finetune {M} outputs=", "outputs", "outputs=outputs"),
     (f"finetune {M} outputs=file", "outputs", "outputs=outputs"),
     (f"finetune {M} ~outputs", "~outputs", "outputs=outputs"),
+    (f"finetune {M} hydra/sweeper=optuna", "hydra/sweeper=optuna", "search=tpe"),
+    (f"finetune {M} search=tpee", "search=tpee", "search=tpe"),
     (f"finetune {M} world=tinny", "world=tinny", "world=tiny"),
     (f"finetune {M} world.products=999", "world.products", "world.products=576"),
     (f"finetune {M} ~name", "name", "name=finetune"),
