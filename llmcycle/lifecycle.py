@@ -204,12 +204,13 @@ def label(sweep: Path, overrides: list[str]) -> str:
 
 def attempt(planned: Planned, context: Context) -> StageRecord:
     """Run one stage; a failure becomes a record with its reason, and its traceback goes to the run's log."""
-    name = planned.stage.label
+    name, started = planned.stage.label, time.perf_counter()
     try:
         return run_stage(planned, context, lambda: print(f"{name}: another process is making it, waiting"))
     except Pruned as error:
         shutil.rmtree(identity.store(planned.stage.root).unfinished(planned.identity), ignore_errors=True)
-        return StageRecord(name, planned.method, error=str(error), pruned=True)
+        seconds = time.perf_counter() - started
+        return StageRecord(name, planned.method, seconds=seconds, error=str(error), pruned=True)
     except Exception as error:
         log.exception("%s failed", name)
         reason = str(error) or type(error).__name__
