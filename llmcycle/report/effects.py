@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
-from llmcycle.report.numbers import number
+from llmcycle.report.axis import as_written
 from llmcycle.report.sweep import Arm, cell, headline_of, varied
 
 FEW = 5  # values of a number that are told one by one; more of them by thirds
@@ -31,10 +30,16 @@ def in_thirds(key: str, scores: Scores) -> Scores:
     """The scores of a factor; of a number with many values those of its lower, middle and upper third."""
     if len(scores) <= FEW or not all(map(is_number, (text.partition("=")[2] for text in scores))):
         return scores
-    pairs = sorted((float(text.partition("=")[2]), score) for text, each in scores.items() for score in each)
-    cuts = [round(len(pairs) * third / 3) for third in range(4)]
-    thirds = [pairs[low:high] for low, high in pairwise(cuts)]
-    return {f"{key}={number(part[0][0])} to {number(part[-1][0])}": [score for _, score in part] for part in thirds}
+    by_value: dict[float, list[float]] = {}
+    for text, each in scores.items():
+        by_value.setdefault(float(text.partition("=")[2]), []).extend(each)
+    parts: dict[int, list[float]] = {}
+    before, count = 0, sum(map(len, by_value.values()))
+    for value in sorted(by_value):  # equal values stay together
+        parts.setdefault(3 * before // count, []).append(value)
+        before += len(by_value[value])
+    ends = {f"{key}={as_written(part[0])} to {as_written(part[-1])}": part for part in parts.values()}
+    return {label: [score for value in part for score in by_value[value]] for label, part in ends.items()}
 
 
 def is_number(text: str) -> bool:

@@ -25,13 +25,13 @@ def page(report: Report) -> str:
     caveats = "".join(f"<li>{escape(text)}</li>" for text in report["caveats"])
     sections = (
         ("Stages", "metrics", _metrics(tables.headline_rows(records))),
-        ("By part", "metrics", _plain_table(part_header(records), part_rows(records))),
+        ("By part", "metrics", plain_table(part_header(records), part_rows(records))),
         ("Caveats", "", f"<ul>{caveats}</ul>" if caveats else ""),
         ("Training", "", "".join(map(_curves, records))),
         ("Own rows", "answers", "".join(map(_own_rows, records))),
         ("Answers after each stage", "answers", _answers(report)),
-        ("What chose what", "", _plain_table(tables.CHOICE_HEADER, tables.choice_rows(records))),
-        ("Memory of training", "", _plain_table(tables.MEMORY_HEADER, tables.memory_rows(records))),
+        ("What chose what", "", plain_table(tables.CHOICE_HEADER, tables.choice_rows(records))),
+        ("Memory of training", "", plain_table(tables.MEMORY_HEADER, tables.memory_rows(records))),
         ("All metrics", "metrics", "".join(map(_folded, records))),
         ("Lineage", "", _pre(report["run"]["lineage"])),
         ("Reproduce", "", _pre("\n".join(tables.reproduce(report)))),
@@ -41,12 +41,13 @@ def page(report: Report) -> str:
         "verdict": escape(report["verdict"]),
         "state": "failed" if any(record.error is not None for record in records) else "finished",
         "written": escape(report["written"]),
-        "sections": "\n".join(_section(*section) for section in sections if section[2]),
+        "sections": "\n".join(section(*each) for each in sections if each[2]),
     }
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(parts)
 
 
-def _section(title: str, kind: str, body: str) -> str:
+def section(title: str, kind: str, body: str) -> str:
+    """A part of the page under a heading."""
     return f'<section class="{kind}"><h2>{title}</h2>{body}</section>'
 
 
@@ -90,10 +91,11 @@ def _own_row(row: Sequence[str]) -> str:
 
 def _answers(report: Report) -> str:
     stages, rows = tables.answers(report)
-    return _plain_table(("prompt", *stages), rows)
+    return plain_table(("prompt", *stages), rows)
 
 
-def _plain_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def plain_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of texts; "" of no rows."""
     return _table(header, (f"<tr>{''.join(map(_answer, row))}</tr>" for row in rows)) if rows else ""
 
 

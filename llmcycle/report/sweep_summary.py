@@ -8,43 +8,49 @@ from pathlib import Path
 
 from llmcycle.report.effects import effects
 from llmcycle.report.sweep import Arm, best, ranked, read_arms, render, table
+from llmcycle.report.sweep_page import NAME, write_page
 
 SHOWN = 10  # arms of a search
+FILE = "sweep.txt"
 
 
 def print_sweep(sweep: Path) -> None:
     """Print the table of a sweep, the effects of its factors and the best arm."""
     arms = read_arms(sweep)
     if arms:
-        tell(sweep, [render(table(arms)), render(effects(arms)), best(arms)])
+        tell(sweep, arms, best(arms), render(table(arms)))
 
 
-def print_search(sweep: Path, lines: Sequence[str]) -> None:
+def print_search(sweep: Path, verdict: str) -> None:
     """The same of a search: the best arms alone, and what the search says of itself.
 
     Args:
-        lines: the best of it, what pruning saved, and so on.
+        verdict: how its trials ended, what pruning saved, and the best of them.
     """
     arms = ranked(read_arms(sweep))
     if arms:
-        parts = [render(table(arms)), render(effects(arms)), *lines]
-        tell(sweep, parts, [shortened(arms), *parts[1:]])
+        tell(sweep, arms, verdict, shortened(arms))
 
 
 def shortened(arms: Sequence[Arm]) -> str:
     """The first rows of the table, and how many there are beside them."""
     rows = table(arms)
     left = len(rows) - 1 - SHOWN
-    return render(rows[: SHOWN + 1]) + (f"\n... and {left} more, in sweep.txt" if left > 0 else "")
+    return render(rows[: SHOWN + 1]) + (f"\n... and {left} more, in {FILE}" if left > 0 else "")
 
 
-def tell(sweep: Path, parts: Sequence[str], shown: Sequence[str] | None = None) -> None:
-    """Print and keep what a sweep says of itself.
+def tell(sweep: Path, arms: Sequence[Arm], verdict: str, shown: str) -> None:
+    """Keep what a sweep says of itself as a text and as a page, and print it.
 
     Args:
-        parts: paragraphs.
-        shown: those for the terminal, where they differ.
+        verdict: the lines at the end.
+        shown: as much of the table as the terminal is to show.
     """
-    text, seen = ("\n\n".join(filter(None, each)) for each in (parts, parts if shown is None else shown))
-    (sweep / "sweep.txt").write_text(text + "\n", "utf-8")
-    print(f"\n{seen}\nnext: llmcycle compare {os.path.relpath(sweep)}")
+    rows, factors = table(arms), effects(arms)
+    whole, seen = (
+        "\n\n".join(filter(None, [arms_shown, render(factors), verdict])) for arms_shown in (render(rows), shown)
+    )
+    (sweep / FILE).write_text(whole + "\n", "utf-8")
+    write_page(sweep, arms, [("Arms", rows), ("Factors", factors)], verdict)
+    place = os.path.relpath(sweep)
+    print(f"\n{seen}\npage: {place}/{NAME}\nnext: llmcycle compare {place}")

@@ -19,11 +19,11 @@ from llmcycle.search.ending import leading
 from llmcycle.search.trials import ARMS, REASON, SECONDS, study_of
 
 
-def summary(folder: Path, search: Mapping[str, Any]) -> list[str]:
+def summary(folder: Path, search: Mapping[str, Any]) -> str:
     """Lines: how the trials ended, what pruning saved, and the best of them as a command."""
     trials = study_of(folder, search.get("storage")).trials
     lines = [counts(trials), saved(trials), best(folder, trials, search.get("metric"))]
-    return ["\n".join(filter(None, lines))]
+    return "\n".join(filter(None, lines))
 
 
 def of_state(trials: Sequence[FrozenTrial], state: TrialState) -> list[FrozenTrial]:

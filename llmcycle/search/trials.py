@@ -6,6 +6,7 @@ twice is thrown away.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +147,10 @@ class Trials:
         thought = optuna.Trial(self.thinking, self.thinking.trials[trial.thought]._trial_id)
         for step, intermediate in self.record.trials[trial.number].intermediate_values.items():
             thought.report(intermediate, step)
-        self._learn(trial.thought, value, STATES[ending.state])
+        if ending.state == "failed":
+            self._learn(trial.thought, math.inf, TrialState.COMPLETE)
+        else:
+            self._learn(trial.thought, value, STATES[ending.state])
 
     def _learn(self, thought: int, value: float | None, state: TrialState) -> None:
         try:
@@ -156,10 +160,14 @@ class Trials:
 
 
 def remembered(trial: FrozenTrial, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
-    """A recorded trial as a sampler that did not choose it may learn from it."""
+    """A recorded trial as a sampler that did not choose it may learn from it.
+
+    One that failed is the worst that there can be: a sampler leaves out failures, and would try the same again.
+    """
+    failed = trial.state is TrialState.FAIL
     return create_trial(
-        state=trial.state,
-        value=trial.value if trial.state is TrialState.COMPLETE else None,
+        state=TrialState.COMPLETE if failed else trial.state,
+        value=math.inf if failed else trial.value if trial.state is TrialState.COMPLETE else None,
         params=trial.params,
         distributions=dict(distributions),
         intermediate_values=trial.intermediate_values,
