@@ -63,13 +63,11 @@ def name_of(text: str) -> str:
     return NAME.sub("-", text)[:128]
 
 
-def use(run: Any, artifact: Any, *aliases: str) -> None:
-    """Record that a run has used an artifact, which need not be known to W&B yet.
+def log(run: Any, artifact: Any, *aliases: str, used: bool = False) -> None:
+    """Record that a run has made an artifact, or used one, which need not be known to W&B yet.
 
-    `use_artifact` refuses offline. What it does online with an artifact that is new is what is done here: the run's
-    file gets the same record, and an upload of that file makes the edge.
+    The record is written to the run's file, from where it is sent, as W&B does it offline. Its own methods ask the
+    server first, wait for it, and write nothing down when it does not answer; `use_artifact` refuses offline.
     """
-    if run.offline:
-        run._log_artifact(artifact, aliases=list(aliases), is_user_created=True, use_after_commit=True)
-    else:
-        run.use_artifact(artifact, aliases=list(aliases))
+    ready, names = run._prepare_artifact(artifact, aliases=list(aliases))
+    run._interface.publish_artifact(run, ready, names, is_user_created=used, use_after_commit=used)

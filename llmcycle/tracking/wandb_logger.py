@@ -16,7 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from llmcycle.masking import shown
 from llmcycle.tracking import wandb_artifacts
 from llmcycle.tracking.result import Result, Table
-from llmcycle.tracking.wandb_run import Mode, agent, begin, default_mode
+from llmcycle.tracking.wandb_run import Mode, agent, begin, default_mode, out_of_reach
 from llmcycle.tracking.warning import warn_once
 
 NAME_LENGTH = 128  # W&B refuses longer names of runs and groups
@@ -102,27 +102,31 @@ class Wandb(WandbLogger):
         self.end(0)
 
     def write(self, result: Result) -> None:
-        """Summary, tables and the edges of lineage."""
+        """Summary, the edges of lineage, and last the tables, for which W&B asks its server."""
         run = self.experiment
         run.summary.update(result.scalars)
+        self.write_lineage(result)
         for name, rows in result.tables.items():
             if rows:
                 run.log({f"{self._prefix}/{name}": table(rows)})
+
+    def write_lineage(self, result: Result) -> None:
+        """What the run has used and made. One that only links uses what another has made."""
         made = wandb_artifacts.of_store(result.artifact)
+        wandb_artifacts.log(self.experiment, made, result.artifact.id, used=bool(result.maker))
         if result.maker:
-            wandb_artifacts.use(run, made, result.artifact.id)
             return
         for artifact in result.inputs.values():
-            wandb_artifacts.use(run, wandb_artifacts.of_store(artifact), artifact.id)
+            wandb_artifacts.log(self.experiment, wandb_artifacts.of_store(artifact), artifact.id, used=True)
         for source in wandb_artifacts.of_sources(result.artifact):
-            wandb_artifacts.use(run, source)
-        run.log_artifact(made, aliases=[result.artifact.id])
+            wandb_artifacts.log(self.experiment, source, used=True)
 
     def end(self, exit_code: int) -> None:
         """End the run although it is broken: another one follows in this process."""
         try:
             self.experiment.finish(exit_code=exit_code)
         except TimeoutError as error:
+            out_of_reach().append(error)
             but = f"nothing is lost, and `wandb sync {shlex.quote(self.folder)}` uploads the rest"
             warn_once("uploading to W&B", error, but)
 

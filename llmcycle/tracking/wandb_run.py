@@ -27,8 +27,9 @@ Mode = Literal["online", "offline", "disabled"]
 STEP = "trainer/global_step"  # Lightning's axis of all curves
 CONNECTION = 10.0  # seconds until a server that takes no connection counts as out of reach
 PATIENCE = 30.0  # seconds until a server that does not answer counts as out of reach
+RETRIES = 5  # of what is said once; rows of curves are sent again for longer
 FLUSH = 1.0  # seconds of a curve that a killed run may lose; W&B's own is 15
-UPLOAD = 120.0  # seconds that the end of a run waits for what is still to be sent
+UPLOAD = 60.0  # seconds that the end of a run waits for what is still to be sent
 ENVIRONMENT = {"sweep": "WANDB_SWEEP_ID", "run": "WANDB_RUN_ID", "swept": "WANDB_SWEEP_PARAM_PATH"}
 
 
@@ -43,11 +44,11 @@ def begin(mode: Mode, *, settings: Mapping[str, Any], **arguments: Any) -> Any:
     if mode != "online":
         return start(mode, settings, arguments)
     try:
-        if not _out_of_reach():
+        if not out_of_reach():
             answers()
             return start(mode, settings, arguments)
     except Exception as error:  # W&B's own, the network's, or that of a key which is none
-        _out_of_reach().append(error)
+        out_of_reach().append(error)
         warn_once("reaching W&B", error, "runs are kept here to be uploaded later")
         if not isinstance(error, OSError):  # W&B's process has begun the run, and takes its id for used
             arguments = {**arguments, "id": secrets.token_hex(4)}
@@ -63,7 +64,7 @@ def answers() -> None:
 
 
 @cache
-def _out_of_reach() -> list[Exception]:
+def out_of_reach() -> list[Exception]:
     """Why the server could not be reached, once it could not."""
     return []
 
@@ -72,7 +73,8 @@ def start(mode: Mode, settings: Mapping[str, Any], arguments: Mapping[str, Any])
     """The same for one mode."""
     quiet = {"silent": True, "console": "off", "disable_code": True, "x_disable_meta": True}
     patience = {"init_timeout": PATIENCE, "finish_timeout": UPLOAD, "finish_timeout_raises": True}
-    every = wandb.Settings(**quiet, **patience, **settings, x_transaction_log_flush_interval=FLUSH)
+    again = {"x_graphql_retry_max": RETRIES, "x_graphql_retry_wait_max_seconds": CONNECTION}
+    every = wandb.Settings(**quiet, **patience, **again, **settings, x_transaction_log_flush_interval=FLUSH)
     with beside_the_agent():
         run = wandb.init(mode=mode, settings=every, reinit="create_new", **arguments)
     run.define_metric(STEP)

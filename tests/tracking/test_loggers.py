@@ -37,7 +37,7 @@ def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     warning._warned.cache_clear()
-    wandb_run._out_of_reach.cache_clear()
+    wandb_run.out_of_reach.cache_clear()
 
 
 def option(name: str) -> dict[str, Any]:
