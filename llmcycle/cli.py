@@ -38,6 +38,7 @@ llmcycle: one declarative framework for the whole life of a language model
   llmcycle diff ARTIFACT ARTIFACT     settings, metrics and answers that are not the same
   llmcycle lineage ARTIFACT           from a model back to its data
   llmcycle compare FOLDER [...]       methods of a sweep beside each other, and prompts
+  llmcycle tag ARTIFACT NAME [...]    give it a name of your own [--remove]
   llmcycle rm ARTIFACT [...] [--yes]  remove artifacts and what was made of them
   llmcycle gc [--dry-run --checkpoints]  remove artifacts that no run refers to
   llmcycle serve ARTIFACT [--host --port --api-key --queue]

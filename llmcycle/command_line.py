@@ -9,7 +9,7 @@ INSPECT = {"--cfg", "-c", "--info", "-i", "--hydra-help", "-sc", "--shell-comple
 INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}
 VERBS = (
     *("ls", "cp", "check", "data", "runs", "artifacts", "show", "diff", "lineage", "compare"),
-    *("rm", "gc", "serve", "chat"),
+    *("tag", "rm", "gc", "serve", "chat"),
 )
 
 

@@ -37,7 +37,7 @@ def artifacts() -> list[str]:
     from llmcycle.artifact import Store
 
     store = Store(Path(default_outputs()) / "artifacts")
-    return [artifact.folder.name for artifact in store.artifacts()]
+    return [*(artifact.folder.name for artifact in store.artifacts()), *store.tags]
 
 
 def recipe(word: str) -> Path | None:

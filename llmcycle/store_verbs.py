@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from llmcycle.artifact import MANIFEST, Artifact, roots, tree, with_dependants
+from llmcycle.artifact import MANIFEST, Artifact, roots, tags_of, tree, untag, with_dependants
 from llmcycle.artifact import gc as collect
+from llmcycle.artifact import tag as give
 from llmcycle.catalogue import artifact_rows, card, difference, run_rows
 from llmcycle.config.errors import ConfigError
 from llmcycle.references import FIRST_ARTIFACT, artifact_folder, artifact_of, few, store_of
@@ -47,6 +48,17 @@ def diff(options: argparse.Namespace) -> None:
     """Say what sets two artifacts apart: settings, metrics with paired intervals, answers."""
     both = (artifact_of(reference, options.outputs) for reference in (options.artifact, options.other))
     print(difference(*both))
+
+
+def tag(options: argparse.Namespace) -> None:
+    """Give an artifact names of your own, by which every recipe and verb finds it; gc keeps what has one."""
+    store, artifact = store_of(options.outputs), artifact_of(options.artifact, options.outputs)
+    for name in options.names:
+        if options.remove:
+            untag(store, artifact, name)
+        elif taken := give(store, artifact, name):
+            print(f"{name} was a tag of {taken} before")
+    print(f"{artifact.folder.name}: {', '.join(tags_of(store, artifact)) or 'no tag'}")
 
 
 def rm(options: argparse.Namespace) -> int | None:

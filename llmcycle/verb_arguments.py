@@ -64,6 +64,13 @@ def with_two_artifacts(parser: argparse.ArgumentParser) -> None:
     with_outputs(parser)
 
 
+def with_tags(parser: argparse.ArgumentParser) -> None:
+    """An artifact, and names to give to it or to take from it."""
+    with_artifact(parser)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="none: only say which it has")
+    parser.add_argument("--remove", action="store_true", help="take the names from it")
+
+
 def with_removal(parser: argparse.ArgumentParser) -> None:
     """What is removed, and whether to ask before."""
     parser.add_argument("artifacts", nargs="+", metavar="ARTIFACT", help="NAME-ID, or the start of an id")
@@ -146,6 +153,7 @@ ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "runs": with_outputs,
     "show": with_artifact,
     "diff": with_two_artifacts,
+    "tag": with_tags,
     "rm": with_removal,
     "compare": with_comparison,
     "gc": with_gc,

@@ -159,6 +159,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "diff": store_verbs.diff,
     "lineage": store_verbs.lineage,
     "compare": compare,
+    "tag": store_verbs.tag,
     "rm": store_verbs.rm,
     "gc": store_verbs.gc,
     "serve": serve,

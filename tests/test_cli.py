@@ -259,7 +259,7 @@ def test_a_mistyped_artifact_is_answered_with_those_of_its_stage(
     assert command("recipes/toy.yaml") == 0
     (second,) = [name for name in artifacts() if name.startswith("second-")]
     assert f"try: {second}\n" in refusal(capsys, "lineage", "second-000f")
-    assert f"try: {second}\n" in refusal(capsys, "lineage", "second")
+    assert f"try: {second}\n" in refusal(capsys, "lineage", "secnd")
     assert f"try: third.inputs.model={second}\n" in refusal(
         capsys, "recipes/toy.yaml", "lifecycle=[third]", "third.inputs.model=secnd-000f"
     )

@@ -167,7 +167,7 @@ def filled(typed: str) -> list[str]:
     typed = typed.removesuffix(ending) + FILLED.get(ending, "")
     (made,) = (name for name in toy.artifacts() if name.startswith("second"))
     words = [word.replace("MADE", made) for word in shlex.split(typed)[1:]]
-    return [made if word == "ID" and words[0] in ("lineage", "show", "diff") else word for word in words]
+    return [made if word == "ID" and words[0] in ("lineage", "show", "diff", "tag") else word for word in words]
 
 
 def to_run(words: list[str]) -> list[str]:

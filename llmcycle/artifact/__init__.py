@@ -4,6 +4,7 @@ from llmcycle.artifact.artifact import MANIFEST, Artifact, CorruptArtifact
 from llmcycle.artifact.identity import SOMETIMES, canonical, digest_path, environment, git_state, identify
 from llmcycle.artifact.lineage import Freed, dependants, gc, reported, roots, tree, with_dependants
 from llmcycle.artifact.store import AmbiguousId, Draft, Store
+from llmcycle.artifact.tags import tag, tags_of, untag
 
 __all__ = [
     "MANIFEST",
@@ -23,6 +24,9 @@ __all__ = [
     "identify",
     "reported",
     "roots",
+    "tag",
+    "tags_of",
     "tree",
+    "untag",
     "with_dependants",
 ]

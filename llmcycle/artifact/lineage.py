@@ -62,8 +62,9 @@ def with_dependants(store: Store, artifacts: Iterable[Artifact]) -> list[Artifac
 
 
 def roots(store: Store, outputs: Path) -> set[str]:
-    """Ids that the run folders below `outputs` refer to, by a link into the store or in their report.json."""
-    ids: set[str] = set()
+    """Ids that the run folders below `outputs` refer to, by a link into the store or in their report.json; and those
+    that a user has given a name."""
+    ids = {place.name[-ID_LENGTH:] for place in store.tags.values()}
     inside = store.root.resolve()
     for folder, folders, files in os.walk(outputs):
         entries = [Path(folder, name) for name in (*folders, *files)]

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from llmcycle.artifact.artifact import FORMAT, MANIFEST, RECORDED, Artifact, render
 from llmcycle.files import record, sync, sync_all, write_synced
 
+TAGS = ".tags"  # in a store: a link for each name that a user has given
 UNFINISHED = ".unfinished"  # in a store: what interrupted runs can go on from
 ID_LENGTH = 12  # hex digits of the identity
 _FOLDER = re.compile(rf"(?P<name>.+)-(?P<id>[0-9a-f]{{{ID_LENGTH}}})")
@@ -25,7 +26,7 @@ _PREFIX = re.compile(r"(?:(?P<name>[^/]+)-)?(?P<id>[0-9a-f]{4,64})")
 
 
 class AmbiguousId(ValueError):
-    """The start of several artifacts' ids.
+    """The start of several artifacts' ids, or the name of several.
 
     Args:
         start: what was typed.
@@ -33,7 +34,7 @@ class AmbiguousId(ValueError):
     """
 
     def __init__(self, start: str, names: Sequence[str]) -> None:
-        self.reason = f"`{start}` is the start of several artifacts' ids"
+        self.reason = f"`{start}` may mean several artifacts"
         self.names = list(names)
         super().__init__(f"{self.reason}\n  try: one of: {', '.join(names)}")
 
@@ -99,16 +100,35 @@ class Store:
         return [Artifact(path.parent) for path in sorted(manifests) if _FOLDER.fullmatch(path.parent.name)]
 
     def find(self, reference: str | Path) -> Artifact | None:
-        """An artifact by its path, or by the start of its id (4 digits or more), with or without its name before.
+        """An artifact by its path, by a tag, by the start of its id (4 digits or more), with or without its name
+        before, or by its name where only one has it.
 
         Raises:
-            AmbiguousId: when several ids start that way.
+            AmbiguousId: when several ids start that way, or several artifacts have this name.
         """
         for folder in (Path(reference), self.root / reference):
             if (folder / MANIFEST).is_file():
                 return Artifact(folder)
-        start = None if Path(reference).exists() else _PREFIX.fullmatch(str(reference))
-        return self._by_prefix(start["id"], start["name"]) if start else None
+        if Path(reference).exists():
+            return None
+        if (tagged := self.tags.get(str(reference))) is not None:
+            return Artifact(tagged)
+        if start := _PREFIX.fullmatch(str(reference)):
+            return self._by_prefix(start["id"], start["name"])
+        return self._only([each for each in self.artifacts() if each.folder.name[: -ID_LENGTH - 1] == reference])
+
+    @staticmethod
+    def _only(artifacts: Sequence[Artifact]) -> Artifact | None:
+        if len(artifacts) > 1:
+            raise AmbiguousId(artifacts[0].name, [artifact.folder.name for artifact in artifacts])
+        return artifacts[0] if artifacts else None
+
+    @property
+    def tags(self) -> dict[str, Path]:
+        """The folder of each artifact that a user has given a name, by that name; a link out of the store is none."""
+        links = sorted((self.root / TAGS).glob("*")) if (self.root / TAGS).is_dir() else ()
+        places = {link.name: self.root / link.readlink().name for link in links if link.is_symlink()}
+        return {name: place for name, place in places.items() if (place / MANIFEST).is_file()}
 
     @contextmanager
     def write(
@@ -146,6 +166,8 @@ class Store:
         """Delete an artifact: out of sight in one step, then its files."""
         match = _FOLDER.fullmatch(artifact.folder.name)
         assert match, artifact.folder
+        for name in [name for name, place in self.tags.items() if place.name == artifact.folder.name]:
+            (self.root / TAGS / name).unlink(missing_ok=True)
         with self._lock(match["id"], None):
             gone = self.partial / f"{match['id']}.gone"
             _wipe(gone)
@@ -221,7 +243,7 @@ class Store:
 
     def _refuse_links(self) -> None:
         """ValueError for a store, perhaps of somebody else, whose own folders lie elsewhere and would be emptied."""
-        for place in (self.partial, self.root / UNFINISHED):
+        for place in (self.partial, self.root / UNFINISHED, self.root / TAGS):
             if place.is_symlink():
                 remedy = "outputs=FOLDER, a store whose folders lie in it"
                 raise ValueError(f"{place}: it is a link to {os.readlink(place)}, out of the store\n  try: {remedy}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llmcycle import left
-from llmcycle.artifact import Artifact, Store, dependants, tree
+from llmcycle.artifact import Artifact, Store, dependants, tags_of, tree
 from llmcycle.catalogue.listing import lead
 from llmcycle.report import print_stage, print_table
 from llmcycle.report.numbers import duration, number
@@ -16,7 +16,8 @@ def card(store: Store, artifact: Artifact, where: str = "") -> None:
     Args:
         where: what a verb is told beside an id to find the store.
     """
-    print("\n".join(facts(artifact)))
+    tags = tags_of(store, artifact)
+    print("\n".join([*facts(artifact), *([f"tags     {', '.join(tags)}"] if tags else [])]))
     record = left.record(artifact)
     print_stage(record)
     for sample in record.samples[:3]:

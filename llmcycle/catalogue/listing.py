@@ -14,17 +14,18 @@ from llmcycle.evaluate.metric import headline
 from llmcycle.report.numbers import number, title
 from llmcycle.report.record import read_metrics
 
-ARTIFACTS = ("artifact", "method", "headline", "size", "made", "from")
+ARTIFACTS = ("artifact", "method", "headline", "size", "made", "from", "tags")
 RUNS = ("run", "recipe", "arms", "state", "overrides")
 
 
 def artifact_rows(store: Store) -> list[list[str]]:
     """Header and a row for each artifact; of one that can't be read, only its name."""
-    rows = []
+    rows, tags = [], store.tags
     for artifact in sorted(store.artifacts(), key=lambda each: (each.folder / MANIFEST).stat().st_mtime_ns):
-        row = [artifact.folder.name, "unreadable", "", "", "", ""]
+        named = ", ".join(name for name, place in tags.items() if place.name == artifact.folder.name)
+        row = [artifact.folder.name, "unreadable", "", "", "", "", named]
         with suppress(CorruptArtifact, KeyError):
-            row = _artifact(artifact)
+            row = [*_artifact(artifact), named]
         rows.append(row)
     return [list(ARTIFACTS), *rows]
 

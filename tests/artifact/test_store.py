@@ -177,10 +177,10 @@ def test_without_a_commit_nothing_is_left(store: Store, error: type[BaseExceptio
 
 def test_find(store: Store, tmp_path: Path) -> None:
     one, two = made(store), made(store, "other", OTHER)
-    for reference in (one.folder, str(one.folder), "stage-0123456789ab", "01234", "0123456789ab", ID):
+    for reference in (one.folder, str(one.folder), "stage-0123456789ab", "stage", "01234", "0123456789ab", ID):
         assert store.find(reference) == one
     assert store.find("0123f") == two
-    for reference in ("012", "9999", "stage", "0123456789ac", ID[:-1] + "0", tmp_path, "no/such/path"):
+    for reference in ("012", "9999", "0123456789ac", ID[:-1] + "0", tmp_path, "no/such/path"):
         assert store.find(reference) is None
     with pytest.raises(ValueError, match=r"other-0123ffffffff, stage-0123456789ab"):
         store.find("0123")

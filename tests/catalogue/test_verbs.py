@@ -35,7 +35,7 @@ def cycle(toys: Path) -> Path:
 def test_artifacts_and_runs_are_listed(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("recipes/toy.yaml", "-m", "third.stage.text=a,b") == 0
     head, *lines = said(capsys, "artifacts").splitlines()
-    assert head.split() == ["artifact", "method", "headline", "size", "made", "from"]
+    assert head.split() == ["artifact", "method", "headline", "size", "made", "from", "tags"]
     assert sorted(line.split()[0] for line in lines) == artifacts()
     assert [line.partition("-")[0] for line in lines[:3]] == ["first", "second", "third"], "the newest last"
     second = next(line for line in lines if line.startswith("second-"))
@@ -80,7 +80,7 @@ def test_a_metric_is_paired_by_its_rows(cycle: Path, capsys: pytest.CaptureFixtu
 
     first, second = Artifact(one), Artifact(other)
     second.manifest["metrics"]["length"]["value"] = 6
-    (row,) = (each for each in metrics(first, second) if each[0] not in MEASURED)
+    (row,) = (each for each in metrics(first, second) if each[0].split()[0] not in MEASURED)
     paired = pair(*scores)
     assert paired is not None
     assert paired.interval is not None
