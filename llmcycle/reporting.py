@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-# Called with the step and with what is made less; says whether the run is to end.
+# Called with the number of the look, from 1, and with what is made less; says whether the run is to end.
 Reporter = Callable[[int, float], bool]
 REPORTER: ContextVar[Reporter | None] = ContextVar("reporter", default=None)
 

@@ -14,7 +14,7 @@ from llmcycle.search.trials import ARMS, study_of
 
 
 def reporter(search: Mapping[str, Any], folder: Path, arm: int) -> Callable[[int, float], bool] | None:
-    """Records what is made less at each step, and says whether the run is to end; None where no trial has this arm.
+    """Records what is made less at each look, and says whether the run is to end; None where no trial has this arm.
 
     Args:
         search: the recipe's settings.
@@ -27,8 +27,8 @@ def reporter(search: Mapping[str, Any], folder: Path, arm: int) -> Callable[[int
         return None
     trial = optuna.Trial(study, frozen._trial_id)
 
-    def hopeless(step: int, value: float) -> bool:
-        trial.report(value, step)
+    def hopeless(look: int, value: float) -> bool:
+        trial.report(value, look)
         return math.isnan(value) or trial.should_prune()
 
     return hopeless
