@@ -32,6 +32,7 @@ llmcycle: one declarative framework for the whole life of a language model
   llmcycle ls [GROUP]                 recipes and options that can be swapped in
   llmcycle cp RECIPE FILE             copy a recipe to edit it
   llmcycle check RECIPE [key=value]   only check it
+  llmcycle sweep export RECIPE [key=value] --to wandb    a sweep as a file for `wandb sweep`
   llmcycle data RECIPE [key=value]    what it would train on, token by token [--rows N --stage NAME]
   llmcycle runs | artifacts           what is in the store
   llmcycle show ARTIFACT              what made it, its curve, answers, metrics and lineage
@@ -81,8 +82,8 @@ def run_verb(verb: str, *arguments: str) -> int:
     from llmcycle import verbs
 
     take_notice(list(arguments))
-    if verb in ("check", "data"):
-        own = ("--allow=", "--outputs=", "--rows=", "--stage=")
+    if verb in ("check", "data", "sweep"):
+        own = ("--allow=", "--outputs=", "--rows=", "--stage=", "--to=")
         refuse_dashed([word for word in arguments if not word.startswith(own)])
     return verbs.run(verb, list(arguments))
 

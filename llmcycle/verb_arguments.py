@@ -108,6 +108,13 @@ def with_arms(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", "--multirun", action="store_true", help="check every combination of a sweep")
 
 
+def with_export(parser: argparse.ArgumentParser) -> None:
+    """What is exported, and to which tool."""
+    parser.add_argument("action", choices=["export"])
+    with_recipe(parser)
+    parser.add_argument("--to", choices=["wandb"], default="wandb", help="whose agents will run it (default: wandb)")
+
+
 def with_rows(parser: argparse.ArgumentParser) -> None:
     """A recipe, and how much of its data."""
     with_recipe(parser)
@@ -147,6 +154,7 @@ ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "ls": with_group,
     "cp": with_copy,
     "check": with_arms,
+    "sweep": with_export,
     "data": with_rows,
     "lineage": with_artifact,
     "artifacts": with_outputs,

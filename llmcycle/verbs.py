@@ -59,8 +59,7 @@ def cp(options: argparse.Namespace) -> int | None:
     target = Path(options.file)
     target = target / Path(f"{options.recipe}.yaml").name if target.is_dir() else target
     if target.exists():
-        free = next(name for n in count(2) if not (name := target.with_stem(f"{target.stem}-{n}")).exists())
-        remedy = f"llmcycle cp {options.recipe} {free.with_suffix('.yaml')}"
+        remedy = f"llmcycle cp {options.recipe} {unused(target.with_suffix('.yaml'))}"
         raise ConfigError(str(target), "it exists already and is left alone", remedy)
     text = locate(options.recipe).read_text("utf-8")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -88,6 +87,41 @@ def check(options: argparse.Namespace) -> int | None:
         check_root(compose(recipe, overrides))
         print(f"{options.recipe}: nothing wrong")
     return None
+
+
+def sweep(options: argparse.Namespace) -> int | None:
+    """Write a sweep as a file for the agents of another tool: `llmcycle sweep export RECIPE [key=value] --to wandb`."""
+    import yaml
+
+    from llmcycle.config import check as check_root
+    from llmcycle.config import check_arms, compose, locate, plan_search, swept
+    from llmcycle.config.allow import allow
+    from llmcycle.quiet import hush
+
+    hush()
+    for name in options.allow:
+        allow(name)
+    recipe, overrides = locate(options.recipe), typed(options)
+    plan = plan_search(recipe, overrides, check_root)
+    words = list(plan.every) if plan else overrides
+    root = plan.root if plan else compose(recipe, check_arms(recipe, overrides, check_root)[0])
+    from llmcycle.search.export import wandb_sweep
+    from llmcycle.search.space import Space
+
+    space = Space.read([override for override, _ in swept(recipe, words)])
+    if not space.distributions:
+        reason = "no setting has several values, so there is nothing to sweep"
+        raise ConfigError("sweep", reason, "'optim.lr=tag(log, interval(1e-4, 1e-2))', a range to draw from")
+    target = unused(Path(f"{Path(options.recipe).stem}-{options.to}.yaml"))
+    target.write_text(yaml.safe_dump(wandb_sweep(options.recipe, root, space), sort_keys=False), "utf-8")
+    print(f"{target}\nnext: wandb sweep {target}")
+    return None
+
+
+def unused(target: Path) -> Path:
+    """The path, with a number behind its name where there is such a file already."""
+    names = (target.with_stem(f"{target.stem}-{n}") for n in count(2))
+    return target if not target.exists() else next(name for name in names if not name.exists())
 
 
 def data(options: argparse.Namespace) -> int | None:
@@ -152,6 +186,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "ls": ls,
     "cp": cp,
     "check": check,
+    "sweep": sweep,
     "data": data,
     "runs": store_verbs.runs,
     "artifacts": store_verbs.artifacts,

@@ -1,7 +1,7 @@
 """Compose a recipe and refuse a bad one before it costs anything; imports no torch."""
 
 from .check import check, check_shown
-from .compose import compose
+from .compose import compose, swept
 from .errors import ConfigError, RecipeErrors, render
 from .help import describe
 from .paths import groups, locate, recipes
@@ -23,4 +23,5 @@ __all__ = [
     "plan_search",
     "recipes",
     "render",
+    "swept",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from json import dumps
@@ -35,11 +35,13 @@ class Plan:
     Args:
         root: what the first of the arms composes.
         words: the overrides that were typed.
+        every: the same with the space of the recipe before them.
         arms: those of the arms that were judged.
     """
 
     root: DictConfig
     words: Sequence[str]
+    every: Sequence[str]
     arms: list[list[str]]
 
     @property
@@ -64,17 +66,23 @@ def plan_search(recipe: Path, overrides: Sequence[str], judge: Judge) -> Plan | 
         return None
     if errors := list(check_search(first)):
         raise RecipeErrors(errors)
-    beside = [f"{key}={values}" for key, values in (first[SEARCH].get("space") or {}).items()]
-    arms = corners(recipe, [*overrides, *beside])
+    every = with_space(first[SEARCH].get("space") or {}, overrides)
+    arms = corners(recipe, every)
     if len(arms) < 2:
         reason = "there is nothing to search: no setting has several values"
         raise ConfigError(SEARCH, reason, "'optim.lr=tag(log, interval(1e-4, 1e-2))', a range to draw from")
-    uncounted = next((word for word in [*overrides, *beside] if INTERVAL in word), None)
+    uncounted = next((word for word in every if INTERVAL in word), None)
     if uncounted and str(first[SEARCH].sampler._target_).endswith(COUNTING):
         reason = "these values can't be counted, and this search tries each of them"
         raise ConfigError(uncounted, reason, "search=tpe, which chooses some")
-    check_every(recipe, [*overrides, *beside], judge, arms)
-    return Plan(first, overrides, arms)
+    check_every(recipe, every, judge, arms)
+    return Plan(first, overrides, every, arms)
+
+
+def with_space(space: Mapping[str, object], overrides: Sequence[str]) -> list[str]:
+    """Overrides with those that a recipe's space stands for; what is typed of a setting goes before what is written."""
+    typed = {override.partition("=")[0].lstrip("+") for override in overrides}
+    return [*(f"{key}={values}" for key, values in space.items() if key.lstrip("+") not in typed), *overrides]
 
 
 def check_search(root: DictConfig) -> Iterator[ConfigError]:

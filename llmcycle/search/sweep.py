@@ -14,6 +14,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from llmcycle.config.searches import with_space
 from llmcycle.config.stages import plain
 from llmcycle.launchers import at_once, cores
 from llmcycle.search.ending import Ending, read_ending, together
@@ -48,9 +49,9 @@ class Sweep:
         node = plain(self.config.search)
         begun = len(study_of(self.folder, node.get("storage")).trials)
         self.search: Search = instantiate(drawing_on(node, begun), _convert_="all")
-        words = [f"{key}={values}" for key, values in (self.search.space or {}).items()]
+        words = with_space(self.search.space or {}, arguments)
         parser = OverridesParser.create(config_loader=self.loader)
-        return Trials(self.search, Space.read(parser.parse_overrides([*words, *arguments])), self.folder)
+        return Trials(self.search, Space.read(parser.parse_overrides(words)), self.folder)
 
     def batches(self) -> Iterator[list[Trial]]:
         """What to run at a time: first what a kill has left."""
