@@ -22,12 +22,20 @@ class SearchSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run trials until there are as many as asked for."""
+        """Run trials until there are as many as asked for.
+
+        Raises:
+            SystemExit: caused by what went wrong outside of an arm, which has been said.
+        """
+        from llmcycle.guard import say
         from llmcycle.search.sweep import Sweep
 
         assert self.config is not None
         assert self.hydra_context is not None
-        Sweep(self.config, self.launcher, self.hydra_context.config_loader).run(arguments)
+        try:
+            Sweep(self.config, self.launcher, self.hydra_context.config_loader).run(arguments)
+        except Exception as error:  # Hydra would print its traceback
+            raise SystemExit(say(error)) from error
 
 
 NODE = {"_target_": f"{SearchSweeper.__module__}.{SearchSweeper.__name__}"}

@@ -20,6 +20,7 @@ from llmcycle.artifact import Artifact, CorruptArtifact, environment, git_state,
 from llmcycle.config import identity, recipe, render, stages
 from llmcycle.config.stages import Stage
 from llmcycle.config.sweeps import as_choice
+from llmcycle.config.typed import as_typed
 from llmcycle.estimate import foretell
 from llmcycle.evaluate.metric import headline
 from llmcycle.log import FILE, clean, logged
@@ -250,5 +251,5 @@ def facts(root: DictConfig, records: list[StageRecord], context: Context) -> Run
         versions=environment(),
         git=git_state(),
         lineage=tree(identity.store(root), Artifact(Path(last))) if last else "",
-        overrides=tuple(shown(override) for override in typed_overrides()),
+        overrides=tuple(shown(as_typed(override)) for override in typed_overrides()),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,7 +11,7 @@ from typing import Any
 from llmcycle.artifact import MANIFEST, Artifact, CorruptArtifact, Store
 from llmcycle.evaluate.metric import headline
 from llmcycle.report.numbers import number, title
-from llmcycle.report.record import read_metrics
+from llmcycle.report.record import read_metrics, read_report
 
 ARTIFACTS = ("artifact", "method", "headline", "size", "made", "from", "tags")
 RUNS = ("run", "recipe", "arms", "state", "overrides")
@@ -56,7 +55,7 @@ def run_rows(outputs: Path) -> list[list[str]]:
 
 
 def _run(folder: Path, paths: Sequence[Path]) -> list[str]:
-    arms = [json.loads(path.read_text("utf-8")) for path in paths]
+    arms = [read_report(path) for path in paths]
     is_sweep = (folder / "multirun.yaml").exists()
     failed = sum(any(stage["error"] is not None and not stage.get("pruned") for stage in arm["stages"]) for arm in arms)
     state = "finished" if not failed else f"{failed} failed" if is_sweep else "failed"

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from llmcycle.evaluate import Metric, Scores, pair, read_scores
 from llmcycle.evaluate.metric import Better, headline
 from llmcycle.evaluate.scores import change, that_choose, that_score
-from llmcycle.report import read_metrics
+from llmcycle.report import read_metrics, read_report
 from llmcycle.report.sweep import is_seed
 
 Kind = Literal["trained", "prompted", "untrained"]
@@ -96,7 +96,7 @@ def read_reports(folder: Path) -> list[Report]:
     paths = [folder / "report.json"] if (folder / "report.json").exists() else paths
     if not paths:
         raise ValueError(f"{folder}: there is no report.json in it; name the folder of a run or of a sweep")
-    return [(path.parent, json.loads(path.read_text("utf-8"))) for path in paths]
+    return [(path.parent, read_report(path)) for path in paths]
 
 
 def _trained_stage(reports: Iterable[Report]) -> str | None:

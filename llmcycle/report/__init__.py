@@ -2,7 +2,7 @@
 
 from llmcycle.report.arm import arm_line
 from llmcycle.report.build import build, render_report, write_report
-from llmcycle.report.record import RunFacts, StageRecord, read_metrics
+from llmcycle.report.record import RunFacts, StageRecord, read_metrics, read_report
 from llmcycle.report.sweep import read_arms
 from llmcycle.report.sweep_summary import print_search, print_sweep
 from llmcycle.report.terminal import print_plan, print_stage, print_table
@@ -19,6 +19,7 @@ __all__ = [
     "print_table",
     "read_arms",
     "read_metrics",
+    "read_report",
     "render_report",
     "write_report",
 ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from llmcycle.evaluate.metric import Metric, Metrics
@@ -93,6 +96,20 @@ class RunFacts:
     git: Mapping[str, Any] | None = None
     lineage: str = ""
     overrides: tuple[str, ...] = ()
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """A run's report.json.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        report: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        remedy = shlex.join(["mv", str(path), f"{path}.damaged"])
+        raise ValueError(f"{path}: it is damaged: {error}\n  try: {remedy}, and the run is left out") from None
+    return report
 
 
 def read_metrics(plain: Mapping[str, Mapping[str, Any]]) -> Metrics:

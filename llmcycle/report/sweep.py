@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 from llmcycle.evaluate.interval import t_quantile
 from llmcycle.evaluate.metric import Metric, headline
 from llmcycle.report.numbers import number
-from llmcycle.report.record import read_metrics
+from llmcycle.report.record import read_metrics, read_report
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Arm:
 def read_arms(sweep: Path) -> list[Arm]:
     """The arms of a sweep's folder in the order of their numbers. Arms that wrote no report are left out."""
     paths = sorted(sweep.glob("*/report.json"), key=lambda path: (len(path.parent.name), path.parent.name))
-    reports = [json.loads(path.read_text("utf-8")) for path in paths]
+    reports = [read_report(path) for path in paths]
     shared = set.intersection(*(set(report["run"]["overrides"]) for report in reports)) if reports else set()
     own = [[text for text in r["run"]["overrides"] if text not in shared and not is_seed(text)] for r in reports]
     return [Arm(tuple(words), report) for words, report in zip(own, reports, strict=True)]

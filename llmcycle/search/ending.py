@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
+from llmcycle.config.errors import ConfigError, choose
 from llmcycle.evaluate.metric import Metric, headline
 from llmcycle.evaluate.scores import Scores, read_scores, that_choose
-from llmcycle.report import read_metrics
+from llmcycle.report import read_metrics, read_report
 
 State = Literal["complete", "pruned", "failed"]
 
@@ -35,18 +35,25 @@ class Ending:
 
 
 def read_ending(folder: Path, metric: str | None) -> Ending | None:
-    """How the arm in `folder` ended; None where it has not."""
+    """How the arm in `folder` ended; None where it has not.
+
+    Raises:
+        ConfigError: no stage has the metric.
+    """
     path = folder / "report.json"
     if not path.exists():
         return None
-    stages = json.loads(path.read_text("utf-8"))["stages"]
+    stages = read_report(path)["stages"]
     seconds = sum(float(stage["seconds"]) for stage in stages)
     error = next((stage for stage in stages if stage["error"] is not None), None)
     if error is not None:
         return Ending("pruned" if error.get("pruned") else "failed", seconds=seconds, reason=str(error["error"]))
     name, stage = leading(stages, metric)
+    if not name and metric:
+        known = sorted({key for each in stages for key in each["metrics"]})
+        raise ConfigError("search.metric", f"no stage has {metric}", f"search.metric={choose(metric, known)}")
     if not name:
-        return Ending("failed", seconds=seconds, reason=f"no stage has the metric {metric or 'that a search needs'}")
+        return Ending("failed", seconds=seconds, reason="no stage has a metric")
     return complete(read_metrics(stage["metrics"])[name], read_scores(folder / stage["name"]).get(name), seconds)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from llmcycle.evaluate.scores import read_scores, that_choose, that_score
-from llmcycle.report import read_metrics
+from llmcycle.report import read_metrics, read_report
 from llmcycle.report.numbers import duration, number
 from llmcycle.report.sweep import is_seed, typed_recipe
 from llmcycle.search.ending import leading
@@ -57,12 +56,15 @@ def saved(trials: Sequence[FrozenTrial]) -> str:
 
 def best(folder: Path, trials: Sequence[FrozenTrial], metric: str | None) -> str:
     """The command of the best trial, with its score on rows that chose nothing where there are any."""
-    complete = of_state(trials, TrialState.COMPLETE)
+    complete = [
+        trial
+        for trial in of_state(trials, TrialState.COMPLETE)
+        if all((folder / str(arm) / "report.json").exists() for arm in trial.user_attrs[ARMS])
+    ]
     if not complete:
         return "no trial is complete, so none is the best"
     top = min(complete, key=lambda trial: trial.value if trial.value is not None else 0.0)
-    reports = [json.loads((folder / str(arm) / "report.json").read_text("utf-8")) for arm in top.user_attrs[ARMS]]
-    run = reports[0]["run"]
+    run = read_report(folder / str(top.user_attrs[ARMS][0]) / "report.json")["run"]
     words = [text for text in run["overrides"] if not is_seed(text) and not text.lstrip("+").startswith("search")]
     values = [score(folder / str(arm), metric) for arm in top.user_attrs[ARMS]]
     return f"best: {shlex.join(['llmcycle', typed_recipe(run), *words])}  ({told(values)})"
@@ -70,7 +72,7 @@ def best(folder: Path, trials: Sequence[FrozenTrial], metric: str | None) -> str
 
 def score(arm: Path, metric: str | None) -> tuple[float, float | None]:
     """The metric of an arm on the rows that chose, and on those that did not; of one without rows its value alone."""
-    name, stage = leading(json.loads((arm / "report.json").read_text("utf-8"))["stages"], metric)
+    name, stage = leading(read_report(arm / "report.json")["stages"], metric)
     scores = read_scores(arm / stage["name"]).get(name)
     if scores is None:
         return read_metrics(stage["metrics"])[name].value, None

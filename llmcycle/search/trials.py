@@ -7,6 +7,7 @@ twice is thrown away.
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,11 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import OptunaError
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
 
+from llmcycle.config.errors import ConfigError
 from llmcycle.search.ending import Ending
 from llmcycle.search.settings import Search
 from llmcycle.search.space import Space
@@ -50,15 +54,25 @@ def address(folder: Path, storage: str | None) -> str:
 
 
 def study_of(folder: Path, storage: str | None, pruner: optuna.pruners.BasePruner | None = None) -> optuna.Study:
-    """The recorded study, which is begun where there is none. Less is better in it."""
+    """The recorded study, which is begun where there is none. Less is better in it.
+
+    Raises:
+        ConfigError: the file is damaged, or the address leads nowhere.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(
-        storage=address(folder, storage),
-        study_name=STUDY if storage is None else folder.name,
-        pruner=pruner or optuna.pruners.NopPruner(),
-        direction="minimize",
-        load_if_exists=True,
-    )
+    try:
+        return optuna.create_study(
+            storage=address(folder, storage),
+            study_name=STUDY if storage is None else folder.name,
+            pruner=pruner or optuna.pruners.NopPruner(),
+            direction="minimize",
+            load_if_exists=True,
+        )
+    except (SQLAlchemyError, OptunaError, ImportError) as error:
+        reason = f"the record of its trials can't be read: {str(error).splitlines()[0]}"
+        aside = shlex.join(["mv", str(folder), f"{folder}.damaged"])
+        remedy = "search.storage=null" if storage else f"{aside}, and what is made already is not made again"
+        raise ConfigError("search.storage" if storage else str(folder / FILE), reason, remedy) from error
 
 
 class Trials:
@@ -71,7 +85,7 @@ class Trials:
     """
 
     def __init__(self, search: Search, space: Space, folder: Path) -> None:
-        self.search, self.space = search, space
+        self.search, self.space, self.folder = search, space, folder
         self.record = study_of(folder, search.storage, search.pruner)
         self.exhausted = False
         self.thinking = optuna.create_study(sampler=search.sampler, direction="minimize")
@@ -127,7 +141,9 @@ class Trials:
     def _note(self, number: int, words: list[str]) -> list[int]:
         """Note what a trial tries, and the numbers of its arms: the next ones."""
         begun = [arm for trial in self.record.trials for arm in trial.user_attrs.get(ARMS, ())]
-        first = max(begun, default=-1) + 1
+        # Beside them folders of arms whose record is gone: their reports are of other settings.
+        there = [int(path.name) for path in self.folder.iterdir() if path.name.isdecimal()]
+        first = max([*begun, *there], default=-1) + 1
         arms = list(range(first, first + self.replicates))
         trial = self._recorded(number)
         trial.set_user_attr(WORDS, words)

@@ -129,6 +129,43 @@ def test_records_are_kept_elsewhere_by_the_command_line_alone(toys: Path, capsys
     assert Path("mine.db").exists()
 
 
+def test_a_metric_that_is_not_there_is_told_after_the_first_arm(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(*HILL, "search.trials=5", "search.metric=hieght") == 2
+    assert "try: search.metric=height" in capsys.readouterr().err
+    assert len(list(Path("outputs/hill").glob("search-*/*/report.json"))) == 1
+
+
+@pytest.mark.parametrize("damage", ["text", "gone"])
+def test_a_damaged_record_is_named_and_another_arms_report_is_never_taken(
+    toys: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    assert command(*HILL, "search.trials=2") == 0
+    record = folder() / "search.db"
+    if damage == "text":
+        record.write_text("no database")
+        assert command(*HILL, "search.trials=2") == 2
+        said = capsys.readouterr().err
+        assert f"try: mv {folder()} {folder()}.damaged" in said
+        assert "Traceback" not in said
+        folder().rename(f"{folder()}.damaged")
+    else:
+        record.unlink()
+    assert command(*HILL, "search.trials=2", "search.sampler.seed=5" if damage == "text" else "search.trials=2") == 0
+    for trial in study_of(next(Path("outputs/hill").glob("search-????????????")), None).trials:
+        x = float(trial.user_attrs["words"][-1].partition("=")[2])
+        assert trial.value == pytest.approx((x - 0.3) ** 2 - 1), "of its own arm"
+
+
+def test_a_damaged_report_is_named(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(*HILL, "search.trials=2") == 0
+    report = folder() / "1" / "report.json"
+    report.write_text("{")
+    assert command(*HILL, "search.trials=3") == 2
+    assert f"try: mv {report} {report}.damaged" in capsys.readouterr().err
+    report.rename(f"{report}.damaged")
+    assert command(*HILL, "search.trials=3") == 0
+
+
 def test_two_processes_do_not_search_the_same(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(*HILL, "search.trials=1") == 0
     from llmcycle.search.run import alone
