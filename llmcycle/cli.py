@@ -103,7 +103,7 @@ def run(command: Command, arguments: list[str]) -> int:
     hush()
     if "-sc" in command.flags or "--shell-completion" in command.flags:
         return complete(command)
-    from llmcycle.config import compose, describe
+    from llmcycle.config import compose, corners, describe
     from llmcycle.config.allow import allow
 
     for name in command.allow:
@@ -114,7 +114,8 @@ def run(command: Command, arguments: list[str]) -> int:
     command.overrides += command.words[1:]  # a forgotten `key=`, or a recipe too many: composing them says which
     if command.asks_help:
         recipe = recipe_or_verb(command.words[0])
-        print(describe(compose(recipe, command.overrides), recipe, command.words[0]))
+        arm = corners(recipe, command.overrides)[0]  # of a sweep the first
+        print(describe(compose(recipe, arm), recipe, command.words[0]))
         return 0
     with set_for({FORCE: "1"} if command.force else {}):
         if command.multirun or is_search(command):
@@ -129,7 +130,7 @@ def outcomes(command: Command, arguments: list[str]) -> list[Outcome]:
 
     recipe = recipe_or_verb(command.words[0])
     (check_shown if command.inspects else check)(compose(recipe, command.overrides))
-    return hand_over(recipe, [*command.flags, *in_full(recipe, command.overrides)], arguments)
+    return hand_over(recipe, [*in_full(recipe, command.overrides), *command.flags], arguments)
 
 
 def run_arms(command: Command, arguments: list[str]) -> int:
@@ -145,15 +146,15 @@ def run_arms(command: Command, arguments: list[str]) -> int:
     judge = check_shown if command.inspects else check
     search = plan_search(recipe, command.overrides, judge)
     every = search.arms if search else check_arms(recipe, command.overrides, judge)
-    words = [*command.flags, *for_hydra(in_full(recipe, command.overrides), every)]
+    words, flags = for_hydra(in_full(recipe, command.overrides), every), command.flags
     if command.inspects:
-        hand_over(recipe, words, arguments)
+        hand_over(recipe, [*(words if command.multirun else every[0]), *flags], arguments)
         return 0
     if search:
         from llmcycle.search.run import run_search
 
-        flag = [] if command.multirun else ["-m"]
-        return run_search(search, lambda own: hand_over(recipe, [*flag, *words, *own], arguments))
+        flags = flags if command.multirun else [*flags, "-m"]
+        return run_search(search, lambda own: hand_over(recipe, [*words, *own, *flags], arguments))
     from llmcycle.launchers import share_of_cores
     from llmcycle.report import print_sweep, read_arms
 
@@ -161,7 +162,7 @@ def run_arms(command: Command, arguments: list[str]) -> int:
     folder = Path(hydra.sweep.dir)
     print(f"sweep: {len(every)} {'arm' if len(every) == 1 else 'arms'}, logged in {os.path.relpath(folder)}")
     with set_for({ARMS: str(len(every)), **share_of_cores(hydra.launcher, len(every))}):
-        hand_over(recipe, [*words, f"hydra.sweep.dir={in_quotes(str(folder))}"], arguments)
+        hand_over(recipe, [*words, f"hydra.sweep.dir={in_quotes(str(folder))}", *flags], arguments)
     print_sweep(folder)
     ended = read_arms(folder)
     return 0 if len(ended) >= len(every) and all(arm.error is None for arm in ended) else 1

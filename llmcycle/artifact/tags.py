@@ -24,6 +24,8 @@ def tag(store: Store, artifact: Artifact, name: str) -> str:
         raise ValueError(f"{name}: it looks like the start of an id, and would be taken for one")
     if name in {each.name for each in store.artifacts()}:
         raise ValueError(f"{name}: artifacts are called so by their stage, and a tag is a name of its own")
+    if os.path.lexists(name):
+        raise ValueError(f"{name}: a file or folder here has this name, and would be taken for it")
     with store.referring():
         before = store.tags.get(name)
         link = store.root / TAGS / name

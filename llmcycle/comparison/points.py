@@ -155,11 +155,11 @@ def _scores(folder: Path, stage: Mapping[str, Any]) -> dict[str, Scores]:
 def _trained(runs: Sequence[Run], metric: str) -> list[Point]:
     """A point a method where the runs have several, else one a setting."""
     several = len({run.method for run in runs}) > 1
+    settings = [run.setting for run in runs]
     groups: dict[str, dict[str, list[Run]]] = {}
     for run in runs:
-        groups.setdefault(run.method if several else run.setting or run.method, {}).setdefault(run.setting, []).append(
-            run
-        )
+        label = run.method if several else _distinct(run.setting, settings) or run.method
+        groups.setdefault(label, {}).setdefault(run.setting, []).append(run)
     return [_best([_setting(label, replicates, metric) for replicates in settings.values()], settings)
             for label, settings in groups.items()]  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Compose a recipe and refuse a bad one before it costs anything; imports no torch."""
 
 from .check import check, check_shown
-from .compose import compose, swept
+from .compose import compose, corners, swept
 from .errors import ConfigError, RecipeErrors, render
 from .help import describe
 from .paths import groups, locate, recipes
@@ -16,6 +16,7 @@ __all__ = [
     "check_arms",
     "check_shown",
     "compose",
+    "corners",
     "describe",
     "for_hydra",
     "groups",

@@ -16,7 +16,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -184,10 +184,16 @@ def arms(recipe: Path, overrides: Sequence[str]) -> list[list[str]]:
 
 def corners(recipe: Path, overrides: Sequence[str]) -> list[list[str]]:
     """Arms that have, together, every value of each list and both ends of each range, varied one by one."""
-    choices = [values for _, values in swept(recipe, overrides)]
+    choices = [ends(override, values) for override, values in swept(recipe, overrides)]
     first = [values[0] for values in choices]
     others = [[*first[:place], value, *first[place + 1 :]] for place, all in enumerate(choices) for value in all[1:]]
     return [first, *others]
+
+
+def ends(override: Override, values: list[str]) -> list[str]:
+    """The values of an override; of a range the first and the last."""
+    of_range = override.is_sweep_override() and isinstance(override.value(), RangeSweep)
+    return list(dict.fromkeys((values[0], values[-1]))) if of_range else values
 
 
 def swept(recipe: Path, overrides: Sequence[str]) -> list[tuple[Override, list[str]]]:

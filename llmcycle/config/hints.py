@@ -207,7 +207,8 @@ def no_option(complaint: Complaint) -> ConfigError:
     """An option file that does not exist."""
     group, _, option = complaint.subject.rpartition("/")
     available = groups().get(group.removeprefix("/"), [])
-    swapped = [typed for typed in complaint.overrides if typed.endswith((f"={option}", f"[{option}]"))]
+    entry = re.compile(rf"[=\[,]{re.escape(option)}(?=[,\]]|$)")  # of a list, or alone
+    swapped = [typed for typed in complaint.overrides if entry.search(typed)]
     typed = next(iter(swapped), complaint.subject)
     if plugin := PLUGINS.get(complaint.subject.removeprefix("/")):
         return ConfigError(typed, f"it needs {plugin[0]}", plugin[1])
@@ -215,7 +216,10 @@ def no_option(complaint: Complaint) -> ConfigError:
         return ConfigError(typed, f"there is no file {complaint.subject}.yaml", "llmcycle ls")
     near, prefix = nearest(option, available), typed.rpartition("=")[0]
     if prefix:
-        remedy = f"{prefix}={near}" if near else choice([f"{prefix}={name}" for name in available])
+        start = entry.search(typed)
+        place = start.start() + 1 if start else len(prefix) + 1
+        head, tail = typed[:place], typed[place + len(option) :]
+        remedy = choice([f"{head}{name}{tail}" for name in ([near] if near else available)])
     else:
         remedy = near or f"one of: {', '.join(available)}"
     return ConfigError(typed, f"`{group}` has no option `{option}`", remedy)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from json import dumps
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig
 
 from . import stages
 from .allow import check_target
 from .annotations import example, misfits, need, parameter_types
-from .compose import compose, corners
+from .compose import compose, corners, swept
 from .errors import ConfigError, RecipeErrors
 from .near import overrides as typed_overrides
 from .options import Swaps
@@ -61,12 +62,15 @@ def plan_search(recipe: Path, overrides: Sequence[str], judge: Judge) -> Plan | 
     Raises:
         ConfigError: its settings are wrong, or an arm is.
     """
+    check_own(overrides)
     first = compose(recipe, corners(recipe, overrides)[0])
     if not first.get(SEARCH):
         return None
     if errors := list(check_search(first)):
         raise RecipeErrors(errors)
     every = with_space(first[SEARCH].get("space") or {}, overrides)
+    check_own(every)
+    check_ranges(override for override, _ in swept(recipe, every))
     arms = corners(recipe, every)
     if len(arms) < 2:
         reason = "there is nothing to search: no setting has several values"
@@ -77,6 +81,31 @@ def plan_search(recipe: Path, overrides: Sequence[str], judge: Judge) -> Plan | 
         raise ConfigError(uncounted, reason, "search=tpe, which chooses some")
     check_every(recipe, every, judge, arms)
     return Plan(first, overrides, every, arms)
+
+
+def check_own(overrides: Sequence[str]) -> None:
+    """ConfigError where the search itself is swept: `search=tpe,random`, `search.trials=2,3`."""
+    for override in overrides:
+        key, _, value = override.partition("=")
+        own = key.lstrip("+") == SEARCH or key.lstrip("+").startswith(f"{SEARCH}.")
+        if own and "," in value and not value.startswith(("[", "{", "'", '"')):
+            reason = "a sweep has one search, and its settings are the same in all trials"
+            raise ConfigError(override, reason, f"{key}={value.partition(',')[0]}")
+
+
+def check_ranges(overrides: Iterable[Override]) -> None:
+    """ConfigError for an interval whose end is not above its start, or that has no logarithm."""
+    for override in overrides:
+        value = override.value() if override.is_sweep_override() else None
+        if not isinstance(value, IntervalSweep):
+            continue
+        key, low, high = override.get_key_element(), value.start or 0.0, value.end or 0.0
+        if low >= high:
+            ends = f"{high}, {low}" if low > high else f"{low}, {high + 1}"
+            raise ConfigError(override.input_line or key, "its end is not above its start", f"'{key}=interval({ends})'")
+        if "log" in value.tags and low <= 0:
+            reason = "a logarithm needs ends above 0"
+            raise ConfigError(override.input_line or key, reason, f"'{key}=interval({low}, {high})'")
 
 
 def with_space(space: Mapping[str, object], overrides: Sequence[str]) -> list[str]:

@@ -14,6 +14,8 @@ from .errors import ConfigError, RecipeErrors
 
 Judge = Callable[[DictConfig], None]
 SHOWN = 3  # arms
+INTERVAL = re.compile(r"\binterval\([^)]*\)")
+WHOLE = "a whole number"  # in the reason of a value that is none
 RANGE = re.compile(r"\b(interval|range)\(")  # values that are no list, so none can be left out
 
 
@@ -59,7 +61,11 @@ def check_every(recipe: Path, overrides: Sequence[str], judge: Judge, every: lis
     names = tuple(f"{every[0][key].partition('=')[0]}=" for key in swept if bad[key])
     of_range = any(RANGE.search(word) for word in overrides if word.startswith(names))
     if len(errors) == len(every) or not explained or of_range:
-        raise of_all(errors[min(errors)], every[min(errors)], overrides)
+        first = errors[min(errors)]
+        typed = next((word for word in overrides if word.startswith(f"{first.key}=") and INTERVAL.search(word)), "")
+        if WHOLE in first.reason and typed:
+            raise ConfigError(typed, first.reason, shlex.quote(INTERVAL.sub(r"int(\g<0>)", typed)))
+        raise of_all(first, every[min(errors)], overrides)
     named = {" ".join(every[place][key] for key in swept): error for place, error in errors.items()}
     remedies = [left(overrides, [arm[key] for arm in every], bad[key]) for key in swept if bad[key]]
     raise ArmErrors(named, len(every), " ".join(remedies))

@@ -33,7 +33,7 @@ def of_state(trials: Sequence[FrozenTrial], state: TrialState) -> list[FrozenTri
 def counts(trials: Sequence[FrozenTrial]) -> str:
     """As `30 trials: 21 complete, 8 pruned, 1 failed (loss is no number)`."""
     failed = of_state(trials, TrialState.FAIL)
-    reasons = dict.fromkeys(str(trial.user_attrs.get(REASON, "")).splitlines()[0] for trial in failed)
+    reasons = dict.fromkeys(str(trial.user_attrs.get(REASON, "")).partition("\n")[0] for trial in failed)
     parts = [
         f"{len(of_state(trials, TrialState.COMPLETE))} complete",
         f"{len(of_state(trials, TrialState.PRUNED))} pruned",

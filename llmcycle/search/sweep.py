@@ -21,6 +21,7 @@ from llmcycle.search.ending import Ending, read_ending, together
 from llmcycle.search.settings import Search
 from llmcycle.search.space import Space
 from llmcycle.search.trials import Trial, Trials, study_of
+from llmcycle.surroundings import ARMS, set_for
 
 
 class Sweep:
@@ -41,8 +42,9 @@ class Sweep:
         self.folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, self.folder / "multirun.yaml")
         self.trials = self.opened(arguments)
-        for batch in self.batches():
-            self.try_out(batch)
+        with set_for({ARMS: str(self.trials.most * self.trials.replicates)}):
+            for batch in self.batches():
+                self.try_out(batch)
 
     def opened(self, arguments: Sequence[str]) -> Trials:
         """The trials of this search."""

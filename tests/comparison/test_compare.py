@@ -110,7 +110,7 @@ def test_settings_are_compared_where_the_method_is_one(tmp_path: Path) -> None:
     for number, rate in enumerate("12"):
         run(tmp_path / str(number), "lora", scores(0.4 * (number + 1)), "peft=lora", f"optim.lr={rate}")
     points = [point for point in collect([tmp_path])[1] if point.kind == "trained"]
-    assert [point.label for point in points] == ["peft=lora optim.lr=1", "peft=lora optim.lr=2"]
+    assert [point.label for point in points] == ["optim.lr=1", "optim.lr=2"]
 
 
 def test_a_setting_that_is_best_by_chance_is_not_flattered(tmp_path: Path) -> None:

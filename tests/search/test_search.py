@@ -102,6 +102,11 @@ def test_another_metric_and_a_space_in_yaml(toys: Path) -> None:
         (("search=halving", "stage.x=0.1,0.2"), "try: search=tpe"),
         (("search=grid", "stage.x=interval(0,1)"), "try: search=tpe"),
         (("-m", "stage.x=interval(0,1)"), "try: search=tpe"),
+        (("search=tpe", "stage.x=interval(2,1)"), "try: 'stage.x=interval(1.0, 2.0)'"),
+        (("search=tpe", "stage.x=tag(log, interval(0,1))"), "try: 'stage.x=interval(0.0, 1.0)'"),
+        (("search=tpe", "stage.step=interval(1,8)"), "try: 'stage.step=int(interval(1,8))'"),
+        (("search=tpe,random", "stage.x=0.1,0.2"), "try: search=tpe"),
+        (("search=tpe", "search.trials=2,3", "stage.x=0.1,0.2"), "try: search.trials=2"),
         (
             ("search=tpe", "stage.x=interval(0,1)", "search.sampler._target_=os.system"),
             "try: llmcycle --allow os.system",
@@ -114,6 +119,21 @@ def test_what_is_wrong_is_told_before_anything_runs(
     assert command("recipes/hill.yaml", *typed) == 2
     assert remedy in capsys.readouterr().err
     assert not Path("outputs/hill").exists()
+
+
+@pytest.mark.parametrize("flag", ["--help", "--info"])
+def test_a_search_is_shown_without_a_run(toys: Path, capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    assert command(*HILL, "stage.step=1,2", flag) == 0
+    assert "hill" in capsys.readouterr().out
+    assert not Path("outputs/hill").exists()
+
+
+def test_a_long_range_is_judged_at_its_ends(toys: Path) -> None:
+    from llmcycle.config import check, locate, plan_search
+
+    plan = plan_search(locate("recipes/hill.yaml"), ["search=random", "stage.step=range(1,301)"], check)
+    assert plan is not None
+    assert [arm[-1] for arm in plan.arms] == ["stage.step=1", "stage.step=300"]
 
 
 def test_records_are_kept_elsewhere_by_the_command_line_alone(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
