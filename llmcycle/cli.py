@@ -103,7 +103,7 @@ def run(command: Command, arguments: list[str]) -> int:
     hush()
     if "-sc" in command.flags or "--shell-completion" in command.flags:
         return complete(command)
-    from llmcycle.config import compose, corners, describe
+    from llmcycle.config import compose, corners, describe, is_search
     from llmcycle.config.allow import allow
 
     for name in command.allow:
@@ -118,7 +118,7 @@ def run(command: Command, arguments: list[str]) -> int:
         print(describe(compose(recipe, arm), recipe, command.words[0]))
         return 0
     with set_for({FORCE: "1"} if command.force else {}):
-        if command.multirun or is_search(command):
+        if command.multirun or is_search(recipe_or_verb(command.words[0]), command.overrides):
             return run_arms(command, arguments)
         return 0 if all(outcome.succeeded for outcome in outcomes(command, arguments)) else 1
 
@@ -166,16 +166,6 @@ def run_arms(command: Command, arguments: list[str]) -> int:
     print_sweep(folder)
     ended = read_arms(folder)
     return 0 if len(ended) >= len(every) and all(arm.error is None for arm in ended) else 1
-
-
-def is_search(command: Command) -> bool:
-    """Whether a command searches though no flag says that it is a sweep."""
-    from llmcycle.config import compose
-
-    if any(word.lstrip("+").startswith("search=") for word in command.overrides):
-        return True
-    recipe = recipe_or_verb(command.words[0])
-    return "search" in recipe.read_text("utf-8") and bool(compose(recipe).get("search"))
 
 
 def recipe_or_verb(word: str) -> Path:

@@ -33,3 +33,4 @@ def hush() -> None:
     warnings.filterwarnings("ignore")
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.raiseExceptions = False  # a pipe that closed early, as by `head`, is no news for every line

@@ -71,7 +71,7 @@ def cp(options: argparse.Namespace) -> int | None:
 def check(options: argparse.Namespace) -> int | None:
     """Compose a recipe and check everything that can be known before it runs; writes nothing."""
     from llmcycle.config import check as check_root
-    from llmcycle.config import check_arms, compose, locate, plan_search
+    from llmcycle.config import check_arms, compose, is_search, locate, plan_search
     from llmcycle.config.allow import allow
     from llmcycle.quiet import hush
 
@@ -79,7 +79,7 @@ def check(options: argparse.Namespace) -> int | None:
     for name in options.allow:
         allow(name)
     recipe, overrides = locate(options.recipe), typed(options)
-    if options.multirun or any(word.lstrip("+").startswith("search=") for word in overrides):
+    if options.multirun or is_search(recipe, overrides):
         search = plan_search(recipe, overrides, check_root)
         count = len(search.arms if search else check_arms(recipe, overrides, check_root))
         print(f"{options.recipe}: nothing wrong in any of {count} {'corners' if search else 'combinations'}")

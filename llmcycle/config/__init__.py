@@ -5,7 +5,7 @@ from .compose import compose, corners, swept
 from .errors import ConfigError, RecipeErrors, render
 from .help import describe
 from .paths import groups, locate, recipes
-from .searches import Plan, plan_search
+from .searches import Plan, is_search, plan_search
 from .sweeps import check_arms, for_hydra
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "describe",
     "for_hydra",
     "groups",
+    "is_search",
     "locate",
     "plan_search",
     "recipes",

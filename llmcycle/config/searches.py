@@ -56,12 +56,21 @@ class Plan:
         return sha256(dumps([typed, own, rest], sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
+def is_search(recipe: Path, overrides: Sequence[str]) -> bool:
+    """Whether a recipe searches, by what is typed or by its own file."""
+    if any(override.lstrip("+").startswith(f"{SEARCH}=") for override in overrides):
+        return True
+    return SEARCH in recipe.read_text("utf-8") and bool(compose(recipe).get(SEARCH))
+
+
 def plan_search(recipe: Path, overrides: Sequence[str], judge: Judge) -> Plan | None:
     """Judge a search by arms at the corners of its space; None where nothing is searched.
 
     Raises:
         ConfigError: its settings are wrong, or an arm is.
     """
+    if not is_search(recipe, overrides):
+        return None
     check_own(overrides)
     first = compose(recipe, corners(recipe, overrides)[0])
     if not first.get(SEARCH):

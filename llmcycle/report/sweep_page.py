@@ -45,7 +45,7 @@ def charts(arms: Sequence[Arm]) -> list[str]:
     axes = [axis for axis in axes if len(set(axis.values)) > 1]
     if not scores or not axes:
         return []
-    score = Axis(name, scores)
+    score = Axis(name.rpartition(" ")[2], scores)  # without its stage, so that it fits
     each = "".join(over(axis, score, lines) for axis in axes)
     return [
         section("All settings", "", parallel(axes, score, lines)),
