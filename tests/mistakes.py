@@ -152,7 +152,7 @@ def of_recipe(recipe: str, draw: Random) -> Iterator[Mistake]:
     if strange:
         yield add("option of another group", f"{group}={draw.choice(strange)}", f"{group}={own[group]}")
     there = {*own, *composed(recipe)["tree"], *re.findall(r"\w+", " ".join(composed(recipe)["choices"]))}
-    away = [name for name in groups() if name not in {*there, "recipes", "stage"} and "/" not in name]
+    away = [name for name in groups() if name not in {*there, "recipes", "stage", "search"} and "/" not in name]
     if away:
         group = draw.choice(away)
         yield add("group of another recipe", f"{group}={draw.choice(groups()[group])}")

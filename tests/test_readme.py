@@ -36,6 +36,7 @@ ELSEWHERE = {
 MODEL = "finetune inputs.model=ID"
 # Overrides that the text names alone: the command that each is put behind, by how it begins.
 BEHIND = {
+    "search=halving": f"{MODEL} callbacks=judged optim.lr=1e-4,2e-4",
     "quant=": "compress inputs.model=ID",
     "prune=": "compress inputs.model=ID",
     '"module.frozen': f"{MODEL} peft=none",
