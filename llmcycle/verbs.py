@@ -94,7 +94,7 @@ def sweep(options: argparse.Namespace) -> int | None:
     import yaml
 
     from llmcycle.config import check as check_root
-    from llmcycle.config import check_arms, compose, locate, plan_search, swept
+    from llmcycle.config import check_arms, compose, locate, override_values, plan_search
     from llmcycle.config.allow import allow
     from llmcycle.quiet import hush
 
@@ -108,7 +108,7 @@ def sweep(options: argparse.Namespace) -> int | None:
     from llmcycle.search.export import wandb_sweep
     from llmcycle.search.space import Space
 
-    space = Space.read([override for override, _ in swept(recipe, words)])
+    space = Space.read([override for override, _ in override_values(recipe, words)])
     if not space.distributions:
         reason = "no setting has several values, so there is nothing to sweep"
         raise ConfigError("sweep", reason, "'optim.lr=tag(log, interval(1e-4, 1e-2))', a range to draw from")

@@ -63,9 +63,7 @@ def compress(
     model, tokenizer = opened(source, dtype)
     linear = sum(map(parameters, linear_layers(model).values()))
     before = quality(TransformersEngine(model, tokenizer), evaluators or {}, questions, max_new_tokens)
-    pruned = as_method(prune)(model, tokenizer, data.train)
-    zeros = {"sparsity": sparsity(pruned)} if prune else {}
-    smaller = on_device(as_method(quant)(pruned, tokenizer, data.train).eval())
+    smaller, zeros = make_smaller(model, tokenizer, data, prune, quant)
     written = handed_on(smaller, tokenizer, questions, out)
     size = measure(out, list(linear_layers(written)), linear)
     after = quality(TransformersEngine(written, tokenizer), evaluators or {}, questions, max_new_tokens, before.answers)
@@ -79,6 +77,15 @@ def opened(source: str, dtype: Dtype) -> tuple[PreTrainedModel, PreTrainedTokeni
     model = on_device(load(source, dtype))
     tell_what_stays(model)
     return model, AutoTokenizer.from_pretrained(source)
+
+
+def make_smaller(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, data: Rows, prune: Method | None, quant: Quant
+) -> tuple[PreTrainedModel, Metrics]:
+    """The model pruned, then quantised; and the share of zeros after pruning, where there was any."""
+    pruned = as_method(prune)(model, tokenizer, data.train)
+    zeros = {"sparsity": sparsity(pruned)} if prune else {}
+    return on_device(as_method(quant)(pruned, tokenizer, data.train).eval()), zeros
 
 
 def handed_on(

@@ -1,7 +1,7 @@
 """Compose a recipe and refuse a bad one before it costs anything; imports no torch."""
 
 from .check import check, check_shown
-from .compose import compose, corners, swept
+from .compose import compose, corners, override_values
 from .errors import ConfigError, RecipeErrors, render
 from .help import describe
 from .paths import groups, locate, recipes
@@ -22,8 +22,8 @@ __all__ = [
     "groups",
     "is_search",
     "locate",
+    "override_values",
     "plan_search",
     "recipes",
     "render",
-    "swept",
 ]

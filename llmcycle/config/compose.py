@@ -174,7 +174,7 @@ def arms(recipe: Path, overrides: Sequence[str]) -> list[list[str]]:
         ConfigError: values can't be counted, and nothing chooses some of them.
     """
     choices = []
-    for override, values in swept(recipe, overrides):
+    for override, values in override_values(recipe, overrides):
         if override.is_sweep_override() and not override.is_discrete_sweep():
             reason = "these values can't be counted, and without a search every one of them would be tried"
             raise ConfigError(override.input_line or "multirun", reason, "search=tpe beside it, which chooses some")
@@ -184,7 +184,7 @@ def arms(recipe: Path, overrides: Sequence[str]) -> list[list[str]]:
 
 def corners(recipe: Path, overrides: Sequence[str]) -> list[list[str]]:
     """Arms that have, together, every value of each list and both ends of each range, varied one by one."""
-    choices = [ends(override, values) for override, values in swept(recipe, overrides)]
+    choices = [ends(override, values) for override, values in override_values(recipe, overrides)]
     first = [values[0] for values in choices]
     others = [[*first[:place], value, *first[place + 1 :]] for place, all in enumerate(choices) for value in all[1:]]
     return [first, *others]
@@ -196,7 +196,7 @@ def ends(override: Override, values: list[str]) -> list[str]:
     return list(dict.fromkeys((values[0], values[-1]))) if of_range else values
 
 
-def swept(recipe: Path, overrides: Sequence[str]) -> list[tuple[Override, list[str]]]:
+def override_values(recipe: Path, overrides: Sequence[str]) -> list[tuple[Override, list[str]]]:
     """Each override with an override for each of its values; for both ends of a range that can't be counted."""
     with session(recipe) as name:
         composed(name, recipe, [])

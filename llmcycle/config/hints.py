@@ -23,6 +23,7 @@ from .nested import is_node
 from .options import choice, option
 from .other_recipes import absent, with_input
 from .paths import extended, groups
+from .plugins import PLUGINS
 from .schema import OF_RUNS
 from .typed import as_typed, in_quotes, in_shell, parses
 
@@ -188,19 +189,6 @@ def detail(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     facts = [line for line in lines[1:] if not line.startswith(("full_key", "object_type", "reference_type"))]
     return facts[0].removeprefix("ConfigError raised while resolving interpolation: ") if facts else lines[0]
-
-
-PLUGINS = {  # of Hydra, by the option that they bring: what is needed, and what to type
-    **{
-        f"hydra/launcher/{name}": (f"the package {package}, which is not installed", f"pip install {package}")
-        for name, package in {
-            "joblib": "hydra-joblib-launcher",
-            "submitit_local": "hydra-submitit-launcher",
-            "submitit_slurm": "hydra-submitit-launcher",
-        }.items()
-    },
-    "hydra/sweeper/optuna": ("a plugin that wants Optuna before 3; llmcycle has a sweeper of its own", "search=tpe"),
-}
 
 
 def no_option(complaint: Complaint) -> ConfigError:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from . import stages
 from .allow import check_target
 from .annotations import example, misfits, need, parameter_types
-from .compose import compose, corners, swept
+from .compose import compose, corners, override_values
 from .errors import ConfigError, RecipeErrors
 from .near import overrides as typed_overrides
 from .options import Swaps
@@ -47,11 +47,11 @@ class Plan:
 
     @property
     def identity(self) -> str:
-        """The same for the same search, so that a killed one goes on, and one with more trials too."""
+        """The same for the same search, so that a killed one goes on, also with more trials or under a launcher."""
         root = stages.plain(self.root, resolve=False)
         own = {key: value for key, value in root[SEARCH].items() if key not in NO_RESULT}
         rest = {key: value for key, value in root.items() if key not in ("hydra", "outputs", SEARCH)}
-        beside = tuple(f"{SEARCH}.{key}=" for key in NO_RESULT)
+        beside = ("hydra.", "hydra/", "outputs=", *(f"{SEARCH}.{key}=" for key in NO_RESULT))
         typed = sorted(word for word in self.words if not word.startswith(beside))
         return sha256(dumps([typed, own, rest], sort_keys=True, default=str).encode()).hexdigest()[:12]
 
@@ -79,7 +79,7 @@ def plan_search(recipe: Path, overrides: Sequence[str], judge: Judge) -> Plan | 
         raise RecipeErrors(errors)
     every = with_space(first[SEARCH].get("space") or {}, overrides)
     check_own(every)
-    check_ranges(override for override, _ in swept(recipe, every))
+    check_ranges(override for override, _ in override_values(recipe, every))
     arms = corners(recipe, every)
     if len(arms) < 2:
         reason = "there is nothing to search: no setting has several values"

@@ -27,10 +27,8 @@ class Axis:
     @property
     def numbers(self) -> list[float]:
         """The values in order; [] where one of them is no number."""
-        try:
-            return sorted({float(value) for value in self.values})
-        except ValueError:
-            return []
+        numbers = [as_number(value) for value in self.values]
+        return [] if None in numbers else sorted({number for number in numbers if number is not None})
 
     @property
     def logarithmic(self) -> bool:
@@ -61,6 +59,15 @@ class Axis:
             return [(self.place(word), word) for word in self.words]
         ends = dict.fromkeys((self.numbers[0], self.numbers[-1]))
         return [(self.place(str(end)), as_written(end)) for end in ends]
+
+
+def as_number(text: str) -> float | None:
+    """A value that can be put in order; None for a word, and for what is not finite."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def as_written(value: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from llmcycle.report.axis import as_written
+from llmcycle.report.axis import as_number, as_written
 from llmcycle.report.sweep import Arm, cell, headline_of, varied
 
 FEW = 5  # values of a number that are told one by one; more of them by thirds
@@ -28,11 +28,12 @@ def effects(arms: Sequence[Arm]) -> list[list[str]]:
 
 def in_thirds(key: str, scores: Scores) -> Scores:
     """The scores of a factor; of a number with many values those of its lower, middle and upper third."""
-    if len(scores) <= FEW or not all(map(is_number, (text.partition("=")[2] for text in scores))):
+    numbers = {text: as_number(text.partition("=")[2]) for text in scores}
+    if len(scores) <= FEW or None in numbers.values():
         return scores
     by_value: dict[float, list[float]] = {}
-    for text, each in scores.items():
-        by_value.setdefault(float(text.partition("=")[2]), []).extend(each)
+    for text, value in numbers.items():
+        by_value.setdefault(value or 0.0, []).extend(scores[text])
     parts: dict[int, list[float]] = {}
     before, count = 0, sum(map(len, by_value.values()))
     for value in sorted(by_value):  # equal values stay together
@@ -40,12 +41,3 @@ def in_thirds(key: str, scores: Scores) -> Scores:
         before += len(by_value[value])
     ends = {f"{key}={as_written(part[0])} to {as_written(part[-1])}": part for part in parts.values()}
     return {label: [score for value in part for score in by_value[value]] for label, part in ends.items()}
-
-
-def is_number(text: str) -> bool:
-    """Whether a value is one that can be put in order."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -148,7 +148,7 @@ def render(rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def ranked(arms: Sequence[Arm]) -> list[Arm]:
+def by_rank(arms: Sequence[Arm]) -> list[Arm]:
     """The arms with the best value of the last stage that varies first; those that have none last."""
     name = varied(arms)[-1]
     pairs = {id(arm): headline_of(arm, name) if arm.error is None else None for arm in arms}

@@ -15,6 +15,7 @@ from llmcycle.report.sweep import Arm, headline_of, varied
 from llmcycle.report.sweep_charts import Line, over, parallel
 
 NAME = "sweep.html"
+LEGEND = "An arm is a line. Green is the best score over all rows; dashed lines failed or were ended early."
 
 
 def write_page(sweep: Path, arms: Sequence[Arm], tables: Sequence[tuple[str, list[list[str]]]], verdict: str) -> None:
@@ -48,7 +49,7 @@ def charts(arms: Sequence[Arm]) -> list[str]:
     score = Axis(name.rpartition(" ")[2], scores)  # without its stage, so that it fits
     each = "".join(over(axis, score, lines) for axis in axes)
     return [
-        section("All settings", "", parallel(axes, score, lines)),
+        section("All settings", "", f'<p class="note">{LEGEND}</p>{parallel(axes, score, lines)}'),
         section(f"{escape(name)} over each setting", "", f'<div class="charts">{each}</div>'),
     ]
 

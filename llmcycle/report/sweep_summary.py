@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from llmcycle.report.effects import effects
-from llmcycle.report.sweep import Arm, best, ranked, read_arms, render, table
+from llmcycle.report.sweep import Arm, best, by_rank, read_arms, render, table
 from llmcycle.report.sweep_page import NAME, write_page
 
 SHOWN = 10  # arms of a search
@@ -27,12 +27,12 @@ def print_search(sweep: Path, verdict: str) -> None:
     Args:
         verdict: how its trials ended, what pruning saved, and the best of them.
     """
-    arms = ranked(read_arms(sweep))
+    arms = by_rank(read_arms(sweep))
     if arms:
-        tell(sweep, arms, verdict, shortened(arms))
+        tell(sweep, arms, verdict, top_rows(arms))
 
 
-def shortened(arms: Sequence[Arm]) -> str:
+def top_rows(arms: Sequence[Arm]) -> str:
     """The first rows of the table, and how many there are beside them."""
     rows = table(arms)
     left = len(rows) - 1 - SHOWN

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -42,8 +43,9 @@ def run_search(plan: Plan, hand_over: Callable[[list[str]], object]) -> int:
     return 1 if any(arm.failed for arm in read_arms(folder)) else 0
 
 
-def alone(folder: Path) -> FileLock:
-    """The lock of a search.
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the lock of a search.
 
     Raises:
         ConfigError: another process is at work on the same one.
@@ -54,4 +56,7 @@ def alone(folder: Path) -> FileLock:
     except Timeout:
         reason = "another process runs this search, and would try the same settings"
         raise ConfigError(str(folder), reason, "search.sampler.seed=1, for a search of its own") from None
-    return lock
+    try:
+        yield
+    finally:
+        lock.release()

@@ -21,7 +21,7 @@ from llmcycle.search.trials import ARMS, REASON, SECONDS, study_of
 def summary(folder: Path, search: Mapping[str, Any]) -> str:
     """Lines: how the trials ended, what pruning saved, and the best of them as a command."""
     trials = study_of(folder, search.get("storage")).trials
-    lines = [counts(trials), saved(trials), best(folder, trials, search.get("metric"))]
+    lines = [counts(trials), time_saved(trials), best(folder, trials, search.get("metric"))]
     return "\n".join(filter(None, lines))
 
 
@@ -43,7 +43,7 @@ def counts(trials: Sequence[FrozenTrial]) -> str:
     return f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'}: {ended}"
 
 
-def saved(trials: Sequence[FrozenTrial]) -> str:
+def time_saved(trials: Sequence[FrozenTrial]) -> str:
     """How much time pruning saved, by what whole trials took."""
     whole = [float(trial.user_attrs[SECONDS]) for trial in of_state(trials, TrialState.COMPLETE)]
     pruned = [float(trial.user_attrs[SECONDS]) for trial in of_state(trials, TrialState.PRUNED)]
@@ -67,7 +67,7 @@ def best(folder: Path, trials: Sequence[FrozenTrial], metric: str | None) -> str
     run = read_report(folder / str(top.user_attrs[ARMS][0]) / "report.json")["run"]
     words = [text for text in run["overrides"] if not is_seed(text) and not text.lstrip("+").startswith("search")]
     values = [score(folder / str(arm), metric) for arm in top.user_attrs[ARMS]]
-    return f"best: {shlex.join(['llmcycle', typed_recipe(run), *words])}  ({told(values)})"
+    return f"best: {shlex.join(['llmcycle', typed_recipe(run), *words])}  ({in_words(values)})"
 
 
 def score(arm: Path, metric: str | None) -> tuple[float, float | None]:
@@ -79,7 +79,7 @@ def score(arm: Path, metric: str | None) -> tuple[float, float | None]:
     return that_choose(scores).mean, that_score(scores).mean
 
 
-def told(values: Sequence[tuple[float, float | None]]) -> str:
+def in_words(values: Sequence[tuple[float, float | None]]) -> str:
     """The means over replicates, in words."""
     chose, apart = fmean(pair[0] for pair in values), [pair[1] for pair in values if pair[1] is not None]
     if not apart:

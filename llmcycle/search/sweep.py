@@ -50,7 +50,7 @@ class Sweep:
         """The trials of this search."""
         node = plain(self.config.search)
         begun = len(study_of(self.folder, node.get("storage")).trials)
-        self.search: Search = instantiate(drawing_on(node, begun), _convert_="all")
+        self.search: Search = instantiate(with_seed(node, begun), _convert_="all")
         words = with_space(self.search.space or {}, arguments)
         parser = OverridesParser.create(config_loader=self.loader)
         return Trials(self.search, Space.read(parser.parse_overrides(words)), self.folder)
@@ -58,7 +58,7 @@ class Sweep:
     def batches(self) -> Iterator[list[Trial]]:
         """What to run at a time: first what a kill has left."""
         count = self.search.parallel or self.jobs()
-        waiting = self.trials.interrupted()
+        waiting = self.trials.resume()
         while batch := waiting[:count]:
             waiting = waiting[count:]
             yield batch
@@ -78,14 +78,14 @@ class Sweep:
         endings: dict[int, list[Ending]] = {trial.number: [] for trial in batch}
         for place in range(self.trials.replicates):
             alive = [t for t in batch if all(each.state == "complete" for each in endings[t.number])]
-            self.launch([(t.arms[place], self.words(t, place)) for t in alive if not self.ended(t.arms[place])])
+            self.launch([(t.arms[place], self.words(t, place)) for t in alive if not self.ending(t.arms[place])])
             for trial in alive:
                 none = Ending("failed", reason="it left no report")
-                endings[trial.number].append(self.ended(trial.arms[place]) or none)
+                endings[trial.number].append(self.ending(trial.arms[place]) or none)
         for trial in batch:
             self.trials.tell(trial, together(endings[trial.number]))
 
-    def ended(self, arm: int) -> Ending | None:
+    def ending(self, arm: int) -> Ending | None:
         """How an arm ended, perhaps before a kill."""
         return read_ending(self.folder / str(arm), self.search.metric)
 
@@ -100,7 +100,7 @@ class Sweep:
             self.launcher.launch([words for _, words in row], initial_job_idx=row[0][0])
 
 
-def drawing_on(node: dict[str, Any], begun: int) -> dict[str, Any]:
+def with_seed(node: dict[str, Any], begun: int) -> dict[str, Any]:
     """The recipe's settings, with another seed where a search goes on: with the same it would draw the same again."""
     seed = node["sampler"].get("seed")
     if not begun or seed is None:

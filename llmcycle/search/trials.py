@@ -89,13 +89,9 @@ class Trials:
         self.record = study_of(folder, search.storage, search.pruner)
         self.exhausted = False
         self.thinking = optuna.create_study(sampler=search.sampler, direction="minimize")
-        self.thinking.add_trials([remembered(trial, space.distributions) for trial in self.ended])
-        self.tried = {tuple(trial.user_attrs[WORDS]) for trial in self.record.trials if WORDS in trial.user_attrs}
-
-    @property
-    def ended(self) -> list[FrozenTrial]:
-        """Those that need no further arm."""
-        return [trial for trial in self.record.trials if trial.state.is_finished()]
+        finished = [trial for trial in self.record.trials if trial.state.is_finished()]
+        self.thinking.add_trials([known_trial(trial, space.distributions) for trial in finished])
+        self.known = {tuple(trial.user_attrs[WORDS]) for trial in self.record.trials}
 
     @property
     def most(self) -> int:
@@ -107,15 +103,11 @@ class Trials:
         """Arms of each trial."""
         return max(1, len(self.space.seeds))
 
-    def interrupted(self) -> list[Trial]:
+    def resume(self) -> list[Trial]:
         """Those that were begun and have not ended; called before any is asked for."""
-        running = [trial for trial in self.record.trials if not trial.state.is_finished()]
-        return [self._begun(trial) for trial in running]
+        return [self._again(trial) for trial in self.record.trials if not trial.state.is_finished()]
 
-    def _begun(self, trial: FrozenTrial) -> Trial:
-        if ARMS not in trial.user_attrs:  # killed between two lines of `ask`
-            self._note(trial.number, self.space.words(trial.params))
-            trial = self.record.trials[trial.number]
+    def _again(self, trial: FrozenTrial) -> Trial:
         self.thinking.enqueue_trial(trial.params)
         thought = self.thinking.ask(dict(self.space.distributions))
         return Trial(trial.number, list(trial.user_attrs[WORDS]), list(trial.user_attrs[ARMS]), thought.number)
@@ -127,28 +119,30 @@ class Trials:
         for _ in range(PATIENCE):
             thought = self.thinking.ask(dict(self.space.distributions))
             words = self.space.words(thought.params)
-            if tuple(words) not in self.tried:
+            if tuple(words) not in self.known:
                 return self._new(thought.number, thought.params, words)
             self._learn(thought.number, None, TrialState.FAIL)
         return None
 
     def _new(self, thought: int, params: dict[str, Any], words: list[str]) -> Trial:
-        self.tried.add(tuple(words))
-        self.record.enqueue_trial(params)
-        number = self.record.ask(dict(self.space.distributions)).number
-        return Trial(number, words, self._note(number, words), thought)
+        """Record a trial, in one step with what it tries and the numbers of its arms."""
+        self.known.add(tuple(words))
+        number, arms = len(self.record.trials), self._next_arms()
+        running = create_trial(
+            state=TrialState.RUNNING,
+            params=params,
+            distributions=dict(self.space.distributions),
+            user_attrs={WORDS: words, ARMS: arms},
+        )
+        self.record.add_trial(running)
+        return Trial(number, words, arms, thought)
 
-    def _note(self, number: int, words: list[str]) -> list[int]:
-        """Note what a trial tries, and the numbers of its arms: the next ones."""
-        begun = [arm for trial in self.record.trials for arm in trial.user_attrs.get(ARMS, ())]
+    def _next_arms(self) -> list[int]:
+        begun = [arm for trial in self.record.trials for arm in trial.user_attrs[ARMS]]
         # Beside them folders of arms whose record is gone: their reports are of other settings.
         there = [int(path.name) for path in self.folder.iterdir() if path.name.isdecimal()]
         first = max([*begun, *there], default=-1) + 1
-        arms = list(range(first, first + self.replicates))
-        trial = self._recorded(number)
-        trial.set_user_attr(WORDS, words)
-        trial.set_user_attr(ARMS, arms)
-        return arms
+        return list(range(first, first + self.replicates))
 
     def _recorded(self, number: int) -> optuna.Trial:
         return optuna.Trial(self.record, self.record.trials[number]._trial_id)
@@ -175,7 +169,7 @@ class Trials:
             self.exhausted = True
 
 
-def remembered(trial: FrozenTrial, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
+def known_trial(trial: FrozenTrial, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
     """A recorded trial as a sampler that did not choose it may learn from it.
 
     One that failed is the worst that there can be: a sampler leaves out failures, and would try the same again.

@@ -65,6 +65,7 @@ def test_what_arms_say_is_no_html(page: str) -> None:
         (["a", "b", "c"], "b", 0.5),
         (["a", "1"], "1", 1.0),
         (["7"], "7", 0.5),
+        (["nan", "inf", "1"], "inf", 0.5),
     ],
 )
 def test_values_have_their_place(values: list[str], value: str, place: float) -> None:

@@ -194,6 +194,8 @@ def test_two_processes_do_not_search_the_same(toys: Path, capsys: pytest.Capture
         assert command(*HILL, "search.trials=2") == 2
     assert "another process runs this search" in capsys.readouterr().err
     assert len(words()) == 1
+    with alone(folder()):
+        pass  # the refused command and the first one hold it no more
 
 
 @pytest.mark.slow
@@ -218,3 +220,15 @@ def test_killed_three_times_there_are_as_many_trials_as_asked_for_and_none_twice
     assert len({tuple(trial.user_attrs["words"]) for trial in trials}) == 30
     assert all(trial.state.is_finished() for trial in trials)
     assert sorted(arm for trial in trials for arm in trial.user_attrs["arms"]) == list(range(30))
+
+
+def test_what_changes_no_result_makes_no_other_search(toys: Path) -> None:
+    from llmcycle.config import check, locate, plan_search
+
+    def identity(*more: str) -> str:
+        plan = plan_search(locate("recipes/hill.yaml"), ["search=random", "stage.x=interval(0,1)", *more], check)
+        assert plan is not None
+        return plan.identity
+
+    assert {identity(more) for more in ("hydra.verbose=true", "search.trials=99", "outputs=outputs")} == {identity()}
+    assert identity("stage.step=2") != identity() != identity("search.metric=x")

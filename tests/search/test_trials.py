@@ -35,7 +35,7 @@ def test_what_a_kill_has_left_is_gone_on_with_under_its_number(tmp_path: Path) -
     assert (done.arms, left.arms) == ([0, 1], [2, 3])
     first.tell(done, Ending("complete", 0.5))
     again = opened(tmp_path, "x=interval(0,1)", "seed=0,1")
-    (interrupted,) = again.interrupted()
+    (interrupted,) = again.resume()
     assert (interrupted.number, interrupted.words, interrupted.arms) == (1, left.words, [2, 3])
     again.tell(interrupted, Ending("pruned"))
     fresh = again.ask()
@@ -44,12 +44,23 @@ def test_what_a_kill_has_left_is_gone_on_with_under_its_number(tmp_path: Path) -
     assert len(set(words(tmp_path))) == 3
 
 
-def test_one_that_was_killed_between_two_lines_of_its_record_is_whole(tmp_path: Path) -> None:
+def test_a_trial_is_recorded_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a kill falls, a trial is whole on record or not there."""
     trials = opened(tmp_path, "x=interval(0,1)")
-    trials.record.ask(dict(trials.space.distributions))
-    (interrupted,) = opened(tmp_path, "x=interval(0,1)").interrupted()
-    assert interrupted.arms == [0]
-    assert interrupted.words[0].startswith("x=0.")
+
+    def dies(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trials.record, "add_trial", dies)
+    with pytest.raises(KeyboardInterrupt):
+        trials.ask()
+    again = opened(tmp_path, "x=interval(0,1)")
+    assert again.resume() == []
+    begun = again.ask()
+    assert begun is not None
+    (recorded,) = study_of(tmp_path, None).trials
+    assert recorded.state is TrialState.RUNNING
+    assert (recorded.user_attrs["words"], recorded.user_attrs["arms"]) == (begun.words, [0])
 
 
 @pytest.mark.parametrize("sampler", [BruteForceSampler, RandomSampler, TPESampler])
