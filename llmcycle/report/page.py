@@ -25,7 +25,7 @@ def page(report: Report) -> str:
     caveats = "".join(f"<li>{escape(text)}</li>" for text in report["caveats"])
     sections = (
         ("Stages", "metrics", _metrics(tables.headline_rows(records))),
-        ("By part", "metrics", plain_table(part_header(records), part_rows(records))),
+        ("By part", "parts", plain_table(part_header(records), part_rows(records))),
         ("Caveats", "", f"<ul>{caveats}</ul>" if caveats else ""),
         ("Training", "", "".join(map(_curves, records))),
         ("Own rows", "answers", "".join(map(_own_rows, records))),
