@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-CAUSAL, MASKED, CLASSIFIER = "causal", "masked", "classifier"
+CAUSAL, MASKED, CLASSIFIER, STEPS = "causal", "masked", "classifier", "token_classifier"
 ABILITIES = {
     CAUSAL: frozenset({"answer", "sample", "score", "stream", "prefer"}),
     MASKED: frozenset({"masked"}),
     CLASSIFIER: frozenset({"reward", "prefer"}),
+    STEPS: frozenset({"steps"}),
 }

@@ -11,7 +11,8 @@ from omegaconf import open_dict
 
 from llmcycle.config import identity
 from llmcycle.config.facts import taken_off
-from llmcycle.config.stages import Stage, plain
+from llmcycle.config.plain_tree import plain
+from llmcycle.config.stages import Stage
 from llmcycle.evaluate.metric import Metrics
 
 
@@ -38,7 +39,7 @@ def build_part(stage: Stage, part: str, **options: object) -> Any:
 
 def with_data(tree: object, data: object) -> Any:
     """A part whose references to the stage's data are all one object, so that a large file is read once."""
-    if not (isinstance(data, dict) and "_target_" in data and refers(tree, data)):
+    if tree == data or not (isinstance(data, dict) and "_target_" in data and refers(tree, data)):
         return tree
     return replaced(tree, data, instantiate(data, _convert_="all"))
 

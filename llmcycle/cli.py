@@ -39,11 +39,13 @@ llmcycle: one declarative framework for the whole life of a language model
   llmcycle diff ARTIFACT ARTIFACT     settings, metrics and answers that are not the same
   llmcycle lineage ARTIFACT           from a model back to its data
   llmcycle compare FOLDER [...]       methods of a sweep beside each other, and prompts
+  llmcycle arena ARTIFACT [...] --judge JUDGE    win rates and strengths of models, by a judge [--rubric --prompts]
   llmcycle tag ARTIFACT NAME [...]    give it a name of your own [--remove]
   llmcycle rm ARTIFACT [...] [--yes]  remove artifacts and what was made of them
   llmcycle gc [--dry-run --checkpoints]  remove artifacts that no run refers to
   llmcycle serve ARTIFACT [--host --port --api-key --queue]
   llmcycle chat ARTIFACT
+  llmcycle feedback ARTIFACT [...]    people label its answers, on a page or here [--task --rows --gold --terminal]
 
   key=value           change a setting:           trainer.max_steps=50
   group=option        swap a part:                peft=dora
@@ -194,7 +196,8 @@ def hand_over(recipe: Path, rest: list[str], arguments: list[str]) -> list[Outco
     """
     import hydra
 
-    from llmcycle.config.compose import VERSION_BASE, register, split, take_outputs
+    from llmcycle.config.compose import register, split, take_outputs
+    from llmcycle.config.usual import VERSION_BASE
 
     register()
     folder, name = split(recipe)

@@ -8,8 +8,8 @@ VALUE_FLAGS = {"--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--confi
 INSPECT = {"--cfg", "-c", "--info", "-i", "--hydra-help", "-sc", "--shell-completion", "--help", "-h"}
 INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}
 VERBS = (
-    *("ls", "cp", "check", "sweep", "data", "runs", "artifacts", "show", "diff", "lineage", "compare"),
-    *("tag", "rm", "gc", "serve", "chat"),
+    *("ls", "cp", "check", "sweep", "data", "runs", "artifacts", "show", "diff", "lineage", "compare", "arena"),
+    *("tag", "rm", "gc", "serve", "chat", "feedback"),
 )
 
 

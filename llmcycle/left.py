@@ -28,6 +28,7 @@ def record(artifact: Artifact) -> StageRecord:
         curves=curves(artifact.folder),
         choices=choices(artifact.folder),
         own_rows=own_rows(artifact.folder),
+        drawn=rows(artifact.folder / "rollouts.jsonl"),
     )
 
 
@@ -38,7 +39,11 @@ def read(path: Path, otherwise: Any) -> Any:
 
 def samples(folder: Path) -> list[dict[str, Any]]:
     """The answers to the fixed prompts."""
-    path = folder / "samples.jsonl"
+    return rows(folder / "samples.jsonl")
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file of JSON lines; none of one that is not there."""
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
 
 
@@ -58,7 +63,9 @@ def memory(folder: Path) -> list[dict[str, Any]]:
 def curves(folder: Path) -> dict[str, Any]:
     """The values that a stage that trains logged over its steps, and the scores of its judge where it had one."""
     logged: dict[str, Any] = read(folder / "curves.json", {})
-    return logged and {**logged, "judged": read(folder / "judging.json", {}).get("looks") or []}
+    judging: dict[str, Any] = read(folder / "judging.json", {})
+    followed = {"followed": judging["curve"]} if "curve" in judging else {}
+    return logged and {**logged, "judged": judging.get("looks") or [], **followed}
 
 
 def own_rows(folder: Path) -> list[dict[str, Any]]:
@@ -73,7 +80,9 @@ def choices(folder: Path) -> list[dict[str, str]]:
     if read(folder / "curves.json", {}):
         chosen.append(weights(judging))
     if reason := judging.get("stopped"):
-        chosen.append(choice("number of steps", reason, "every look", "callbacks.early_stopping", ""))
+        chosen.append(
+            choice("number of steps", reason, "every look", f"callbacks.{judging.get('by', 'early_stopping')}", "")
+        )
     return chosen
 
 

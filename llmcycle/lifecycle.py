@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from llmcycle.artifact import Artifact, CorruptArtifact, environment, git_state, identify, tree
-from llmcycle.config import identity, recipe, render, stages
+from llmcycle.config import identity, plain_tree, recipe, render, stages
 from llmcycle.config.stages import Stage
 from llmcycle.config.sweeps import as_choice
 from llmcycle.config.typed import as_typed
@@ -115,7 +115,7 @@ def reporter_of(root: DictConfig, sweep: Path | None) -> Reporter | None:
         return None
     from llmcycle.search.pruning import reporter  # not before a search is there: it imports Optuna
 
-    return reporter(stages.plain(root.search), sweep, int(HydraConfig.get().job.num))
+    return reporter(plain_tree.plain(root.search), sweep, int(HydraConfig.get().job.num))
 
 
 def prepare(root: DictConfig, context: Context) -> list[Planned]:
@@ -166,7 +166,7 @@ def here(root: DictConfig, arguments: list[str]) -> Context:
     """The run's folder, group and label, as Hydra has set them."""
     hydra = HydraConfig.get()
     typed = typed_overrides()
-    notice([stages.plain(root, resolve=False), typed, arguments])
+    notice([plain_tree.plain(root, resolve=False), typed, arguments])
     folder = Path(hydra.runtime.output_dir)
     sweep = Path(hydra.sweep.dir) if hydra.mode is not None and hydra.mode.name == "MULTIRUN" else None
     return Context(
@@ -192,14 +192,14 @@ def store_words(outputs: str, arguments: list[str]) -> str:
 
 def typed_overrides() -> list[str]:
     """The overrides as they were typed: to read one out of Hydra's node resolves what it refers to."""
-    overrides: list[str] = stages.plain(cast(DictConfig, HydraConfig.get().overrides), resolve=False)["task"]
+    overrides: list[str] = plain_tree.plain(cast(DictConfig, HydraConfig.get().overrides), resolve=False)["task"]
     return overrides
 
 
 def label(sweep: Path, overrides: list[str]) -> str:
     """The overrides of this arm that the sweep varies."""
     path = sweep / "multirun.yaml"
-    typed = set(stages.plain(OmegaConf.load(path).hydra.overrides.task, resolve=False)) if path.exists() else set()
+    typed = set(plain_tree.plain(OmegaConf.load(path).hydra.overrides.task, resolve=False)) if path.exists() else set()
     return " ".join(override for override in overrides if not {override, as_choice(override)} & typed)
 
 
@@ -246,7 +246,7 @@ def facts(root: DictConfig, records: list[StageRecord], context: Context) -> Run
     return RunFacts(
         recipe=str(hydra.job.config_name),
         command=context.command,
-        config_sha256=identify(stages.plain(root, resolve=False), seed=int(root.seed), versions={}),
+        config_sha256=identify(plain_tree.plain(root, resolve=False), seed=int(root.seed), versions={}),
         seed=int(root.seed),
         versions=environment(),
         git=git_state(),

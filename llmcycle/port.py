@@ -6,6 +6,7 @@ import socket
 from ipaddress import ip_address
 
 API_KEY = "LLMCYCLE_API_KEY"  # the variable that holds the key, so that it need not stand in a command line
+PASSWORD = "LLMCYCLE_FEEDBACK_PASSWORD"  # the same for the page of `llmcycle feedback`
 LAST_PORT = 2**16 - 1
 FIRST_OF_ALL = 1024  # ports below are the administrator's
 

@@ -17,7 +17,8 @@ from llmcycle.artifact import Artifact, CorruptArtifact, Draft, digest_path, env
 from llmcycle.building import build
 from llmcycle.config import ConfigError, identity, recipe
 from llmcycle.config.allow import allowed
-from llmcycle.config.stages import Stage, plain
+from llmcycle.config.plain_tree import plain
+from llmcycle.config.stages import Stage
 from llmcycle.evaluate.metric import Metric, Metrics
 from llmcycle.log import BESIDE, clean
 from llmcycle.masking import cleaned
@@ -229,7 +230,7 @@ def result(stage: Stage, artifact: Artifact, whole: StageRecord, **more: Any) ->
     store, places = identity.store(stage.root), {key: identity.location(stage, key) for key in stage.inputs}
     inputs = {key: source for key, place in places.items() if (source := store.find(place)) is not None}
     samples = left.beside([left.samples(source.folder) for source in inputs.values()], whole.samples)
-    tables = {"samples": samples, "own_rows": whole.own_rows}
+    tables = {"samples": samples, "own_rows": whole.own_rows, "answers": whole.drawn}
     return Result(artifact, whole.metrics, inputs, cleaned(tables), **more)
 
 

@@ -6,10 +6,11 @@ import argparse
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from llmcycle.config.errors import ConfigError, nearest
-from llmcycle.port import API_KEY, LAST_PORT
+from llmcycle.port import API_KEY, LAST_PORT, PASSWORD
 from llmcycle.surroundings import default_outputs
 
 
@@ -143,6 +144,77 @@ def with_comparison(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--against", metavar="METHOD", help="default: full fine-tuning, else the best")
 
 
+def with_feedback(parser: argparse.ArgumentParser) -> None:
+    """What is labelled, by whom, and where."""
+    add = parser.add_argument
+    add("artifacts", nargs="*", metavar="ARTIFACT", help="models that are asked now: a folder, NAME-ID, or an id")
+    with_outputs(parser)
+    add("--rows", default="", metavar="FILE", help="a file of answers: `prompt`, and `answers` or `chosen`/`rejected`")
+    add("--prompts", default="", metavar="FILE", help="what models are asked: rows with a `prompt`")
+    add("--recipe", default="", help="ask its held-out prompts (default: the recipe that made the first artifact)")
+    add("--task", choices=["choice", "rating", "edit"], default="choice", help="default: choice, of two answers")
+    add("--items", dest="count", type=whole, default=100, help="how many, gold questions not counted (default: 100)")
+    add("--samples", type=whole, help="answers of each model to a prompt (default: 2 of one model, 1 of several)")
+    add("--temperature", type=temperature, default=1.0, help="of the draws; 0 is greedy (default: 1.0)")
+    add("--max-tokens", type=whole, default=128, help="of an answer (default: 128)")
+    add("--choose", choices=["random", "margin", "information"], default="random", help="which pairs (default: random)")
+    add("--reward", default="", metavar="ARTIFACT", help="the reward model whose uncertainty chooses pairs")
+    add("--seen", default="", metavar="FILE", help="pairs that it has learnt from, for --choose information")
+    add("--gold", default="", metavar="FILE", help="rows whose right label is known, mixed in unseen")
+    add("--stars", type=stars, default=5, help="the highest rating, 2 to 9 (default: 5)")
+    own = os.environ.get("USER") or "annotator"
+    add("--annotators", type=names, default=[own], metavar="NAME,NAME", help=f"who labels (default: {own})")
+    add("--out", type=Path, default=Path("feedback"), metavar="FOLDER", help="of labels and rows (default: feedback)")
+    add("--seed", type=int, default=0, help="of prompts, answers, pairs and orders (default: 0)")
+    add("--terminal", action="store_true", help="label here, as the first annotator")
+    add("--report", action="store_true", help="only say what has been labelled so far")
+    add("--host", default="127.0.0.1")
+    add("--port", type=port, default=8001)
+    add("--password", default=os.environ.get(PASSWORD), help=f"of the page (default: ${PASSWORD}, else one is drawn)")
+
+
+def names(text: str) -> list[str]:
+    """Names of annotators, each once."""
+    given = [name.strip() for name in text.split(",") if name.strip()]
+    if not given or len(set(given)) < len(given) or not all(re.fullmatch(r"[\w.@-]{1,40}", name) for name in given):
+        reason = f"{text}: different names are needed, of letters, digits and . _ @ -, with commas between them"
+        raise argparse.ArgumentTypeError(reason)
+    return given
+
+
+def stars(text: str) -> int:
+    """The highest rating: one key of the keyboard."""
+    if not re.fullmatch("[2-9]", text):
+        raise argparse.ArgumentTypeError(f"{text}: a whole number from 2 to 9 is needed")
+    return int(text)
+
+
+def temperature(text: str) -> float:
+    """How far draws stray from the likeliest token."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 10:
+        raise argparse.ArgumentTypeError(f"{text}: a number from 0 to 10 is needed")
+    return value
+
+
+def with_contest(parser: argparse.ArgumentParser) -> None:
+    """Who plays, on what, and who judges."""
+    parser.add_argument("artifacts", nargs="+", metavar="ARTIFACT", help="a folder, NAME-ID, or the start of an id")
+    with_outputs(parser)
+    parser.add_argument("--judge", required=True, help="ARTIFACT, http://HOST/v1#MODEL, or storefront")
+    parser.add_argument(
+        "--rubric", default="default", help="an option of the group rubric, or a file (default: default)"
+    )
+    parser.add_argument(
+        "--prompts", metavar="FILE", help="rows with a prompt (default: questions to the built-in shop)"
+    )
+    parser.add_argument("--count", type=whole, default=100, help="prompts at the most (default: 100)")
+    parser.add_argument("--tokens", type=whole, default=64, help="of an answer at the most (default: 64)")
+
+
 def with_gc(parser: argparse.ArgumentParser) -> None:
     """What may be collected."""
     with_outputs(parser)
@@ -164,6 +236,8 @@ ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "tag": with_tags,
     "rm": with_removal,
     "compare": with_comparison,
+    "arena": with_contest,
+    "feedback": with_feedback,
     "gc": with_gc,
     "serve": with_server,
     "chat": with_artifact,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 
@@ -182,6 +183,63 @@ def chat(options: argparse.Namespace) -> int | None:
     return None
 
 
+def feedback(options: argparse.Namespace) -> int | None:
+    """Label answers: choose between two, rate one or edit one, on a page of this machine or in the terminal.
+
+    Models are asked now, or --rows has their answers. What is written is read by `reward`, `rating`, `align` and
+    `finetune`; the same command goes on where labelling stopped, and so does --out FOLDER alone.
+    """
+    from llmcycle.quiet import hush
+
+    hush()
+    from llmcycle.port import listen
+
+    if not (options.terminal or options.report):
+        listen(options.host, options.port).close()  # told at once, and not when models have answered
+    folders = tuple(str(model_folder(reference, options.outputs)) for reference in options.artifacts)
+    reward = str(model_folder(options.reward, options.outputs)) if options.reward else ""
+    from llmcycle.feedback import Settings, report
+    from llmcycle.feedback import feedback as start
+
+    if options.report:
+        report(options.out)
+        return None
+    settings = Settings(
+        **{name: getattr(options, name) for name in SETTINGS},
+        models=folders,
+        reward=reward,
+        outputs=options.outputs,
+        draw={
+            "samples": options.samples or (2 if len(folders) == 1 else 1),
+            "temperature": options.temperature,
+            "max_tokens": options.max_tokens,
+        },
+    )
+    server = {name: getattr(options, name) for name in ("host", "port", "password", "terminal")}
+    start(options.out, settings, options.annotators, **server)
+    return None
+
+
+SETTINGS = ("task", "count", "seed", "choose", "stars", "rows", "prompts", "recipe", "gold", "seen")  # of `feedback`
+
+
+def arena(options: argparse.Namespace) -> int | None:
+    """Let models answer the same prompts and a judge compare them: win rates and strengths, with intervals.
+
+    The judge is a folder or an artifact, an endpoint (http://HOST/v1#MODEL), or storefront, the shop's verifier.
+    """
+    from llmcycle.quiet import hush
+
+    hush()
+    from llmcycle.arena import play, standings, write
+
+    asked = (options.judge, options.rubric, options.prompts, options.count, options.tokens, options.outputs)
+    contest = play(options.artifacts, *asked)
+    folder = Path(options.outputs) / "arena" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{os.urandom(3).hex()}"
+    print(write(folder, contest, standings(contest.matches)))
+    return None
+
+
 ACTIONS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "ls": ls,
     "cp": cp,
@@ -194,9 +252,11 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "diff": store_verbs.diff,
     "lineage": store_verbs.lineage,
     "compare": compare,
+    "arena": arena,
     "tag": store_verbs.tag,
     "rm": store_verbs.rm,
     "gc": store_verbs.gc,
     "serve": serve,
     "chat": chat,
+    "feedback": feedback,
 }

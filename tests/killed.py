@@ -14,6 +14,8 @@ from random import Random
 import torch
 from conftest import byte_tokenizer
 from tiny_run import batches, run
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from llmcycle.train import Learner, checkpoint_folder
 
@@ -22,10 +24,12 @@ RESULT, SAVING = "result.txt", "saving"
 
 
 def digest(trained: Learner) -> str:
-    """Of all losses and every bit of the weights."""
-    found = hashlib.sha256(repr(trained.losses).encode())
-    for tensor in trained.model.state_dict().values():
-        found.update(tensor.numpy().tobytes())
+    """Of all losses, and of every bit of the weights of all models, of the optimiser and of the objective's state."""
+    optimizers = [optimizer.state_dict() for optimizer in trained.trainer.optimizers]
+    state = trained.losses, trained.models.state_dict(), optimizers, trained.objective.state_dict()
+    found = hashlib.sha256()
+    for leaf in tree_leaves(state):
+        found.update(leaf.detach().numpy().tobytes() if isinstance(leaf, Tensor) else repr(leaf).encode())
     return found.hexdigest()
 
 
@@ -82,14 +86,18 @@ def attempt(folder: Path, draw: Random, in_save: bool) -> bool:
 
     child = forked(work, folder / "log.txt")
     saves = draw.randint(1, 3)
-    while saved(folder) < saves:
+    return ended(child, lambda: saved(folder) >= saves, draw.uniform(0, 0.25 if in_save else 0.05))
+
+
+def ended(child: int, ready: Callable[[], bool], delay: float) -> bool:
+    """Kill a child some seconds after it is ready; whether it had ended before that."""
+    while not ready():
         if os.waitpid(child, os.WNOHANG)[0]:
             return True
         time.sleep(0.001)
-    time.sleep(draw.uniform(0, 0.25 if in_save else 0.05))
+    time.sleep(delay)
     os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return False
+    return not os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
 def killed(folder: Path, seed: int, kills: int) -> tuple[int, int, str]:

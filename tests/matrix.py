@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from random import Random
 
 from conftest import save_chatting
-from transformers import LlamaConfig, LlamaForSequenceClassification
+from transformers import LlamaConfig, LlamaForSequenceClassification, LlamaForTokenClassification
 
 from llmcycle.config.check import check
 from llmcycle.config.compose import compose
@@ -21,6 +23,13 @@ from llmcycle.config.paths import groups, locate
 from llmcycle.config.paths import recipes as shipped_recipes
 
 LIFECYCLES = ("lifecycle",)  # they run recipes that are here by themselves
+FOLDERS = {
+    "second_reward=FOLDER": "second_reward=scorer2",
+    "reward=FOLDER": "reward=scorer",
+    "FOLDER of a classifier of tokens, such as a process reward model": "steps",
+    "FOLDER of a classifier, such as a reward model": "scorer",
+    "FOLDER of a language model": "model",
+}
 WORDS = {"FOLDER": "model", "FILE": "rows.jsonl", "NUMBER": "1", "TEXT": "text", "PATH": "rows.jsonl", "VALUE": "model"}
 
 
@@ -45,13 +54,28 @@ TABLE = Fixtures(
         "combine": ("inputs.base=model", "inputs.a=model", "inputs.b=model"),
         "nanogpt": ("data.train=text.txt",),
         "reinforce": ("inputs.model=model", "inputs.reward=scorer"),
+        "ppo": ("inputs.model=model", "inputs.reward=scorer"),
+        "best_of_n": ("inputs.model=model", "inputs.reward=scorer"),
+        "online_dpo": ("inputs.model=model", "inputs.reward=scorer"),
         "pretrain": (),
         "pretrain_mlm": (),
         **dict.fromkeys(
-            ("align", "compress", "deploy", "evaluate", "finetune", "merge", "pretrain_continued", "prompt", "qlora"),
+            (
+                "align",
+                "compress",
+                "deploy",
+                "evaluate",
+                "reward_audit",
+                "finetune",
+                "kto",
+                "merge",
+                "pretrain_continued",
+                "prompt",
+                "qlora",
+            ),
             ("inputs.model=model",),
         ),
-        **dict.fromkeys(("reward", "rlvr"), ("inputs.model=model",)),
+        **dict.fromkeys(("process_reward", "rating", "reward", "rlvr"), ("inputs.model=model",)),
     },
     options={
         **dict.fromkeys(("data/json", "data/chat", "data/alpaca", "data/sharegpt"), ("{place}.train={option}.jsonl",)),
@@ -59,16 +83,22 @@ TABLE = Fixtures(
         "data/hh_rlhf": ("{place}.train=hh_rlhf.jsonl", "{place}.holdout=4"),
         "data/hub": ("{place}.train=json.jsonl", "{place}.holdout=4"),
         "data/piqa": ("{place}.train=piqa.jsonl", "{place}.holdout=4"),
+        "data/truthfulqa": ("{place}.train=truthfulqa.jsonl",),
+        **dict.fromkeys(("evaluate/truthful", "evaluate/hhh_real"), ("evaluate.truthful.rows.train=truthfulqa.jsonl",)),
         "data/multiple_choice": ("{place}.train=multiple_choice.jsonl",),
         "data/csv": ("{place}.train=rows.csv",),
         "data/parquet": ("{place}.train=rows.parquet",),
         "data/text": ("{place}.train=text.txt",),
         "data/tinyshakespeare": ("{place}.train=text.txt", "{place}.holdout=4"),
         "data/contiguous": ("{place}.train=text.txt",),
-        "data/corpus": ("+{place}.sources.own=text.txt",),
-        "data/corpus_web": ("+{place}.sources.own=text.txt",),
+        "data/corpus": ("+{place}.sources.own=text.txt", "{place}.holdout=0.2"),
+        "data/corpus_web": ("+{place}.sources.own=web.txt", "{place}.holdout=0.2"),
         "data/mixture": ("+data@{place}.sources.own=storefront_instructions",),
         "reward/learned": ("++inputs.reward=scorer",),
+        "reward/ensemble": ("++inputs.reward=scorer", "++inputs.second_reward=scorer2"),
+        "reward/process": ("++inputs.reward=steps",),
+        "reward/regex": ("{place}.pattern=blue",),
+        "reward/function": ("{place}.function.path=trl.rewards.think_format_reward", "{place}.messages=true"),
     },
 )
 # Too large for a test: the same architecture, smaller, comes by overrides.
@@ -137,11 +167,43 @@ def refusals(pair: Pair, more: tuple[str, ...] = ()) -> list[ConfigError]:
 def typed(error: ConfigError) -> list[str]:
     """A remedy as overrides, the first where there is a choice, its placeholders filled; [] where it is a sentence."""
     remedy = error.remedy
+    for words, folder in FOLDERS.items():
+        remedy = remedy.replace(words, folder)
     first = remedy.removeprefix("one of: ").partition(", ")[0] if remedy.startswith("one of: ") else remedy
-    first = re.split(r" or | which |, an artifact's id|, (?=[+~]?\w+[.=@])", first)[0]
+    first = re.split(r" or |,? which |, an artifact's id|, (?=[+~]?\w+[.=@])", first)[0]
     filled = re.sub(r"\b(FOLDER|FILE|NUMBER|TEXT|PATH|VALUE|NAME)\b", lambda match: filler(error, match[1]), first)
-    words = filled.split(" ")
-    return words if all("=" in word or word.startswith("~") for word in words) else []
+    typed_out = shlex.split(filled)
+    return typed_out if all("=" in word or word.startswith("~") for word in typed_out) else []
+
+
+def wrong(pair: Pair) -> str:
+    """What is wrong with the remedies of a refused pair, typed in turn until it passes; "" where nothing is."""
+    seen: list[tuple[str, str]] = []
+    while errors := refusals(pair):
+        error = errors[0]
+        words = typed(error)
+        if (error.key, error.reason) in seen:
+            return f"{len(seen)} remedies later the same again: {error}"
+        if error.remedy == "leave it out":
+            pair = replace(pair, overrides=kept(pair.overrides, [f"{error.key}="]))
+        elif not words:  # another recipe has its own pairs
+            return "" if error.remedy.startswith("llmcycle ") else f"nothing to type: {error}"
+        seen.append((error.key, error.reason))
+        pair = replace(pair, overrides=(*kept(pair.overrides, words), *added(pair.overrides, words)))
+    return ""
+
+
+def added(overrides: tuple[str, ...], words: list[str]) -> list[str]:
+    """Words that are typed again, with the "+" that they had before."""
+    keys = {override.partition("=")[0] for override in overrides}
+    return [f"+{word}" if f"+{word.partition('=')[0]}" in keys else word for word in words]
+
+
+def kept(overrides: tuple[str, ...], words: list[str]) -> tuple[str, ...]:
+    """Overrides without options that are given up for others, and their settings."""
+    keys = [word.partition("=")[0].lstrip("+") for word in words if "=" in word]
+    gone = tuple(start for key in keys for start in (f"{key}=", f"{key.rpartition('@')[2]}."))
+    return tuple(override for override in overrides if not override.lstrip("+~").startswith(gone))
 
 
 def filler(error: ConfigError, placeholder: str) -> str:
@@ -154,12 +216,15 @@ def filler(error: ConfigError, placeholder: str) -> str:
 
 
 def models(folder: Path) -> None:
-    """The models of the table: one that chats, and a reward model."""
+    """The models of the table: one that chats, two reward models, and one of steps."""
     tokenizer = save_chatting(folder / "model")
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = LlamaConfig(vocab_size=len(tokenizer), pad_token_id=0, num_labels=1, **sizes)
-    LlamaForSequenceClassification(config).save_pretrained(folder / "scorer")
-    tokenizer.save_pretrained(folder / "scorer")
+    for name in ("scorer", "scorer2"):
+        LlamaForSequenceClassification(config).save_pretrained(folder / name)
+        tokenizer.save_pretrained(folder / name)
+    LlamaForTokenClassification(config).save_pretrained(folder / "steps")
+    tokenizer.save_pretrained(folder / "steps")
 
 
 def write(folder: Path) -> None:
@@ -190,6 +255,10 @@ def write(folder: Path) -> None:
     )
     lines(folder / "piqa.jsonl", [{"goal": r["prompt"], "sol1": "Two", "sol2": "Six", "label": 0} for r in pairs])
     lines(
+        folder / "truthfulqa.jsonl",
+        [{"question": r["prompt"], "best_answer": "Two", "incorrect_answers": ["Six", "Ten"]} for r in pairs],
+    )
+    lines(
         folder / "multiple_choice.jsonl",
         [{"question": row["prompt"], "options": "A. Two\nB. Six", "answer": "A. Two"} for row in pairs],
     )
@@ -197,7 +266,16 @@ def write(folder: Path) -> None:
         "prompt,completion\n" + "".join(f'"{row["prompt"]}","{row["completion"]}"\n' for row in pairs), "utf-8"
     )
     (folder / "text.txt").write_text("\n\n".join(f"{r['prompt']} {r['completion']}" * 3 for r in pairs), "utf-8")
+    (folder / "web.txt").write_text("\n\n".join(prose(seed) for seed in range(24)), "utf-8")
     parquet(folder / "rows.parquet", pairs)
+
+
+def prose(seed: int, words: int = 90) -> str:
+    """A document that the rules for web pages keep: words in no order, stop words among them."""
+    draw = Random(seed)
+    own = ["".join(draw.choices("abcdefghijklmnoprstuvw", k=draw.randint(3, 8))) for _ in range(words)]
+    common = ("the", "be", "to", "of", "and", "that", "have", "with")
+    return " ".join(draw.choice(common) if place % 5 == 0 else word for place, word in enumerate(own))
 
 
 NAMES = {"user": "human", "assistant": "gpt"}

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,7 +23,7 @@ from llmcycle.command_line import VERBS
 from llmcycle.config import compose, locate
 from llmcycle.config.near import dotted
 from llmcycle.config.paths import groups, shipped
-from llmcycle.config.stages import plain
+from llmcycle.config.plain_tree import plain
 
 SEED = 10
 Text = str | bytes
@@ -58,7 +60,13 @@ def every() -> list[Mistake]:
     made += [*of_verbs(draw), *of_files(draw)]
     unique = list({(mistake.words, mistake.text): mistake for mistake in made}.values())
     draw.shuffle(unique)
-    return unique
+    before: Counter[str] = Counter()
+    rounds = []
+    for mistake in unique:
+        rounds.append(before[mistake.rule])
+        before[mistake.rule] += 1
+    # The first of each rule, then the second of each, so that a part of any size leaves out none.
+    return [mistake for _, mistake in sorted(zip(rounds, unique, strict=True), key=itemgetter(0))]
 
 
 # --- words -----------------------------------------------------------------------------------------------------------

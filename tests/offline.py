@@ -73,6 +73,11 @@ class Offline:
         return self.kinds["run"][-1]
 
     @property
+    def started(self) -> int:
+        """When, in nanoseconds."""
+        return int(self.kinds["run"][0].start_time.ToNanoseconds())
+
+    @property
     def config(self) -> dict[str, Any]:
         """The final one."""
         updates = [item for run in self.kinds["run"] for item in run.config.update]
@@ -110,5 +115,6 @@ def label(artifact: Any) -> str:
 
 def runs(folder: Path) -> list[Offline]:
     """Every finished offline run below a folder, the oldest first; links to others are left out."""
-    folders = sorted((path.parent for path in folder.rglob("*.wandb")), key=lambda path: path.name)
-    return [Offline(each, read(each)) for each in folders if not each.is_symlink()]
+    folders = [path.parent for path in folder.rglob("*.wandb") if not path.parent.is_symlink()]
+    # Not by the folder's name, which tells the second alone: two runs of one second would stand by their ids.
+    return sorted((Offline(each, read(each)) for each in folders), key=lambda each: each.started)

@@ -25,7 +25,8 @@ class Oracle(Engine):
     def answer(
         self, prompts: Sequence[Prompt], generation: GenerationConfig | None = None, logprobs: bool = False
     ) -> list[list[Answer]]:
-        return [[Answer(self.respond(prompt), "stop")] for prompt in prompts]
+        count = (generation and generation.num_return_sequences) or 1
+        return [[Answer(self.respond(prompt), "stop")] * count for prompt in prompts]
 
 
 class Uniform(Oracle):

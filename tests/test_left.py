@@ -9,6 +9,7 @@ from llmcycle.evaluate.scores import Scores, to_show, write_scores
 
 def test_nothing_was_left(tmp_path: Path) -> None:
     assert left.curves(tmp_path) == {}
+    assert left.rows(tmp_path / "rollouts.jsonl") == []
     for each in (left.samples, left.memory, left.own_rows, left.choices):
         assert each(tmp_path) == []
 

@@ -32,6 +32,7 @@ ELSEWHERE = {
     "python3 -m venv .venv": "it makes the environment that these tests run in",
     ".venv/bin/pip install": "it needs the network",
     ".venv/bin/python -m pytest": "these tests",
+    "llmcycle arena": "it needs two models, or an endpoint: tests/arena/test_contest.py",
 }
 MODEL = "finetune inputs.model=ID"
 # Overrides that the text names alone: the command that each is put behind, by how it begins.
@@ -45,6 +46,7 @@ BEHIND = {
     "data=mixture": f"{MODEL} +data@data.sources.own=storefront_instructions",
     "data.": f"{MODEL} data=json data.train=rows.jsonl data.columns.completion=answer data.columns.prompt=question",
     "encode=assistant": f"{MODEL} data=chat data.train=chats.jsonl",
+    "loss.kl_in": "rlvr inputs.model=ID",
 }
 # Names of verbs and recipes, beside what they do: no whole commands.
 NAMES = ("llmcycle compare", "llmcycle data", "llmcycle reward")
@@ -55,7 +57,15 @@ FILLED = {
     "resume=FOLDER": "resume=never",
     "search=": "search=tpe optim.lr=1e-4,2e-4",
 }
-PLACES = {"STAGE-ID": "MADE", "RECIPE": "finetune", "outputs/finetune/RUN": "tuned", "outputs/prompt/RUN": "prompted"}
+PLACES = {
+    "inputs.reward=ID": "inputs.reward=scorer",
+    "inputs.rows=ID": "inputs.rows=constituted",
+    "STAGE-ID": "MADE",
+    "RECIPE": "finetune",
+    "outputs/finetune/RUN": "tuned",
+    "feedback/preferences.jsonl": "pairs.jsonl",
+    "outputs/prompt/RUN": "prompted",
+}
 ARMS = 1  # of a sweep that are checked here: each option passes its check in tests/test_shipped.py
 
 
@@ -105,6 +115,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with everything that the README names: models, rows, runs, and a store with two artifacts."""
     folder = tmp_path_factory.mktemp("desk")
     save_chatting(folder / "ID")
+    matrix.models(folder)
     files(folder)
     for name in ("tuned", "prompted"):
         a_run(folder / name)
@@ -121,6 +132,13 @@ def files(folder: Path) -> None:
     matrix.lines(folder / "piqa.jsonl", [{"question": row["question"], **choices} for row in pairs])
     for name in ("more.txt", "corpus.txt", "tinyshakespeare.txt"):
         (folder / name).write_text("\n\n".join(f"{r['question']} {r['answer']}" * 3 for r in pairs), "utf-8")
+    answers = [{"prompt": row["question"], "chosen": row["answer"], "rejected": "No."} for row in pairs]
+    for name in ("pairs.jsonl", "gold.jsonl"):
+        matrix.lines(folder / name, [dict(row) for row in answers])
+    (folder / "constituted").mkdir()
+    revised = [{"prompt": row["question"], "completion": row["answer"]} for row in pairs]
+    matrix.lines(folder / "constituted" / "revisions.jsonl", [dict(row) for row in revised])
+    matrix.lines(folder / "constituted" / "preferences.jsonl", [{**row, "margin": 1.0} for row in answers])
     (folder / "web").mkdir()
     with gzip.open(folder / "web" / "a.jsonl.gz", "wt", encoding="utf-8") as file:
         file.writelines(json.dumps({"text": f"{row['question']} {row['answer']}"}) + "\n" for row in pairs)
@@ -180,6 +198,7 @@ def answer(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     """Exit code and everything printed. A server is not started, only called for; a chat's user says nothing."""
     served: list[Path] = []
     monkeypatch.setattr("llmcycle.deploy.serve", lambda folder, **_: served.append(folder))
+    monkeypatch.setattr("llmcycle.feedback.start.serve", lambda *_: None)
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     code = command(*words)
     assert served or words[0] != "serve"
@@ -224,7 +243,7 @@ def test_the_table_of_what_is_not_run_names_what_is_there() -> None:
 
 
 def test_every_verb_stands_in_the_readme() -> None:
-    typed = {shlex.split(line.typed)[1] for line in (*LINES, *TEXT) if line.typed.startswith("llmcycle")}
+    typed = {shlex.split(line.typed)[1] for line in (*blocks(), *TEXT) if line.typed.startswith("llmcycle")}
     assert set(VERBS) <= typed
 
 

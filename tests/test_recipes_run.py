@@ -30,7 +30,12 @@ SMALLEST = {
     "compress": ["evaluate.hhh.count=12", "evaluate.knowledge.limit=8", "stage.prompts=4", "stage.max_new_tokens=4"],
     "deploy": ["stage.prompts=4", "stage.max_new_tokens=4"],
 }
-SMALLEST["reinforce"] = SMALLEST["rlvr"]
+SMALLEST["constitution"] = ["data.count=60", "stage.limit=4", "stage.max_new_tokens=4"]
+SMALLEST["revise"] = [
+    *(f"data.sources.helpful.{rows.removeprefix('data.')}" for rows in FEW_ROWS),
+    *("trainer.max_steps=2", "evaluate.hhh.count=12", "evaluate.knowledge.limit=8"),
+]
+SMALLEST["reinforce"] = SMALLEST["ppo"] = SMALLEST["online_dpo"] = SMALLEST["rlvr"]
 # Recipes that stand outside the lifecycle.
 ALONE = {
     "pretrain_mlm": SMALLEST["pretrain"],
@@ -39,11 +44,27 @@ ALONE = {
 }
 # Recipes that stand on what the lifecycle leaves.
 AFTER = {
+    "best_of_n": [
+        "evaluate.best_of_n.limit=4",
+        "evaluate.best_of_n.answers=4",
+        "evaluate.best_of_n.max_new_tokens=4",
+        "inputs.model={finetune}",
+        "inputs.reward={reward}",
+    ],
+    "reward_audit": ["evaluate.reward_audit.limit=8", "inputs.model={pretrain}"],
+    "rating": [*FEW_ROWS, "trainer.max_steps=2", "evaluate.rating_agreement.limit=8", "inputs.model={pretrain}"],
+    "process_reward": [*FEW_ROWS, "trainer.max_steps=2", "evaluate.step_accuracy.limit=8", "inputs.model={pretrain}"],
+    "judge_audit": ["data.held_out=12", "inputs.model={finetune}"],
     "evaluate": ["evaluate.exact_match.limit=8", "inputs.model={finetune}"],
+    "kto": [
+        *("data.sources.pairs.count=60", "data.sources.pairs.held_out=12", "trainer.max_steps=2"),
+        *("evaluate.hhh.count=12", "evaluate.knowledge.limit=8", "inputs.model={finetune}"),
+    ],
     "merge": ["evaluate.exact_match.limit=8", "inputs.model={finetune}"],
     "qlora": [*SMALLEST["finetune"], "inputs.model={pretrain}"],
     "combine": ["evaluate.exact_match.limit=8", "inputs.base={pretrain}", "inputs.a={finetune}", "inputs.b={finetune}"],
 }
+RLAIF = ["pretrain", "finetune", "align", "constitution", "revise"]
 LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "align", "compress", "deploy"]
 
 
@@ -63,7 +84,13 @@ def last_report() -> dict:
 
 
 def test_every_recipe_is_run_by_this_file() -> None:
-    assert {name for name in recipes() if not name.startswith("smollm2/")} == {*SMALLEST, *ALONE, *AFTER, "lifecycle"}
+    assert {name for name in recipes() if not name.startswith("smollm2/")} == {
+        *SMALLEST,
+        *ALONE,
+        *AFTER,
+        "lifecycle",
+        "rlaif",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +116,7 @@ def test_the_lifecycle_makes_every_stage_and_shows_its_answers(place: Path) -> N
     assert all(len(stage["samples"]) == 8 for stage in stages if stage["name"] != "reward")
 
 
-@pytest.mark.parametrize("align", ["reinforce", "rlvr"])
+@pytest.mark.parametrize("align", ["reinforce", "rlvr", "ppo", "online_dpo"])
 def test_another_alignment_stands_on_the_same_stages(align: str) -> None:
     assert command(*lifecycle(align)) == 0
     stages = last_report()["stages"]
@@ -107,6 +134,16 @@ def test_a_changed_key_of_align_reruns_align_compress_and_deploy() -> None:
     assert [stage["name"] for stage in last_report()["stages"] if not stage["skipped"]] == LIFECYCLE[4:]
 
 
+def test_a_life_cycle_of_ai_feedback_makes_its_own_rows() -> None:
+    overrides = [override for stage in RLAIF for override in smallest(stage, stage)]
+    assert command("rlaif", "world=tiny", *overrides, "finetune.data.reviews.count=30") == 0
+    paths = sorted(Path("outputs/rlaif").glob("*/report.json"))
+    assert [stage["name"] for stage in json.loads(paths[-1].read_text())["stages"]] == RLAIF
+    made = next(Path("outputs/artifacts").glob("constitution-*"))
+    reviews = [json.loads(line) for line in (made / "reviews.jsonl").open()]
+    assert len(reviews) == 4 * 2 * 2, "prompts, answers to each, principles"
+
+
 @pytest.mark.parametrize("recipe", ALONE)
 def test_a_recipe_alone(recipe: str) -> None:
     Path("corpus.txt").write_text("to be, or not to be\n" * 50)
@@ -117,7 +154,7 @@ def test_a_recipe_alone(recipe: str) -> None:
 
 @pytest.mark.parametrize("recipe", AFTER)
 def test_a_recipe_on_what_the_lifecycle_left(recipe: str) -> None:
-    left = {name: next(Path("outputs/artifacts").glob(f"{name}-*")) for name in ("pretrain", "finetune")}
+    left = {name: next(Path("outputs/artifacts").glob(f"{name}-*")) for name in ("pretrain", "finetune", "reward")}
     assert command(recipe, *(override.format(**left) for override in AFTER[recipe])) == 0
 
 

@@ -18,10 +18,24 @@ OPTIONS = [(group, option) for group, options in groups().items() if group != "r
 TOGETHER = {
     "batches/streamed": ["data=corpus"],
     "callbacks/early_stopping": ["trainer=validated"],
+    "data/constitution_preferences": ["++inputs.rows=owner/rows"],
+    "evaluate/hhh_real": ["data=hh_rlhf"],
+    "evaluate/judge_audit": ["++inputs.judge=owner/other", "data=storefront_preferences"],
+    "evaluate/win_rate": ["++inputs.judge=owner/other"],
     "evaluate/multiple_choice": ["data=multiple_choice"],
     "generate/likelihood": ["data=multiple_choice"],
     "prompt/chain_of_thought": ["data=storefront_instructions"],
     "prompt/worked_answers": ["data=json"],
+    "reward/ensemble": ["++inputs.second_reward=owner/other"],
+    "reward/judge": ["++inputs.judge=owner/other"],
+    "judge": ["reward=judge", "++inputs.judge=owner/other"],
+    "rubric": ["reward=judge", "++inputs.judge=owner/other"],
+}
+# Groups that no recipe chooses from by itself: the recipe that takes one, and the override with a place for an option.
+ADDED = {
+    "environment": ("rlvr", "+environment@objective.environment={}"),
+    "judge": ("rlvr", "judge@reward.engine={}"),
+    "rubric": ("rlvr", "rubric@reward.rubric={}"),
 }
 WAITING = ("smollm2/", "nanogpt")  # recipes that only lack a file of the user's
 
@@ -43,6 +57,8 @@ def problems(recipe: str, overrides: list[str]) -> list[ConfigError]:
 @cache
 def swaps(group: str) -> list[tuple[str, str]]:
     """(recipe, override with a place for an option) of everything that lets a group be swapped."""
+    if group in ADDED:
+        return [ADDED[group]]
     roots = {name: compose(locate(name)) for name in ALONE}
     keys = [(name, str(key)) for name, root in roots.items() for key in root.hydra.runtime.choices]
     single = [(name, f"{key}={{}}") for name, key in keys if key.partition("@")[0] == group]
@@ -73,7 +89,8 @@ def test_options_pass_the_check_of_a_recipe_that_has_their_group(group: str, opt
         return
     found: list[ConfigError] = []
     for recipe, swap in swaps(group):
-        more = [*TOGETHER.get(f"{group}/{option}", ()), *([f"stage.baseline={option}"] if group == "prompt" else ())]
+        together = TOGETHER.get(f"{group}/{option}", TOGETHER.get(group, []))
+        more = [*together, *([f"stage.baseline={option}"] if group == "prompt" else ())]
         errors = problems(recipe, [*inputs(recipe), swap.format(option), *more])
         found = [error for error in errors if not is_open(error) and "not installed" not in error.reason]
         if not found:

@@ -8,6 +8,7 @@ from typing import Any
 
 from llmcycle.align.rewards import Reward
 from llmcycle.data.chat import Prompt
+from llmcycle.evaluate.reward import filled
 
 ALONE = "reward"  # the name of a reward that is the only one
 
@@ -31,7 +32,7 @@ class WeightedRewards:
     def __call__(
         self, prompts: Sequence[Prompt], completions: Sequence[str], **columns: Sequence[Any]
     ) -> dict[str, list[float]]:
-        """Of each reward by name, one weighted value an answer; 0 where a reward says None: it does not apply.
+        """Of each reward by name, one weighted value an answer; of None see `llmcycle.evaluate.reward.filled`.
 
         Raises:
             ValueError: a reward gives more or fewer values than there are answers, or one that is no finite number.
@@ -41,7 +42,7 @@ class WeightedRewards:
             values = reward(prompts=prompts, completions=completions, **columns)
             refuse_values(self.key(name), values, completions)
             weight = self.weights.get(name, 1.0)
-            scored[name] = [0.0 if value is None else weight * float(value) for value in values]
+            scored[name] = [weight * value for value in filled(reward, prompts, values)]
         return scored
 
     def key(self, name: str) -> str:

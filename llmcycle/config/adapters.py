@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from . import identity
 from .errors import ConfigError
 from .facts import facts
+from .models import PRETRAINED
 from .parts import stated
 from .stages import Stage, sibling
 
@@ -20,6 +21,7 @@ PLAIN_WEIGHTS = {
     "llmcycle.compress.compress": "makes plain weights smaller",
     "llmcycle.finetune.combine": "adds plain weights up",
 }
+NOWHERE = "a model with random weights lies in no folder"
 NOTHING = "it keeps an adapter beside its base, and this stage has none: its result is a whole model"
 
 
@@ -46,6 +48,9 @@ def check_adapters(stage: Stage) -> Iterator[ConfigError]:
             yield ConfigError(stage.dot("inputs", key), what, adapter.remedy)
     if keeps(stage) and (reason := nothing_to_keep(stage)):
         yield ConfigError(stage.dot("handoff"), reason, f"{stage.swap('handoff')}=safetensors")
+    elif (peft := stage.raw.get("peft") or {}) and is_new(stage) and stays(peft, {}):
+        reason = f"{method(stage, peft)} can't be merged and is kept beside its base, and {NOWHERE}"
+        yield ConfigError(stage.dot("peft"), reason, f"{stage.swap('peft')}=lora")
 
 
 def nothing_to_keep(stage: Stage) -> str:
@@ -54,6 +59,8 @@ def nothing_to_keep(stage: Stage) -> str:
     if stage.raw.get("module"):
         if "_target_" not in peft:
             return NOTHING
+        if is_new(stage):
+            return f"it keeps an adapter beside its base, and {NOWHERE}"
         moved = f"{method(stage, peft)} takes its start out of the base's weights, beside which it would mean nothing"
         return moved if facts(peft).moves_base else ""
     if str(stage.raw["stage"].get("_target_")) in PLAIN_WEIGHTS:
@@ -61,6 +68,12 @@ def nothing_to_keep(stage: Stage) -> str:
     known = [sibling(written) is not None or in_store(stage, key).is_dir() for key, written in stage.inputs.items()]
     none = all(known) and not any(adapter_of(stage, key) for key in stage.inputs)
     return "no input brings an adapter that could be kept" if none else ""
+
+
+def is_new(stage: Stage) -> bool:
+    """Whether the model that a stage trains is built from a configuration."""
+    model = stage.raw.get("model") or {}
+    return bool(stage.raw.get("module")) and "config" in model and PRETRAINED not in model
 
 
 def need(stage: Stage, key: str) -> str:

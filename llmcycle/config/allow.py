@@ -103,6 +103,7 @@ INTERNAL = (
     *("llmcycle.lifecycle", "llmcycle.artifact", "llmcycle.log", "llmcycle.worker", "llmcycle.processes"),
     *("llmcycle.files", "llmcycle.preview", "llmcycle.report", "llmcycle.comparison"),
     *("llmcycle.deploy.serving", "llmcycle.deploy.terminal", "llmcycle.train.checkpoint_folder"),
+    *("llmcycle.web", "llmcycle.feedback"),
 )
 # Functions that look a further name up: that name is judged like a target.
 LOOKUPS = ("hydra.utils.get_object", "hydra.utils.get_method", "hydra.utils.get_class")

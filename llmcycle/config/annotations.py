@@ -34,7 +34,8 @@ SIMPLE: dict[Any, tuple[str, Any]] = {  # in words, and an example
 @cache
 def parameter_types(target: Callable[..., Any]) -> dict[str, Any]:
     """The annotation of each parameter that can be given by name, resolved as far as that can be done."""
-    by_name, _ = named(target)
+    by_name, open_ended = named(target)
+    of_bases = passed_on(target) if open_ended and isinstance(target, type) else {}
     of_class = class_hints(target) if isinstance(target, type) else {}
     space = namespace(target)
     hints: dict[str, Any] = {}
@@ -44,7 +45,13 @@ def parameter_types(target: Callable[..., Any]) -> dict[str, Any]:
             written = of_class.get(name, inspect.Parameter.empty)
         # `x: int = None` is an old way to write `int | None`
         hints[name] = written | None if parameter.default is None and can_be_joined(written) else written
-    return {**of_class, **hints, **ranges.stated(target)}
+    return {**of_bases, **of_class, **hints, **ranges.stated(target)}
+
+
+def passed_on(cls: type) -> dict[str, Any]:
+    """What the nearest base of our own says of the arguments that a constructor hands on to it by `**`."""
+    base = next((base for base in cls.__mro__[1:-1] if "__init__" in vars(base)), None)
+    return parameter_types(base) if base is not None and base.__module__.startswith("llmcycle.") else {}
 
 
 def can_be_joined(annotation: object) -> bool:

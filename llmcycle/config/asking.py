@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from llmcycle.abilities import ABILITIES, CAUSAL
 
 from . import models
+from .allow import qualified, resolve
 from .errors import ConfigError
 from .models import WORDS
 from .parts import Part, learned, other, part, parts, stated
+from .rewards import rewards
 from .stages import Stage
+from .training import ADDED
+from .unread import leave_out
 from .values import origin
 
-REWARDS = ("stage.module.objective.reward", "stage.module.objective.rewards")
-ASKERS = ("evaluate", "stage.evaluators", "stage.trainer.callbacks", "stage.decodings")
+ASKERS = ("evaluate", "stage.evaluators", "callbacks", "stage.decodings")
 
 
 def check_asking(stage: Stage) -> Iterator[ConfigError]:
@@ -26,6 +29,7 @@ def check_asking(stage: Stage) -> Iterator[ConfigError]:
     yield from wrong
     if offers is not None and not wrong:
         yield from check_needs(stage, kind, offers)
+        yield from check_added(stage, kind, offers)
     yield from check_judges(stage)
     yield from check_several(stage)
     yield from check_settings(stage)
@@ -55,6 +59,16 @@ def check_needs(stage: Stage, kind: str | None, offers: frozenset[str]) -> Itera
         if missing and asker.place not in seen:
             seen.add(asker.place)
             yield unable(stage, asker, sorted(missing)[0], kind, offers)
+
+
+def check_added(stage: Stage, kind: str | None, offers: frozenset[str]) -> Iterator[ConfigError]:
+    """So does an evaluator that the stage adds itself."""
+    added = ADDED.get(qualified(resolve(stage.settled["stage"]["_target_"], "")))
+    missing = needs({"_target_": added}) - offers if added else frozenset()
+    if added and missing:
+        who, name = WORDS[kind] if kind else "this engine", added.rpartition(".")[2]
+        reason = f"it adds {name}, which asks for `{sorted(missing)[0]}`, and {who} can't do that"
+        yield ConfigError(stage.dot("stage"), reason, f"{stage.swap('stage')}=fit")
 
 
 def serves(stage: Stage, node: dict[str, Any]) -> bool:
@@ -89,32 +103,59 @@ def check_input(stage: Stage, kind: str | None) -> Iterator[ConfigError]:
         yield ConfigError(key, reason, f"{key}=FOLDER of a language model")
 
 
+class Source(NamedTuple):
+    """A model that a reward asks: the argument that names it, where its value is written, and the value."""
+
+    reward: Part
+    argument: str
+    written: str
+    value: str
+
+    @property
+    def wanted(self) -> str:
+        """The kind of model that the reward asks."""
+        return str(self.reward.target.model_kind)
+
+
 def check_judges(stage: Stage) -> Iterator[ConfigError]:
     """A reward that is a model of its own is given one of the kind that it states."""
-    for reward in parts(stage, *REWARDS):
-        wanted, source = str(getattr(reward.target, "model_kind", "")), reward.node.get("path")
-        kind = models.source_kind(stage, source) if wanted and isinstance(source, str) else None
-        if kind not in (None, wanted):
-            key = stage.dot(origin(stage.raw, f"{reward.place}.path"))
-            reason = f"it is {WORDS[str(kind)]}, and {reward.name} asks {WORDS[wanted]}"
-            yield ConfigError(key, reason, f"{key}=FOLDER of {WORDS[wanted]}")
+    asked = list(sources(stage))
+    for source in asked:
+        kind = models.source_kind(stage, source.value)
+        if kind in (None, source.wanted):
+            continue
+        # No one model is of two kinds: one of two rewards that share an input is given a model of its own.
+        shared = {other.wanted for other in asked if other.written == source.written} != {source.wanted}
+        key = stage.dot(f"{source.reward.place}.{source.argument}" if shared else source.written)
+        reason = f"it is {WORDS[str(kind)]}, and {source.reward.name} asks {WORDS[source.wanted]}"
+        yield ConfigError(key, reason, f"{key}=FOLDER of {WORDS[source.wanted]}")
+
+
+def sources(stage: Stage) -> Iterator[Source]:
+    """The models that the rewards of a stage ask; of a judge that of its engine, if it is one in this process."""
+    for reward, _ in rewards(stage):
+        paths, engine = reward.node.get("paths") or (), reward.node.get("engine") or {}
+        values = {"path": reward.node.get("path"), **{f"paths[{i}]": path for i, path in enumerate(paths)}}
+        values |= {"engine.source": engine.get("source")}
+        for argument, value in values.items():
+            if isinstance(value, str) and getattr(reward.target, "model_kind", None):
+                yield Source(reward, argument, origin(stage.raw, f"{reward.place}.{argument}"), value)
 
 
 def check_samples(stage: Stage) -> Iterator[ConfigError]:
     """Fixed prompts are answered by language models alone."""
     kind, offers = kind_and_offers(stage)
-    place = "stage.samples"
     samples = stage.settled["stage"].get("samples")
     if samples and offers is not None and "answer" not in offers and learned(stage) is not None:
         reason = f"{WORDS[kind] if kind else 'the engine'} can't answer prompts"
-        yield ConfigError(stage.dot("samples"), reason, f"leave {place.rpartition('.')[2]} out")
+        yield ConfigError(stage.dot("samples"), reason, leave_out(stage.root, stage.swap("samples")))
 
 
 def check_several(stage: Stage) -> Iterator[ConfigError]:
     """Several answers a prompt are for the prompt search, which lets them vote."""
     if "decodings" in stage.settled["stage"]:
         return
-    for generation in parts(stage, "evaluate", "stage.generate", "stage.trainer.callbacks"):
+    for generation in parts(stage, "evaluate", "stage.generate", "callbacks"):
         count = generation.node.get("num_return_sequences")
         if isinstance(count, int) and count > 1:
             key = stage.dot(generation.place, "num_return_sequences")

@@ -11,32 +11,39 @@ from omegaconf import DictConfig, open_dict
 
 from llmcycle.artifact import AmbiguousId, CorruptArtifact
 
-from . import hub, identity, stages
+from . import hub, identity, plain_tree, stages
 from .adapters import check_adapters
 from .allow import check_lookup, check_target, lookups
 from .asking import check_asking
 from .columns import check_columns
+from .dangling import instead
 from .errors import ConfigError, RecipeErrors, alike, nearest
+from .extras import check_extras
 from .fitting import check_fitting
 from .hydra_node import check_hydra
 from .kinds import check_kinds
 from .layers import check_layers
 from .loggers import check_loggers
 from .options import Swaps, choice
-from .parts import part, stated
+from .parts import stated
 from .places import check_places
+from .roles import check_critic, check_roles
 from .schema import OF_RUNS, SETTINGS
-from .signature import UNKNOWN, bind, named
+from .signature import UNKNOWN, bind, keywords, named
 from .sources import check_sources, folders
 from .stages import Stage, sibling
-from .structure import check_facts, check_given, check_reads, check_resume, check_run_wide, check_structure
+from .structure import check_facts, check_given, check_resume, check_run_wide, check_structure
+from .swapped_stage import check_swapped_stage
 from .training import check_training
 from .trial import check_trial
-from .values import FILES, check_values, chosen_at, is_lookup, origin, wanted
+from .unread import check_reads
+from .values import FILES, at, check_values, chosen_at, is_lookup, origin, steps, wanted
 
 READ = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet")  # endings of files with rows
 FEW = 4  # artifacts that a remedy names
+ROWS = "data"  # what a part with rows calls itself in its complaints
 WORLD = "world"  # what the synthetic shop's parts read
+OWN = "mypkg.score"  # what a user may call a function
 SOMETHING = "owner/name"  # an input that nothing is known of, by the form of its name
 LOGGER = re.compile(r"logger(\.\w+)?")  # where an option of a logger stands
 # What the runner adds when it calls these nodes.
@@ -114,7 +121,7 @@ def left_over(stage: Stage, path: str, error: ConfigError) -> ConfigError:
 def outermost(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Every (dotted path, mapping) that holds a `_target_`, a part before what refers to it."""
     parts = {key: value for key, value in config.items() if key not in (*SETTINGS, *OF_RUNS)}
-    nodes = [node for part, value in parts.items() for node in stages.targets(value, part)]
+    nodes = [node for part, value in parts.items() for node in plain_tree.targets(value, part)]
     return sorted(nodes, key=lambda pair: pair[0].count(".") + pair[0].count("["))
 
 
@@ -127,7 +134,9 @@ def check_node(stage: Stage, path: str, node: dict[str, Any]) -> list[ConfigErro
         target = check_target(name, f"{key}._target_")
         if target in lookups():
             own = chosen_at(stage, origin(stage.raw, path))
-            check_lookup(node.get("path"), f"{key}.path", str(own["path"]) if is_lookup(own) else "")
+            usual = str(own["path"]).replace("???", OWN) if is_lookup(own) else ""
+            if node.get("path") != "???":  # that it is missing is told by check_reads
+                check_lookup(node.get("path"), f"{key}.path", usual)
     except ConfigError as error:
         is_name = re.fullmatch(r"\w+(\.\w+)+", error.remedy)
         return [ConfigError(error.key, error.reason, f"{error.key}={error.remedy}") if is_name else error]
@@ -140,7 +149,7 @@ def as_wanted(stage: Stage, error: ConfigError) -> ConfigError:
     if error.remedy != f"{error.key}=VALUE":
         return error
     place = error.key.removeprefix(f"{stage.name}.") if stage.name else error.key
-    return ConfigError(error.key, error.reason, wanted(stage, place))
+    return ConfigError(error.key, error.reason, instead(stage, place) or wanted(stage, place))
 
 
 def check_inputs(stage: Stage) -> Iterator[ConfigError]:
@@ -188,9 +197,17 @@ def is_nowhere(stage: Stage, key: str, value: str) -> bool:
     """Whether a name that is not on this disk is none of the Hub either: one by its form is believed to be."""
     owner, slash, _ = value.partition("/")
     believed = bool(slash) and not Path(owner).is_dir()
-    engine = part(stage, "stage.engine")
-    believed |= bool(engine and stated(engine.node, "names_models"))
+    believed |= any(stated(node, "names_models") for node in readers(stage, key))
     return hub.looks_local(value) or not (believed or identity.commits(stage, key, value))
+
+
+def readers(stage: Stage, key: str) -> Iterator[dict[str, Any]]:
+    """The nodes that refer to an input by a setting of their own, as an engine to its model."""
+    for name in stage.readers("inputs", key):
+        for path, node in plain_tree.targets(stage.raw[name], name):
+            own = {setting: value for setting, value in node.items() if not isinstance(value, dict | list)}
+            if ("inputs", key) in plain_tree.references(own, tuple(map(str, steps(path)))):
+                yield node
 
 
 def store_beside(root: DictConfig, value: str) -> str:
@@ -229,11 +246,13 @@ def check_parts(stage: Stage) -> Iterator[ConfigError]:
 
 def of_part(stage: Stage, path: str, node: dict[str, Any], text: str) -> ConfigError:
     """What a part says of its arguments: of one of them, of the world that it reads, or of all together."""
-    arguments = "|".join(named(check_target(node["_target_"], path))[0])
+    target = check_target(node["_target_"], path)
+    arguments = "|".join({*named(target)[0], *keywords(target)})
+    text = text.replace(f"{ROWS}.columns.", f"{path}.columns.")  # rows do not know where they stand
     inner = re.match(rf"(?:({re.escape(path)}|{WORLD})[.]([\w.]+)|({arguments})): (.*)", text, re.DOTALL)
     above, key, own, said = inner.groups() if inner else (path, "", None, text)
     reason, _, remedy = said.partition("\n  try: ")
-    world = stages.plain(stage.root, resolve=False).get(WORLD)
+    world = plain_tree.plain(stage.root, resolve=False).get(WORLD)
     if above == WORLD and node.get(WORLD) == world:  # all stages' own
         return ConfigError(f"{WORLD}.{key}", reason, " ".join(signed(world, "", setting) for setting in remedy.split()))
     if above == WORLD or own:
@@ -248,7 +267,9 @@ def of_part(stage: Stage, path: str, node: dict[str, Any], text: str) -> ConfigE
 def signed(holder: dict[str, Any], place: str, setting: str) -> str:
     """A setting as it is typed: one that is not written in its mapping is added by a +."""
     name = setting.removeprefix(f"{WORLD}.").partition("=")[0]
-    return f"{'' if name in holder else '+'}{place}{'.' * bool(place)}{setting}"
+    parent, _, last = name.rpartition(".")
+    inside = at(holder, steps(parent)) if parent else holder
+    return f"{'' if last in (inside or {}) else '+'}{place}{'.' * bool(place)}{setting}"
 
 
 def beside(key: str, reason: str, node: dict[str, Any]) -> str:
@@ -269,6 +290,9 @@ def readable(file: Path) -> bool:
 
 
 # One after the other: the later ones take for granted what the earlier ones have found right.
-VALUES = (check_values, check_places, check_loggers, check_reads, check_trial)
+VALUES = (check_swapped_stage, check_values, check_places, check_loggers, check_reads, check_extras, check_trial)
 REFERENCES = (check_inputs, check_adapters, check_parts)
-KINDS = (check_sources, check_kinds, check_fitting, check_columns, check_asking, check_training, check_layers)
+KINDS = (
+    *(check_sources, check_kinds, check_roles, check_critic, check_fitting),
+    *(check_columns, check_asking, check_training, check_layers),
+)

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from . import asking
 from .allow import qualified, resolve
-from .asking import REWARDS
 from .errors import ConfigError
 from .kinds import ENCODE, ROWS
 from .parts import Part, other, part, parts, stated
+from .rewards import rewards
 from .stages import Stage
 
 Columns = tuple[tuple[str, ...], ...]
@@ -24,6 +24,9 @@ ELSEWHERE = {
     "choices": ("options", "endings"),
     "label": ("answer", "gold", "answer_index"),
     "text": ("content", "document", "body"),
+    "rating": ("score", "stars", "overall", "reward", "helpfulness"),
+    "steps": ("completions", "reasoning"),
+    "labels": ("step_labels", "ratings"),
 }
 READS_TEXT = ("llmcycle.pretrain.stage.pretrain",)
 RIGHT_ANSWER: Columns = (("prompt", "answer"), ("prompt", "completion"), ("prompt", "choices", "label"))
@@ -52,11 +55,13 @@ def check_columns(stage: Stage) -> Iterator[ConfigError]:
 
 
 def readers(stage: Stage) -> Iterator[Reader]:
-    """Encoder, evaluators and rewards of a stage."""
+    """Encoder, evaluators, callbacks and rewards of a stage, and rows that are made from pairs."""
     rows, encode = part(stage, ROWS), part(stage, ENCODE)
-    own = [(encode, rows)] if encode else []
-    own += [(reward, rows) for reward in parts(stage, *REWARDS)]
+    own: list[tuple[Part | None, Part | None]] = [(encode, rows)]
+    own += [(rows, part(stage, f"{ROWS}.sources.{name}")) for name in rows.node.get("sources", ())] if rows else []
+    own += list(rewards(stage))
     own += [(evaluator, part(stage, f"{evaluator.place}.rows")) for evaluator in parts(stage, "evaluate")]
+    own += [(callback, part(stage, f"{callback.place}.data")) for callback in parts(stage, "callbacks")]
     for reader, data in own:
         if reader and (need := stated(reader.node, "rows_need")):
             yield Reader(reader.name, reader.place, need, data)
@@ -99,8 +104,8 @@ def lacking(stage: Stage, reader: Reader, rows: Part, have: tuple[str, ...]) -> 
     nearest = min(reader.need, key=lambda names: len(set(names) - set(have)))
     absent = [name for name in nearest if name not in have]
     if "columns" in rows.node and not rows.node.get("transform"):  # which may drop what is mapped
-        key = stage.dot(rows.place, "columns")
-        remedy = " ".join(f"{key}.{name}={likely(name, have)}" for name in absent)
+        key, known = stage.dot(rows.place, "columns"), rows.node["columns"] or {}
+        remedy = " ".join(f"{'' if name in known else '+'}{key}.{name}={likely(name, have)}" for name in absent)
     else:
         remedy = other(stage, (rows.place, has), (reader.place, reads))
     wanted = " or ".join(", ".join(names) for names in reader.need)
@@ -115,12 +120,11 @@ def likely(name: str, have: Sequence[str]) -> str:
 
 def check_world(stage: Stage) -> Iterator[ConfigError]:
     """A reward that knows a world judges answers to questions of that world."""
-    rows = part(stage, ROWS)
 
     def asks(node: dict[str, Any]) -> bool:
         return "world" in node and "prompt" in (stated(node, "rows_have") or ())
 
-    for reward in parts(stage, *REWARDS):
+    for reward, rows in rewards(stage):
         if rows is None or "world" not in reward.node or rows.node.get("world") == reward.node["world"]:
             continue
         if "sources" in rows.node:

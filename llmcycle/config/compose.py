@@ -32,9 +32,9 @@ from .hints import first_line, translate
 from .other_recipes import absent
 from .paths import shipped
 from .typed import meant
+from .usual import VERSION_BASE
 from .yaml_faults import in_defaults, not_yaml, other_kind, without_base
 
-VERSION_BASE = "1.3"
 OUTPUTS = "outputs="
 COPY = "llmcycle cp finetune my_finetune.yaml, for a recipe to begin with"
 

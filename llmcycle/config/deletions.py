@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from . import stages
+from . import plain_tree, stages
 from .complaint import Complaint
 from .errors import ConfigError, nearest
 from .near import dotted, see, swaps
@@ -24,7 +24,7 @@ def bad_deletion(complaint: Complaint) -> ConfigError:
     """Something taken out that is not there, that is a whole stage, or that is a list of options."""
     name = complaint.key
     config = hydra_compose(complaint.name, return_hydra_config=True)
-    known, tree = swaps(config), stages.plain(config, resolve=False)
+    known, tree = swaps(config), plain_tree.plain(config, resolve=False)
     if f"recipes@{name}" in known and config.get("lifecycle"):
         rest = ",".join(stage for stage in config.lifecycle if stage != name)
         return ConfigError(f"~{name}", "it is a whole stage, which runs if lifecycle names it", f"lifecycle=[{rest}]")
@@ -46,7 +46,7 @@ def bad_list(complaint: Complaint, tree: dict[str, Any]) -> ConfigError:
     name = complaint.key
     place = name.rpartition("@")[2]
     options = [option.strip() for option in complaint.typed(name).strip("[]").split(",") if option]
-    there = [option for option in options if stages.at(tree, (*place.split("."), option)) is not None]
+    there = [option for option in options if plain_tree.at(tree, (*place.split("."), option)) is not None]
     remedy = " ".join(f"~{place}.{option}" for option in there) or f"{name}=[]"
     return ConfigError(f"~{name}", "it is a list of options, which Hydra doesn't take out as a whole", remedy)
 

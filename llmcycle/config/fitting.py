@@ -11,29 +11,41 @@ from .errors import ConfigError
 from .kinds import ENCODE
 from .models import PRETRAINED
 from .nested import is_node
-from .parts import learned, model, part, stated
+from .parts import Part, learned, model, part, stated
 from .stages import Stage
+from .training import judges
 
 CONTEXT = ("max_position_embeddings", "n_positions")  # as configurations call it
 HEADS = {"num_attention_heads": "hidden_size", "n_head": "n_embd"}  # what counts them, and the width that they share
+PACKED = ("packed", "masked")  # kinds of rows that are filled up to their greatest length
 COMPRESS = "llmcycle.compress.compress"
 
 
 def check_fitting(stage: Stage) -> Iterator[ConfigError]:
-    """Rows fit the model's context, heads its width, groups of answers the advantage, and weights can be trained."""
-    for rule in (check_context, check_heads, check_group, check_rounded):
+    """Rows fit the model's context, heads its width, groups of answers the advantage, and so on."""
+    for rule in (check_context, check_virtual, check_heads, check_group, check_least, check_rounded):
         yield from rule(stage)
 
 
 def check_context(stage: Stage) -> Iterator[ConfigError]:
     """Packed rows, which are all as long as they may be, are no longer than what the model can look at."""
     encode = part(stage, ENCODE)
-    if encode is None or stated(encode.node, "gives") != "packed":
+    if encode is None or stated(encode.node, "gives") not in PACKED:
         return
     length, room = encode.node.get("max_length"), context(stage)
     if isinstance(length, int) and room and length > room:
         key = stage.dot(encode.place, "max_length")
         yield ConfigError(key, f"rows of {length} tokens, and the model can look at {room}", f"{key}={room}")
+
+
+def check_virtual(stage: Stage) -> Iterator[ConfigError]:
+    """Virtual tokens leave room for those of a row."""
+    adapter, room = part(stage, "stage.module.peft"), context(stage)
+    count = adapter.node.get("num_virtual_tokens") if adapter else None
+    if adapter and room and isinstance(count, int) and count >= room:
+        key = stage.dot(adapter.place, "num_virtual_tokens")
+        reason = f"{count} virtual tokens leave no room for a row: the model can look at {room} tokens"
+        yield ConfigError(key, reason, f"{key}={room // 2}")
 
 
 def check_heads(stage: Stage) -> Iterator[ConfigError]:
@@ -82,6 +94,18 @@ def check_group(stage: Stage) -> Iterator[ConfigError]:
         key = stage.dot(objective.place, "sampling", "group_size")
         reason = f"an answer is compared with others to its prompt, so at least {least} are needed"
         yield ConfigError(key, reason, f"{key}={least}")
+
+
+def check_least(stage: Stage) -> Iterator[ConfigError]:
+    """An evaluator is given the rows that its figures need, at the end and by a judge."""
+    for name, node in (stage.settled.get("evaluate") or {}).items():
+        least = stated(node, "least_rows")
+        evaluator = Part(node, f"evaluate.{name}")
+        counts = [(evaluator, "limit"), *((judge, "rows") for judge in judges(stage))] if least else []
+        for asked, setting in counts:
+            if isinstance(count := asked.node.get(setting), int) and count < least:
+                key = stage.dot(asked.place, setting)
+                yield ConfigError(key, f"{evaluator.name} needs {least} rows and more", f"{key}={least}")
 
 
 def check_rounded(stage: Stage) -> Iterator[ConfigError]:

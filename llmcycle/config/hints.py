@@ -12,7 +12,7 @@ from hydra import compose as hydra_compose
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig
 
-from . import stages
+from . import plain_tree
 from .allow import resolve
 from .annotations import parameter_types
 from .complaint import Complaint
@@ -56,7 +56,7 @@ def bad_override(complaint: Complaint) -> ConfigError:
     value = complaint.typed(complaint.key) or "VALUE"
     if "@" in key or "No match in the defaults list" in complaint.text or key in groups():
         return bad_group(key, value, complaint.name, config)
-    tree = stages.plain(config, resolve=False)
+    tree = plain_tree.plain(config, resolve=False)
     if blocked := no_mapping(key, tree):
         return blocked
     if other := with_input(complaint, key, config):
@@ -79,7 +79,7 @@ def no_mapping(key: str, tree: dict[str, Any]) -> ConfigError | None:
     """A part above the key in whose place a file has a text or a number."""
     above = key.split(".")[:-1]
     for depth in range(1, len(above) + 1):
-        value = stages.at(tree, tuple(above[:depth]))
+        value = plain_tree.at(tree, tuple(above[:depth]))
         if isinstance(value, str | int | float) and not str(value).startswith("${"):
             where = ".".join(above[:depth])
             return ConfigError(
@@ -91,17 +91,17 @@ def no_mapping(key: str, tree: dict[str, Any]) -> ConfigError | None:
 def bad_entry(complaint: Complaint, key: str) -> ConfigError:
     """A mapping that was typed, one of whose keys is wrong."""
     config = hydra_compose(complaint.name, return_hydra_config=True)
-    tree = stages.plain(config, resolve=False)
+    tree = plain_tree.plain(config, resolve=False)
     known = list(dotted(tree))
     near = by_parent(key, known) or [path for path in known if path.rpartition(".")[0] == key.rpartition(".")[0]][:FEW]
-    typed = [f"{path}={in_shell(stages.at(tree, tuple(path.split('.'))))}" for path in near]
+    typed = [f"{path}={in_shell(plain_tree.at(tree, tuple(path.split('.'))))}" for path in near]
     return ConfigError(key, "this recipe has no such key", choice(typed) or see(complaint.name))
 
 
 def addition(key: str, value: str, config: DictConfig) -> str:
     """An argument that a part takes and that nobody has set, which is added by a `+`; "" where the part takes none."""
     place, _, name = key.rpartition(".")
-    node = stages.at(stages.plain(config, resolve=False), tuple(place.split(".")))
+    node = plain_tree.at(plain_tree.plain(config, resolve=False), tuple(place.split(".")))
     if not is_node(node):
         return ""
     try:
@@ -164,7 +164,7 @@ def bad_merge(complaint: Complaint) -> ConfigError:
 def not_possible(complaint: Complaint, key: str, value: str) -> ConfigError:
     """A value of another kind than the recipe's own, which is what may be typed instead."""
     config = hydra_compose(complaint.name, return_hydra_config=True)
-    own = stages.at(stages.plain(config, resolve=False), tuple(key.split(".")))
+    own = plain_tree.at(plain_tree.plain(config, resolve=False), tuple(key.split(".")))
     kind = "a list" if isinstance(own, list) else "a mapping" if isinstance(own, dict) else ""
     said = f"{kind} is needed here, and `{value}` is none" if kind else f"`{value}` is not possible: "
     reason = said if kind else said + detail(complaint.text)
@@ -263,8 +263,8 @@ def stray(word: str, name: str) -> ConfigError:
     reason = "an override has the form key=value"
     config = hydra_compose(name, return_hydra_config=True)
     here = {swap: groups().get(swap.partition("@")[0], []) for swap in swaps(config)}
-    tree = stages.plain(config, resolve=False)
-    own = stages.at(tree, tuple(word.split(".")))
+    tree = plain_tree.plain(config, resolve=False)
+    own = plain_tree.at(tree, tuple(word.split(".")))
     if own is not None and not isinstance(own, dict):
         return ConfigError(word, reason, f"{word}={in_shell(own)}")
     if word in groups()["recipes"]:
@@ -273,7 +273,7 @@ def stray(word: str, name: str) -> ConfigError:
         if typed := [f"{swap}={like}" for swap, names in here.items() if like in names]:
             return ConfigError(word, reason, choice(typed))
     near = next(iter(elsewhere(word, list(dotted(tree)))), "")
-    own = stages.at(tree, tuple(near.split(".")))
+    own = plain_tree.at(tree, tuple(near.split(".")))
     return ConfigError(word, reason, f"{near}={in_shell(own)}" if near else see(name))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from . import stages
+from . import plain_tree
 from .allow import extra, permitted
 from .errors import ConfigError, nearest
 
@@ -46,7 +46,9 @@ def resolved(root: DictConfig) -> dict[str, Any]:
     """The node with every reference followed, and with stand-ins for what Hydra fills in when it runs."""
     copy = root.copy()
     hydra = copy.hydra
-    typed_words = stages.plain(hydra.overrides, resolve=False)  # a reference in them is the recipe's, not this node's
+    typed_words = plain_tree.plain(
+        hydra.overrides, resolve=False
+    )  # a reference in them is the recipe's, not this node's
     OmegaConf.set_readonly(hydra, False)
     with open_dict(hydra):
         hydra.overrides.hydra, hydra.overrides.task = [], []
@@ -55,7 +57,7 @@ def resolved(root: DictConfig) -> dict[str, Any]:
             part, _, name = key.partition(".")
             if OmegaConf.is_missing(hydra[part], name):
                 hydra[part][name] = value
-    node = stages.plain(hydra)
+    node = plain_tree.plain(hydra)
     assert isinstance(node, dict)
     return {**node, "overrides": typed_words}
 
@@ -68,7 +70,7 @@ def typed(node: Mapping[str, Any], key: str) -> bool:
 
 def check_targets(node: Mapping[str, Any]) -> Iterator[ConfigError]:
     """Hydra builds nothing but its own parts."""
-    for key, target in stages.targets(node, "hydra"):
+    for key, target in plain_tree.targets(node, "hydra"):
         if not may_call(str(target["_target_"])):
             reason = f"a recipe may not call {target['_target_']} from Hydra's node"
             yield ConfigError(f"{key}._target_", reason, f"take {key} out of the recipe")
@@ -142,7 +144,7 @@ def check_logging(node: Mapping[str, Any]) -> Iterator[ConfigError]:
             yield from unknown_keys(formatter or {}, FORMATTER, f"{key}.formatters.{name}")
             if (formatter or {}).get("()", COLOURED) != COLOURED:
                 yield ConfigError(f"{key}.formatters.{name}.()", "a logging configuration may not name code", COLOURED)
-        for path, value in stages.strings(settings, key):
+        for path, value in plain_tree.strings(settings, key):
             if value.partition("://")[0] in ("ext", "cfg") and value not in STREAMS:
                 yield ConfigError(path, f"a logging configuration may not name {value}", STREAMS[0])
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from llmcycle.artifact import SOMETIMES, Store, digest_path, environment, identify
 
-from . import hub, stages
+from . import hub, plain_tree, stages
 from .allow import permitted, resolve
 from .errors import ConfigError, choose
 from .facts import taken_off
@@ -98,7 +98,7 @@ def contents(stage: Stage) -> dict[str, str]:
     evaluators = stage.raw.get("evaluate") or {}
     own = {f"evaluate.{name}.rows": (evaluator or {}).get("rows") for name, evaluator in evaluators.items()}
     parts = [part for part, written in {"data": stage.raw.get("data"), **own}.items() if isinstance(written, dict)]
-    within = {part: named_content(stages.plain(OmegaConf.select(stage.node, part))) for part in parts}
+    within = {part: named_content(plain_tree.plain(OmegaConf.select(stage.node, part))) for part in parts}
     return {f"{part}.{key}": value for part, named in within.items() for key, value in named}
 
 
@@ -140,12 +140,20 @@ def stage_id(stage: Stage) -> str:
 
 def compute_id(stage: Stage) -> str:
     """The same, by resolving the stage and hashing what comes of it."""
-    marks = {key: MARK for key in NEUTRAL if stages.at(stage.written, tuple(key.split("."))) is not None}
+    marks = dict.fromkeys(neutral(stage), MARK)
     config = taken_off(without_marks(stage.resolved(input_tokens(stage), {**content_tokens(stage), **marks})))
     seed = config.pop("seed")
     if "resume" in stage.raw:
         config["from_checkpoint"] = digest_path(Path(str(stage.node.resume)) / CHECKPOINT)
     return identify(config, seed=seed, versions=versions(stage, config))
+
+
+def neutral(stage: Stage) -> Iterator[str]:
+    """The keys that change nothing: those above, and settings of which a class says so by `neutral`, as its cache."""
+    yield from (key for key in NEUTRAL if plain_tree.at(stage.written, tuple(key.split("."))) is not None)
+    for path, node in plain_tree.targets(stage.parts, ""):
+        own = says(str(node["_target_"]), "neutral")
+        yield from (f"{path}.{name}" for name in own if name in node)
 
 
 def without_marks(value: object) -> Any:
@@ -157,10 +165,10 @@ def without_marks(value: object) -> Any:
 
 def versions(stage: Stage, config: dict[str, Any]) -> dict[str, str | None]:
     """Of the environment's versions those that this stage depends on, going by what its resolved parts name."""
-    texts = {text for _, text in stages.leaves(config)}
+    texts = {text for _, text in plain_tree.leaves(config)}
     used = {library for library in SOMETIMES if any(permitted(text, (library,)) for text in texts)}
     used |= {USES[text] for text in texts & USES.keys()}
-    used |= {library for _, node in stages.targets(config, "") for library in libraries(str(node["_target_"]))}
+    used |= {library for _, node in plain_tree.targets(config, "") for library in libraries(str(node["_target_"]))}
     if not all(is_local(name) for name in contents(stage).values()):
         used.add("datasets")  # it reads the Hub's
     return {name: known for name, known in environment().items() if name not in SOMETIMES or name in used}
@@ -168,8 +176,13 @@ def versions(stage: Stage, config: dict[str, Any]) -> dict[str, str | None]:
 
 def libraries(target: str) -> tuple[str, ...]:
     """What a class says of itself: the libraries whose versions shape what it makes."""
+    return says(target, "libraries")
+
+
+def says(target: str, name: str) -> tuple[str, ...]:
+    """Names that a class states of itself by an attribute; none of a target that is refused."""
     try:
-        return tuple(getattr(resolve(target, ""), "libraries", ()))
+        return tuple(getattr(resolve(target, ""), name, ()))
     except ConfigError:  # `check` says where
         return ()
 

@@ -1,7 +1,7 @@
 """Parts that don't go together though each is right by itself: what annotations can't carry, classes state.
 
 Encoders state `gives` and `rows_need`, objectives `reads`, `model_kind` and `roles`, data `rows_have`, tokenizers
-`is_new`, and evaluators `needs`. What nothing is stated of is not refused.
+`is_new`, losses `needs_reference`, and evaluators `needs`. What nothing is stated of is not refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ BATCHES = {
     "packed": "batches of text",
     "masked": "batches with hidden tokens",
     "pairs": "pairs of a chosen and a rejected answer",
+    "unpaired": "answers that are good or bad by themselves",
     "prompts": "prompts without answers",
+    "rated": "answers with a rating each",
+    "steps": "answers in steps, each right or wrong",
 }
 
 
@@ -170,12 +173,37 @@ def check_peft(stage: Stage) -> Iterator[ConfigError]:
     if known.needs_data and not stated(objective.node, "calibrates"):
         reason = f"it starts from labelled batches, and {objective.name} has none to give"
         yield ConfigError(stage.dot(adapter.place), reason, plain)
-    elif known.moves_base and "reference" in objective.target.roles:
+    elif known.moves_base and needs_reference(objective):
         reason = f"it takes a part out of the weights below it, and {objective.name} needs them whole as its reference"
         yield ConfigError(stage.dot(adapter.place), reason, plain)
+    elif is_virtual(adapter) and stated(objective.node, "needs_positions"):
+        reason = f"its virtual tokens move a row's positions, by which {objective.name} keeps documents apart"
+        yield ConfigError(stage.dot(adapter.place), reason, plain)
+
+
+def is_virtual(adapter: Part) -> bool:
+    """Whether a method puts virtual tokens before a row's own."""
+    return "num_virtual_tokens" in getattr(adapter.target, "__dataclass_fields__", {})
+
+
+def check_reference(stage: Stage) -> Iterator[ConfigError]:
+    """A reference is stored where its rows are known before training."""
+    objective = learned(stage)
+    if objective is None or objective.node.get("reference") != "stored":
+        return
+    if not needs_reference(objective) or stated(objective.node.get("loss"), "reference_point") == "kl":
+        key = stage.dot(objective.place, "reference")
+        reason = "this loss reads the reference on no row that is known before training"
+        yield ConfigError(key, reason, f"{key}=live")
+
+
+def needs_reference(objective: Part) -> bool:
+    """Whether the model before training is needed: an objective's loss may state that it is not."""
+    own = stated(objective.node.get("loss"), "needs_reference")
+    return "reference" in objective.target.roles and own is not False
 
 
 RULES = (
     *(check_batch, check_model, check_input, check_tokenizer),
-    *(check_mask, check_template, check_vocabulary, check_peft),
+    *(check_mask, check_template, check_vocabulary, check_peft, check_reference),
 )

@@ -12,11 +12,14 @@ from . import models
 from .allow import resolve
 from .errors import ConfigError
 from .models import BASE_FILE, PRETRAINED
+from .nested import is_node
 from .parts import Part, learned, model, part
+from .signature import CONTROL
 from .stages import Stage
 from .trial import Untried, build, is_tried
 
 ROOM = "llmcycle.model.layers"
+TRIAL = "llmcycle.model.trial"
 ALONE = {"policy", "reference"}  # roles that are one model, whose parameters are named as they are in it
 
 
@@ -32,16 +35,41 @@ def check_layers(stage: Stage) -> Iterator[ConfigError]:
         outline = resolve(f"{ROOM}.outline", "")(config, models.kind_of(stage, trained))
     except Exception:  # an architecture that is built in another way: the stage says it
         return
-    frozen = (module.node.get("frozen") or []) if of_one_model(stage) else []
-    for setting, reason, value in resolve(f"{ROOM}.faults", "")(outline, peft, frozen):
-        if setting == "peft":
-            swap = stage.swap("peft")
-            yield ConfigError(stage.dot("peft"), f"it does not work on this model: {reason}", f"{swap}=lora")
-        else:
-            name = setting.removeprefix("peft.")
-            place = adapter.place if adapter and name != setting else module.place
-            key = stage.dot(place, name)
+    faults = list(unmatched(stage, outline, adapter, peft)) if adapter else []
+    yield from faults
+    if not faults and of_one_model(stage):
+        for reason, value in resolve(f"{ROOM}.unfrozen", "")(outline, peft, module.node.get("frozen") or []):
+            key = stage.dot(module.place, "frozen")
             yield ConfigError(key, reason, in_double_quotes(f"{key}={value}"))
+
+
+def unmatched(stage: Stage, outline: Any, adapter: Part, peft: Any) -> Iterator[ConfigError]:
+    """An adapter's layers that are not there, or that its method can't be put on."""
+    named = False
+    for setting, reason, value in resolve(f"{ROOM}.unmatched", "")(outline, peft):
+        named, key = True, stage.dot(adapter.place, setting)
+        yield ConfigError(key, reason, in_double_quotes(f"{key}={value}"))
+    if not named and (reason := misfit(stage, outline.config, peft)):
+        yield ConfigError(stage.dot("peft"), f"it does not work on {reason}", instead(stage))
+
+
+def misfit(stage: Stage, config: Any, peft: Any) -> str:
+    """On which model a method does not work, and why: on the stage's own, or on that once it is rounded."""
+    kind, trained = models.trained_kind(stage), model(stage)
+    if reason := resolve(f"{TRIAL}.misfit", "")(config, kind, peft):
+        return f"this model: {reason}"
+    rounding = trained.node.get("quantization_config") if trained else None
+    if not (rounding and is_tried(rounding)):
+        return ""
+    reason = resolve(f"{TRIAL}.misfit_rounded", "")(config, kind, peft, build(rounding))
+    return reason and f"rounded weights: {reason}"
+
+
+def instead(stage: Stage) -> str:
+    """The method that works wherever one does; none at all where that was chosen and does not."""
+    swap = stage.swap("peft")
+    chosen = stage.root.hydra.runtime.choices.get(swap) if "hydra" in stage.root else None
+    return f"{swap}={'none' if chosen == 'lora' else 'lora'}"
 
 
 def of_one_model(stage: Stage) -> bool:
@@ -52,8 +80,14 @@ def of_one_model(stage: Stage) -> bool:
 
 def settings(adapter: Part | None) -> Any:
     """The adapter's configuration, built; None where there is none, or where it needs other parts."""
+    if adapter is None or not is_tried(adapter.node):
+        return None
+    substitute = getattr(adapter.target, "for_trial", None)
     try:
-        return build(adapter.node) if adapter and is_tried(adapter.node) else None
+        if substitute:  # of a method that is given a tokenizer
+            named = {name: item for name, item in adapter.node.items() if name not in CONTROL and not is_node(item)}
+            return substitute(**named)
+        return build(adapter.node)
     except Untried:
         return None
 

@@ -7,7 +7,8 @@ from importlib.util import find_spec
 
 from .allow import check_target, resolve
 from .errors import ConfigError
-from .stages import Stage, targets
+from .plain_tree import targets
+from .stages import Stage
 
 # What a class of Lightning needs, of which any one will do; the first is installed by the extra of that name.
 PACKAGES = {

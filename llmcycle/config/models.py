@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from llmcycle.abilities import CAUSAL, CLASSIFIER, MASKED
+from llmcycle.abilities import CAUSAL, CLASSIFIER, MASKED, STEPS
 
 from . import identity, stages
 from .allow import qualified, resolve
@@ -15,15 +15,22 @@ from .parts import Part, model
 from .stages import Stage, sibling
 from .values import at, origin, steps
 
-WORDS = {CAUSAL: "a language model", MASKED: "a masked model", CLASSIFIER: "a classifier, such as a reward model"}
+WORDS = {
+    CAUSAL: "a language model",
+    MASKED: "a masked model",
+    CLASSIFIER: "a classifier, such as a reward model",
+    STEPS: "a classifier of tokens, such as a process reward model",
+}
 ARCHITECTURES = {
     "ForCausalLM": CAUSAL,
     "LMHeadModel": CAUSAL,
     "ForMaskedLM": MASKED,
     "SequenceClassification": CLASSIFIER,
+    "TokenClassification": STEPS,
 }
 FACTORIES = {
-    "llmcycle.align.objectives.reward_model.scorer": CLASSIFIER,
+    "llmcycle.align.objectives.heads.scorer": CLASSIFIER,
+    "llmcycle.align.objectives.heads.step_scorer": STEPS,
     "transformers.models.auto.modeling_auto.AutoModelForMaskedLM": MASKED,
     "transformers.models.auto.modeling_auto.AutoModelForSequenceClassification": CLASSIFIER,
 }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from omegaconf import DictConfig
 
-from . import facts, schema, stages
+from . import facts, plain_tree, schema
 from .errors import nearest
 from .options import choice
 
@@ -18,7 +18,7 @@ def swaps(config: DictConfig) -> list[str]:
 
 def overrides(config: DictConfig) -> list[str]:
     """What was typed to compose a recipe."""
-    return [str(override) for override in stages.plain(config.hydra.overrides.task, resolve=False)]
+    return [str(override) for override in plain_tree.plain(config.hydra.overrides.task, resolve=False)]
 
 
 def dotted(value: object, path: str = "") -> Iterator[str]:

@@ -31,7 +31,7 @@ def builds(node: Mapping[str, Any], annotation: object) -> bool:
     target = resolve(node["_target_"], "")
     if target in lookups():
         path = node.get("path")
-        return not isinstance(path, str) or is_value(resolve(path, ""), annotation)
+        return not isinstance(path, str) or path == "???" or is_value(resolve(path, ""), annotation)
     if node.get("_partial_"):
         return is_factory(target, node, annotation)
     return any(is_instance(kind, annotation, target) for kind in kinds(target))

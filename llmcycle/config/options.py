@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from . import stages
+from . import plain_tree, usual
 from .paths import groups, shipped
 from .stages import Stage
 
@@ -24,7 +24,9 @@ class Swaps:
         self.groups: dict[str, tuple[str, str]] = {}  # place in the stage: (group, what is typed before the "=")
         name, hydra = stage.name, stage.root.get("hydra")
         choices = hydra.runtime.choices if hydra else {}
-        overrides = stages.plain(hydra.overrides.task, resolve=False) if hydra else ()  # a reference is not followed
+        overrides = (
+            plain_tree.plain(hydra.overrides.task, resolve=False) if hydra else ()
+        )  # a reference is not followed
         for choice in map(str, choices):
             group, _, package = choice.partition("@")
             place = package or group
@@ -54,7 +56,11 @@ class Swaps:
         group, key = self.groups.get(own, (own, f"+{self.stage.swap(own)}"))
         # With a "+" where the recipe does not have the group, and without one where a list of options was emptied.
         key = self.typed.get(key.removeprefix("+"), key)
-        return choice([f"{key}={name}" for name in ready(group) if suits(option(group, name))])
+        fit = [name for name in ready(group) if suits(option(group, name))]
+        if key in self.typed:  # what the recipe has by itself goes with all its other parts
+            own_option = usual.choices(self.stage.root).get(key)
+            fit.sort(key=lambda name: name != own_option)
+        return choice([f"{key}={name}" for name in fit])
 
 
 def choice(typed: list[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from . import stages
+from . import plain_tree
 from .allow import lookups, resolve
 from .nested import is_node
 from .options import Swaps
@@ -43,7 +43,7 @@ def part(stage: Stage, place: str) -> Part | None:
 def parts(stage: Stage, *places: str) -> Iterator[Part]:
     """Everything that is built at some places and below."""
     for place in places:
-        for path, node in stages.targets(at(stage.settled, steps(place)), place):
+        for path, node in plain_tree.targets(at(stage.settled, steps(place)), place):
             if is_node(node):
                 yield Part(node, origin(stage.raw, path))
 
@@ -77,7 +77,7 @@ def looked_up(value: Any) -> Any:
     """A setting as a static method is given it: objects for their names, columns for a data set among several."""
     if is_node(value):
         if resolve(value["_target_"], "") in lookups():
-            return resolve(str(value["path"]), "")
+            return None if value["path"] == "???" else resolve(str(value["path"]), "")
         return stated(value, "rows_have")
     return {key: looked_up(each) for key, each in value.items()} if isinstance(value, Mapping) else value
 

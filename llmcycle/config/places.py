@@ -12,7 +12,8 @@ from .allow import check_target, resolve
 from .errors import ConfigError
 from .hydra_node import inside
 from .near import overrides
-from .stages import Stage, targets
+from .plain_tree import targets
+from .stages import Stage
 
 # Arguments of library classes, by their names: folders that are written to, names of files and runs in them, and
 # addresses to which a tracker sends what it is told.

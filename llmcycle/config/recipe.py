@@ -11,7 +11,8 @@ import yaml
 from llmcycle.artifact import Artifact, Store
 
 from . import identity
-from .stages import REFERENCE, Stage
+from .plain_tree import REFERENCE
+from .stages import Stage
 
 HEADER = "# @package _global_\n# Written by llmcycle. `llmcycle THIS_FILE` makes the artifact beside it again.\n"
 
@@ -26,7 +27,7 @@ def is_inside(inner: str, own: Collection[str]) -> bool:
     resolver, colon, arguments = inner.partition(":")
     pointer = (arguments if colon else resolver).lstrip()
     downwards = not colon or resolver == "oc.select"
-    return pointer.startswith(".") or (downwards and re.split(r"[.,\[]", pointer)[0] in own)
+    return resolver == "input" or pointer.startswith(".") or (downwards and re.split(r"[.,\[]", pointer)[0] in own)
 
 
 def settle(raw: Any, resolved: Any, own: Collection[str] = ()) -> Any:

@@ -1,5 +1,5 @@
-"""The interpolations that recipes may use beyond omegaconf's own: `${artifact:}`, `${hardware:}`, `${rate:}`
-and `${unique:}`."""
+"""The interpolations that recipes may use beyond omegaconf's own: `${artifact:}`, `${input:}`, `${hardware:}`,
+`${rate:}` and `${unique:}`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,27 @@ def register() -> None:
     from .identity import artifact_folder
 
     OmegaConf.register_new_resolver("artifact", artifact_folder, replace=True)
+    OmegaConf.register_new_resolver("input", stage_input, replace=True)
     OmegaConf.register_new_resolver("hardware", hardware, replace=True)
     OmegaConf.register_new_resolver("rate", rate, replace=True)
     OmegaConf.register_new_resolver("unique", lambda: UNIQUE, replace=True)
+
+
+def stage_input(name: str, *, _parent_: Any) -> Any:
+    """An input of the stage that the value stands in, however deep: an option with it can be one of several.
+
+    Raises:
+        InterpolationKeyError: the stage has no such input; omegaconf keeps the text alone, so it is omegaconf's own.
+    """
+    from omegaconf import DictConfig
+    from omegaconf.errors import InterpolationKeyError
+
+    node = _parent_
+    while node is not None and not (isinstance(node, DictConfig) and isinstance(node.get("inputs"), DictConfig)):
+        node = node._get_parent()
+    if node is None or name not in node.inputs:
+        raise InterpolationKeyError(f"Interpolation key 'inputs.{name}' not found")
+    return node.inputs[name]
 
 
 def hardware(what: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig
 
-from . import stages
+from . import plain_tree, stages
 from .allow import check_target
 from .annotations import example, misfits, need, parameter_types
 from .compose import compose, corners, override_values
@@ -23,7 +23,7 @@ from .signature import bind, label, named
 from .sweeps import Judge, check_every
 
 SEARCH = "search"
-LOOKS = ("judge",)  # callbacks that look at a model while it learns
+LOOKS = ("judge", "over_optimisation")  # callbacks that look at a model while it learns
 INTERVAL = "interval("
 COUNTING = ("BruteForceSampler", "GridSampler")  # samplers that take values one by one
 NO_RESULT = ("trials", "parallel", "storage")  # settings with which a search is still the same one
@@ -48,7 +48,7 @@ class Plan:
     @property
     def identity(self) -> str:
         """The same for the same search, so that a killed one goes on, also with more trials or under a launcher."""
-        root = stages.plain(self.root, resolve=False)
+        root = plain_tree.plain(self.root, resolve=False)
         own = {key: value for key, value in root[SEARCH].items() if key not in NO_RESULT}
         rest = {key: value for key, value in root.items() if key not in ("hydra", "outputs", SEARCH)}
         beside = ("hydra.", "hydra/", "outputs=", *(f"{SEARCH}.{key}=" for key in NO_RESULT))
@@ -125,12 +125,12 @@ def with_space(space: Mapping[str, object], overrides: Sequence[str]) -> list[st
 
 def check_search(root: DictConfig) -> Iterator[ConfigError]:
     """Every target of the settings may be called, takes what it is given, and a storage was typed by the user."""
-    node = stages.plain(root[SEARCH]) if isinstance(root[SEARCH], DictConfig) else root[SEARCH]
+    node = plain_tree.plain(root[SEARCH]) if isinstance(root[SEARCH], DictConfig) else root[SEARCH]
     if not isinstance(node, dict) or "_target_" not in node:
         reason = f"it is a mapping, and `{node}` cannot stand for it: options are swapped by group"
         yield ConfigError(SEARCH, reason, "search=tpe")
         return
-    parts = list(stages.targets(node, SEARCH))
+    parts = list(plain_tree.targets(node, SEARCH))
     refused = [error for path, part in parts if (error := refusal(path, part))]
     yield from refused or (error for path, part in parts for error in check_part(path, part))
     if node.get("storage") and not any(word.startswith("search.storage=") for word in typed_overrides(root)):

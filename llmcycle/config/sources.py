@@ -7,11 +7,12 @@ from pathlib import Path
 
 from llmcycle.abilities import CLASSIFIER
 
-from . import identity, models, stages
+from . import identity, models, plain_tree
 from .errors import ConfigError, nearest
 from .nested import is_node
 from .parts import stated
-from .stages import Stage, references, sibling
+from .plain_tree import references
+from .stages import Stage, sibling
 
 # One of them is in every folder with a model, or with its tokenizer, which is all that `llmcycle data` needs.
 MARKS = ("config.json", "adapter_config.json", models.BASE_FILE, "tokenizer_config.json")
@@ -34,7 +35,7 @@ def check_sources(stage: Stage) -> Iterator[ConfigError]:
 def is_model(stage: Stage, key: str) -> bool:
     """Whether one of our parts, or of transformers', reads an input as a model."""
     parts = [stage.raw[part] for part in stage.readers("inputs", key) if part not in OTHERS and part in stage.raw]
-    nodes = [node for part in parts for _, node in stages.targets(part, "") if is_node(node)]
+    nodes = [node for part in parts for _, node in plain_tree.targets(part, "") if is_node(node)]
     reading = [node for node in nodes if any(path[-1:] == (key,) for path in references(node, ("a", "b", "c")))]
     ours = [node for node in reading if str(node["_target_"]).startswith(ROOMS)]
     return any(not stated(node, "names_models") for node in ours)

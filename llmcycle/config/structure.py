@@ -1,32 +1,27 @@
-"""What must be true of a recipe's keys before anything is looked up: the stages are there, every key is read, and
-every part is a mapping."""
+"""What must be true of a recipe's keys before anything is looked up: stages are there, and parts are mappings."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from . import facts, identity, stages
+from . import facts, identity, plain_tree, stages
 from .errors import ConfigError, nearest
-from .near import by_ending, dotted, elsewhere, overrides, swaps
-from .options import Swaps
-from .paths import extended, groups
-from .schema import SETTINGS
+from .near import overrides, swaps
+from .paths import groups
 from .stages import Stage, sibling
-from .values import wanted
+from .unread import check_unread, stage_items
 
 MOST = 100  # characters of a name
 FILE_NAME = re.compile(rf"\w[\w.+-]{{0,{MOST - 1}}}")
 SEEDS = 2**32
 SEED = f"a whole number from 0 to {SEEDS - 1} is needed"
 OUTPUTS = "outputs"  # where they are if nobody says otherwise
-RUN_WIDE = ("seed", "outputs", "lifecycle", "search")
 
 
 def check_run_wide(root: DictConfig) -> list[ConfigError]:
@@ -60,7 +55,7 @@ def check_structure(root: DictConfig) -> list[ConfigError]:
     lifecycle = root.get("lifecycle")
     if isinstance(lifecycle, str):
         return [ConfigError("lifecycle", f"a list of stages is needed, found {lifecycle}", f"lifecycle=[{lifecycle}]")]
-    tree = stages.plain(root, resolve=False)
+    tree = plain_tree.plain(root, resolve=False)
     errors = list(check_names(root)) or [*check_texts(root, tree), *check_unread(root, tree)]
     return errors or [error for stage in stages.of(root) for error in check_settings(stage)]
 
@@ -115,7 +110,7 @@ def check_texts(root: DictConfig, tree: dict[str, Any]) -> Iterator[ConfigError]
         known = groups() if any(is_text(value) for key, value in stage_items(tree, stage)) else {}
         places |= {stage.dot(key): stage.swap(key) for key, _ in stage_items(tree, stage) if key in known}
     for place, swap in places.items():
-        value = stages.at(tree, tuple(place.split(".")))
+        value = plain_tree.at(tree, tuple(place.split(".")))
         if is_text(value):
             typed = any(override.partition("=")[0].lstrip("+") == place for override in overrides(root))
             reason = f"it is a mapping, and `{value}` cannot stand for it: options are swapped by group"
@@ -130,93 +125,6 @@ def check_texts(root: DictConfig, tree: dict[str, Any]) -> Iterator[ConfigError]
 def is_text(value: object) -> bool:
     """Whether a value is neither absent, nor a mapping, nor a reference to one."""
     return value is not None and not isinstance(value, dict) and not str(value).startswith(("${", "???"))
-
-
-def stage_items(tree: dict[str, Any], stage: Stage) -> list[tuple[str, Any]]:
-    """The keys and values of a stage in the plain root that may be parts."""
-    items = (stages.at(tree, (stage.name,) if stage.name else ()) or {}).items()
-    own = (*SETTINGS, "hydra", *(() if stage.name else RUN_WIDE))
-    return [(str(key), value) for key, value in items if key not in own]
-
-
-def check_unread(root: DictConfig, tree: dict[str, Any]) -> Iterator[ConfigError]:
-    """No key stands at the root or right under a stage that no reference leads to."""
-    within = stages.present(root) if root.get("lifecycle") else []
-    places: list[stages.Path] = [(name,) for name in within] if within else [()]
-    starts = [(*place, part) for place in places for part in ("stage", "logger")]
-    reads = stages.reached(tree, [("hydra",), *starts], within)
-    read = {path[:depth] for path in (*reads, *starts) for depth in (1, 2)}
-    for key, value in tree.items() if within else ():
-        if value is not None and (key,) not in read and key not in ("hydra", *RUN_WIDE, *within):
-            yield unread(root, None, str(key))
-    for stage in stages.of(root):
-        place = (stage.name,) if stage.name else ()
-        unknown = [key for key, value in stage_items(tree, stage) if value and (*place, key) not in read]
-        if stage.node.get("stage"):
-            yield from (unread(root, stage, key) for key in unknown)
-        else:
-            near = nearest("stage", unknown)
-            reason = "nothing reads this key" if near else "the recipe names no stage to run"
-            yield ConfigError(
-                stage.dot(near or "stage"), reason, stage.dot("stage") if near else "defaults: [/stage: fit]"
-            )
-
-
-def unread(root: DictConfig, stage: Stage | None, key: str) -> ConfigError:
-    """A key of a stage, or of the root of a lifecycle, that nothing reads."""
-    if stage is None:
-        known, full = [*RUN_WIDE, *stages.present(root)], key
-    else:
-        known, full = [*SETTINGS, "stage", "logger", *(path[0] for path in stage.reads)], stage.dot(key)
-        if key in groups() and (over := typed_over(stage, key)):
-            return over
-        if key in groups():
-            reason = f"nothing in this recipe reads it: `{stage.written.get('name')}` has no use for {key}"
-            return ConfigError(full, reason, reader(stage, key) or leave_out(root, stage.swap(key)))
-    typed = next((each for each in overrides(root) if each.lstrip("+").startswith(f"{full}=")), "")
-    value = "".join(typed.partition("=")[1:])  # a key of a file is renamed there
-    near = nearest(key, known)
-    if near is not None:
-        return ConfigError(full, "nothing reads this key", (stage.dot(near) if stage else near) + value)
-    others = [path for path in dotted(stages.plain(root, resolve=False)) if path != full]
-    inside = [path for path in others if stage is None or not stage.name or path.startswith(f"{stage.name}.")]
-    remedies = by_ending(full, inside) or elsewhere(full, inside)
-    return ConfigError(full, "nothing reads this key", f"{remedies[0]}{value}" if remedies else "leave it out")
-
-
-def typed_over(stage: Stage, part: str) -> ConfigError | None:
-    """The value that was typed where another part refers to this one: `module.model=3`."""
-    own, typed = Swaps(stage), dict(override.partition("=")[::2] for override in overrides(stage.root))
-    for place in own.groups:
-        for argument, written in own.chosen(place).items():
-            key = stage.dot(place, argument)
-            if written == f"${{..{part}}}" and key in typed:
-                now = stage.root.hydra.runtime.choices.get(stage.swap(part))
-                reason = f"it is the recipe's `{part}`, and {typed[key]} cannot stand for it"
-                return ConfigError(key, f"{reason}: options are swapped by group", f"{stage.swap(part)}={now}")
-            if written == f"${{..{part}}}" and f"~{key}" in typed:
-                reason = f"the recipe's `{part}` is read there, and nothing else would read it"
-                return ConfigError(f"~{key}", reason, f"'{key}={written}'")
-    return None
-
-
-def reader(stage: Stage, part: str) -> str:
-    """What to type for an option that reads a part, where one that the user has chosen does not; "" without any."""
-    own, there = Swaps(stage), {key for key in stage.written if stage.written[key] and key in groups()}
-
-    def reads(wanted: set[str], place: str, option: dict[str, Any]) -> bool:
-        paths = stages.reached({**stage.written, place: option}, [("stage",), ("logger",)])
-        return wanted <= {place, "stage", "logger", *(path[0] for path in paths)}
-
-    typed = [place for place in own.groups if own.was_typed(place) and place != part]
-    remedies = (own.remedy(place, partial(reads, wanted, place)) for wanted in (there, {part}) for place in typed)
-    return next((remedy for remedy in remedies if remedy), "")
-
-
-def leave_out(root: DictConfig, swap: str) -> str:
-    """How a part is taken out: an option that the recipe composes is struck from its defaults."""
-    typed = any(override.startswith(f"+{swap}=") for override in overrides(root))
-    return f"~{swap}, which leaves it out" if swap in swaps(root) and not typed else "leave it out"
 
 
 def check_settings(stage: Stage) -> Iterator[ConfigError]:
@@ -273,23 +181,3 @@ def check_given(stage: Stage) -> Iterator[ConfigError]:
                 identity.another(stage, other, key)
             except ConfigError as error:
                 yield error
-
-
-def check_reads(stage: Stage) -> Iterator[ConfigError]:
-    """No input is given that nothing reads, and nothing is missing. One without a value waits for a part to read it."""
-    for key, value in stage.inputs.items():
-        if ("inputs", key) not in stage.reads:
-            used = sorted(path[1] for path in stage.reads if path[0] == "inputs" and len(path) > 1)
-            here, other = stage.dot("inputs", key), nearest(key, used)
-            remedy = f"{stage.dot('inputs', other)}={value}" if other else without(stage) or f"~{here}"
-            yield ConfigError(here, "nothing in this recipe reads this input", remedy)
-    for path, value in stages.strings(stage.parts):
-        if value == "???":
-            yield ConfigError(stage.dot(path), "it is missing", wanted(stage, path))
-
-
-def without(stage: Stage) -> str:
-    """How to run the shipped recipe that this one extends by an input: `reinforce` is `rlvr` with a reward model."""
-    name, hydra = stage.name, stage.root.hydra
-    base = extended(str(hydra.runtime.choices.get(f"recipes@{name}") if name else hydra.job.config_name))
-    return "" if not base else f"recipes@{name}={base}" if name else f"llmcycle {base}, which does without it"

@@ -7,14 +7,15 @@ from importlib.util import find_spec
 
 from .allow import qualified, resolve
 from .errors import ConfigError
-from .kinds import ENCODE, ROWS
-from .parts import Part, part, parts, stated
+from .kinds import ENCODE, ROWS, is_virtual
+from .parts import Part, learned, part, parts, stated
 from .stages import Stage
 
 VALIDATION, JUDGED = "validation/", "judged/"
 # Evaluators that a stage adds itself.
 ADDED = {"llmcycle.pretrain.stage.pretrain": "llmcycle.evaluate.loss.HeldOutLoss"}
 JUDGE = "llmcycle.train.judge.Judge"
+FOLLOWING = "llmcycle.train.over_optimisation.OverOptimisation"
 HALF = ("16-mixed", "16", 16)
 
 
@@ -22,7 +23,16 @@ def check_training(stage: Stage) -> Iterator[ConfigError]:
     """What a training run is told fits together."""
     if part(stage, "stage.trainer") is None:
         return
-    for rule in (check_monitors, check_judge, check_packing, check_processes, check_precision):
+    for rule in (
+        check_monitors,
+        check_judge,
+        check_following,
+        check_packing,
+        check_sharing,
+        check_processes,
+        check_precision,
+        check_crossing,
+    ):
         yield from rule(stage)
 
 
@@ -98,19 +108,43 @@ def check_judge(stage: Stage) -> Iterator[ConfigError]:
             yield ConfigError(f"{place}.keep", reason, f"{place}.keep=last")
 
 
+def check_following(stage: Stage) -> Iterator[ConfigError]:
+    """A gold reward leaves rows to score the weights on that it chose."""
+    for callback in callbacks(stage):
+        if qualified(callback.target) != FOLLOWING:
+            continue
+        rows, key = part(stage, f"{callback.place}.data"), stage.dot(callback.place, "rows")
+        count, asked = stated(rows.node, "validation_rows") if rows else None, callback.node.get("rows")
+        if isinstance(count, int) and isinstance(asked, int) and asked >= count:
+            reason = f"all {count} validation rows choose the weights, and none is left to score them on"
+            yield ConfigError(key, reason, f"{key}={max(1, count // 2)}")
+
+
 def check_packing(stage: Stage) -> Iterator[ConfigError]:
-    """Only rows with one answer each are packed, and only where positions may be given."""
+    """Only rows with one answer each are packed."""
     batches, encode = part(stage, "stage.batches"), part(stage, ENCODE)
     if batches is None or not batches.node.get("pack"):
         return
     key, gives = stage.dot(batches.place, "pack"), stated(encode.node, "gives") if encode else None
     if encode and gives and gives != "labelled":
         yield ConfigError(key, f"rows of {encode.name} can't be packed: they have not one answer each", f"{key}=false")
+    yield from check_positions(stage, key, "packed rows")
+
+
+def check_sharing(stage: Stage) -> Iterator[ConfigError]:
+    """Answers stand behind one prompt only where positions may be given."""
+    objective = learned(stage)
+    if objective is not None and objective.node.get("share_prompts"):
+        yield from check_positions(stage, stage.dot(objective.place, "share_prompts"), "shared prompts")
+
+
+def check_positions(stage: Stage, key: str, what: str) -> Iterator[ConfigError]:
+    """A setting that lays rows out anew gives the model positions."""
     adapter = part(stage, "stage.module.peft")
-    if adapter and "num_virtual_tokens" in getattr(adapter.target, "__dataclass_fields__", {}):
-        yield ConfigError(key, "peft drops the positions of packed rows behind virtual tokens", f"{key}=false")
+    if adapter and is_virtual(adapter):
+        yield ConfigError(key, f"peft drops the positions of {what} behind virtual tokens", f"{key}=false")
     if any(strategy.name == "ModelParallelStrategy" for strategy in parts(stage, "stage.trainer.strategy")):
-        yield ConfigError(key, "packed rows and sharded weights don't go together", f"{key}=false")
+        yield ConfigError(key, f"{what} and sharded weights don't go together", f"{key}=false")
 
 
 def check_processes(stage: Stage) -> Iterator[ConfigError]:
@@ -143,3 +177,17 @@ def check_precision(stage: Stage) -> Iterator[ConfigError]:
         key = stage.dot(optim.place, "fused")
         reason = "fp16 scales gradients, and the norm of scaled ones can be neither judged nor clipped"
         yield ConfigError(key, reason, f"{key}=false")
+
+
+def check_crossing(stage: Stage) -> Iterator[ConfigError]:
+    """A loss that crosses prompts with other rows' completions needs two rows on each process."""
+    objective, batches, trainer = learned(stage), part(stage, "stage.batches"), part(stage, "stage.trainer")
+    if objective is None or batches is None or trainer is None:
+        return
+    size, devices = batches.node.get("batch_size"), trainer.node.get("devices")
+    processes = devices if isinstance(devices, int) and devices > 1 else 1
+    crosses = stated(objective.node.get("loss"), "reference_point") == "kl"
+    if crosses and isinstance(size, int) and 0 < size < 2 * processes:
+        key = stage.dot(batches.place, "batch_size")
+        reason = "this loss estimates its reference point from a prompt with another row's completion"
+        yield ConfigError(key, reason, f"{key}={2 * processes}")

@@ -6,9 +6,10 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
-from . import stages
+from . import plain_tree
 from .allow import lookups, qualified, resolve
 from .annotations import SIMPLE, typed
 from .errors import ConfigError
@@ -18,7 +19,8 @@ from .signature import CONTROL, PLAIN_DATA, named
 from .stages import Stage
 from .values import at, origin, seen_elsewhere, steps
 
-SETTINGS = (*PLAIN_DATA, "peft.PeftConfig", "torchao.core.config.AOBaseConfig")  # classes that hold nothing else
+ROUNDING = "transformers.utils.quantization_config.QuantizationConfigMixin"
+SETTINGS = (*PLAIN_DATA, "peft.PeftConfig", "torchao.core.config.AOBaseConfig", ROUNDING)  # they hold nothing else
 TRAINER = "pytorch_lightning.trainer.trainer.Trainer"
 # Of a trainer: what is built of other parts, and what would change settings of the whole process.
 NOT_TRIED = ("callbacks", "logger", "deterministic", "benchmark", "detect_anomaly", "plugins", "profiler")
@@ -31,7 +33,7 @@ class Untried(Exception):
 def check_trial(stage: Stage) -> Iterator[ConfigError]:
     """Every part that holds settings alone can be built."""
     parts = {part: stage.settled.get(part) for part in stage.parts}
-    for path, node in stages.targets(parts, ""):
+    for path, node in plain_tree.targets(parts, ""):
         if not seen_elsewhere(stage.raw, path) and is_tried(node):
             try:
                 build(node)
@@ -47,7 +49,10 @@ def is_tried(node: Mapping[str, Any]) -> bool:
         return False
     target = resolve(node["_target_"], "")
     classes = tuple(resolve(name, name) for name in SETTINGS)
-    return isinstance(target, type) and (issubclass(target, classes) or qualified(target) == TRAINER)
+    if not isinstance(target, type):
+        return False
+    plain = is_dataclass(target) and qualified(target).startswith("peft.")  # the settings of a start, such as EVA's
+    return plain or issubclass(target, classes) or qualified(target) == TRAINER
 
 
 def build(node: Mapping[str, Any], without: str = "") -> Any:

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
-from . import nested, stages
+from . import nested, plain_tree
 from .allow import check_lookup, lookups, resolve
 from .annotations import SIMPLE, example, fits, members, misfits, need, parameter_types
 from .errors import ConfigError, nearest
@@ -19,6 +19,7 @@ from .stages import Stage
 
 # The whole of a value that stands elsewhere in the stage, be it there in any case or only perhaps.
 REFERENCE = re.compile(r"\$\{(?:oc\.select:\s*)?(\.+)([\w.\[\]]+)(?:,[^{}]*)?\}")
+INPUT = re.compile(r"\$\{input:\s*(\w+)\s*\}")  # the whole of a value that is one of the stage's inputs
 
 FILES = ("train", "validation")  # arguments of rows, which are read from files
 
@@ -46,7 +47,7 @@ def check_values(stage: Stage) -> Iterator[ConfigError]:
 def every_misfit(stage: Stage) -> Iterator[Misfit]:
     """What does not fit in all nodes that are written in this stage."""
     parts = {part: stage.settled.get(part) for part in stage.parts}
-    for path, node in stages.targets(parts, ""):
+    for path, node in plain_tree.targets(parts, ""):
         if seen_elsewhere(stage.raw, path):
             continue
         target = resolve(node["_target_"], "")
@@ -134,9 +135,9 @@ def wanted(stage: Stage, place: str) -> str:
     """What to type for a place that has no value: what its receiver's annotation asks for."""
     parent, _, argument = place.rpartition(".")
     key, own = stage.dot(place), Swaps(stage).chosen(parent).get(argument)
-    if isinstance(own, str) and own.startswith("${"):
-        return f"'++{key}={own}'"
     node = at(stage.raw, steps(parent))
+    if isinstance(own, str) and own.startswith("${") and at(stage.written, steps(place)) != own:
+        return f"'++{key}={own}'"
     sign = "" if isinstance(node, dict) and argument in node else "+"
     of = parameter_types(resolve(node["_target_"], "")) if nested.is_node(node) else {}
     annotation = of.get(argument, inspect.Parameter.empty)
@@ -166,7 +167,7 @@ def other_options(stage: Stage, misfit: Misfit) -> str:
 
     def takes(node: dict[str, Any]) -> bool:
         inner = [part for part in (node, *by_name(node)) if nested.is_node(part)]
-        asking = [parameter_types(resolve(part["_target_"], ""))[argument] for part in inner if argument in part]
+        asking = [wanted_of(part, argument) for part in inner if argument in part]
         return bool(inner) and all(fits(value, wanted) for wanted in asking)
 
     swaps = Swaps(stage)
@@ -176,6 +177,11 @@ def other_options(stage: Stage, misfit: Misfit) -> str:
     # What is left out can be added; another receiver may be one that the model can't serve.
     first = (other, own) if only_receiver and value is not None else (own, other)
     return next((remedy for remedy in first if remedy), "")
+
+
+def wanted_of(part: dict[str, Any], argument: str) -> object:
+    """What a part's class says of an argument."""
+    return parameter_types(resolve(part["_target_"], "")).get(argument, inspect.Parameter.empty)
 
 
 def by_name(node: dict[str, Any]) -> list[Any]:
@@ -210,6 +216,8 @@ def origin(raw: dict[str, Any], place: str) -> str:
     keys = steps(place)
     for count in range(1, len(keys) + 1):
         written = at(raw, keys[:count])
+        if isinstance(written, str) and (named := INPUT.fullmatch(written)):
+            return f"inputs.{named[1]}"
         reference = REFERENCE.fullmatch(written) if isinstance(written, str) else None
         if reference:
             above = keys[:count][: -len(reference[1])]

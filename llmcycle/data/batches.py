@@ -149,9 +149,10 @@ class Batches(pl.LightningDataModule):
 
 def _texts(row: Row) -> Iterator[str]:
     """The strings that a model will read, inside lists of messages too: what a tokenizer is trained on."""
-    for column in ("text", "prompt", "completion", "chosen", "rejected"):
+    for column in ("text", "prompt", "completion", "chosen", "rejected", "steps"):
         value = row.get(column)
         if isinstance(value, str):
             yield value
         elif isinstance(value, list):
             yield from (m["content"] for m in value if isinstance(m, dict) and "content" in m)
+            yield from (step for step in value if isinstance(step, str))

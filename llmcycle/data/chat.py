@@ -15,6 +15,7 @@ from llmcycle.data import spelling
 IGNORE = -100  # the label that transformers' and torch's cross-entropy skip
 BOS, PAD, USER, ASSISTANT, END = "<|endoftext|>", "<|pad|>", "<|user|>", "<|assistant|>", "<|end|>"
 
+ASKED, SAID = "llmcycle-asked", "llmcycle-said"  # stand in a template where a conversation's own words will
 SPARE = re.compile(r"pad\b|pad_|reserved|unused")  # in tokens that no text needs
 Message = dict[str, Any]  # `role` and `content`; of the assistant perhaps `tool_calls`
 Prompt = str | Sequence[Message]
@@ -121,6 +122,18 @@ def encode_prompt_completion(
     ids = (head + tail)[:max_length]
     labels = ([IGNORE] * len(head) + tail)[:max_length]
     return {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": labels}
+
+
+def encode_reply(tokenizer: PreTrainedTokenizerBase, said: str, end: int) -> list[int]:
+    """Token ids of a user's turn behind an answer that ended with the token `end`, and of what begins the next answer.
+
+    Without a chat template it is a line of its own.
+    """
+    if not tokenizer.chat_template:
+        return encode_text(tokenizer, f"\n{said}\n")
+    turns = [{"role": role, "content": text} for role, text in (("user", ASKED), ("assistant", SAID), ("user", said))]
+    behind = render(tokenizer, turns, add_generation_prompt=True).partition(SAID)[2]
+    return _encode_rendered(tokenizer, behind.removeprefix(str(tokenizer.decode([end]))))
 
 
 def encode_document(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

@@ -31,7 +31,7 @@ def map_columns(rows: Sequence[Row], columns: Columns, source: str) -> list[Row]
     for new, wanted in mapped.items():
         for name in _needed(wanted, new):
             if name not in rows[0]:
-                raise ValueError(f"data.columns.{new}: {source} has no column `{name}`{_hint(name, rows[0])}")
+                raise ValueError(f"data.columns.{new}: {source} has no column `{name}`{_hint(name, new, rows[0])}")
     return [_written(row, {n: _value(row, w, n, index) for n, w in mapped.items()}) for index, row in enumerate(rows)]
 
 
@@ -111,7 +111,8 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _hint(name: str, existing: Iterable[str]) -> str:
+def _hint(name: str, new: str, existing: Iterable[str]) -> str:
     names = list(existing)
     near = process.extractOne(name, names, score_cutoff=60)
-    return f"{f'; did you mean `{near[0]}`?' if near else ''} (it has {', '.join(names)})"
+    meant = f"; did you mean `{near[0]}`?" if near else ""
+    return f"{meant} (it has {', '.join(names)})\n  try: data.columns.{new}={near[0] if near else names[0]}"

@@ -25,7 +25,8 @@ class Encoder(Protocol):
     """What `Batches` needs: rows to examples of at most `max_length` tokens, examples to one batch of tensors.
 
     Class attributes, which `check` reads where there are any:
-        gives: the kind of batch: "labelled", "packed", "masked", "pairs" or "prompts", as in an objective's `reads`.
+        gives: the kind of batch, as in an objective's `reads`: "labelled", "packed", "masked", "pairs", "unpaired",
+            "prompts", "rated" or "steps".
         rows_need: columns that rows must have.
     """
 

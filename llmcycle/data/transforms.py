@@ -43,6 +43,25 @@ def lettered_options(row: Row) -> Row:
     return {"prompt": row["prompt"], "choices": choices, "label": choices.index(answer)}
 
 
+def true_answers(row: Row) -> Row:
+    """TruthfulQA: the best of the `correct` answers as the completion; before the `incorrect` ones, where the rows have
+    some, it is the right one of the choices (MC1 of https://github.com/sylinrl/TruthfulQA).
+
+    Raises:
+        ValueError: there is no correct answer.
+    """
+    correct, incorrect = (_texts(row.get(name)) for name in ("correct", "incorrect"))
+    if not correct:
+        raise ValueError("a row has one correct answer at least, and this one has none")
+    written = {"prompt": row["prompt"], "completion": correct[0]}
+    return {**written, "choices": [correct[0], *incorrect], "label": 0} if incorrect else written
+
+
+def _texts(value: object) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [each.strip() for each in values if isinstance(each, str) and each.strip()]
+
+
 def _turns(dialogue: str) -> list[Message]:
     roles = {"Human": "user", "Assistant": "assistant"}
     _, *parts = TURN.split(dialogue)

@@ -19,23 +19,15 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from llmcycle.deploy.guard import Guard, error
 from llmcycle.deploy.line import Ask, Failed, Full, Line, Ticket
 from llmcycle.deploy.schema import ChatRequest, CompletionRequest, Sampling
 from llmcycle.engine import Answer, BadPrompt, Engine
+from llmcycle.web import NO_TELEMETRY
 
 POLL_SECONDS = 0.1  # how often a waiting answer looks whether its client is still there
-# FastAPI would hand prompts and traces to any OpenTelemetry provider that the environment sets up.
-NO_TELEMETRY: TelemetryConfig = {
-    "tracing": False,
-    "metrics": False,
-    "logs": False,
-    "operation_spans": False,
-    "auto_configure": False,
-}
 
 
 def build_app(engine: Engine, api_key: str | None = None, queue: int = 8, local: bool = True) -> FastAPI:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from llmcycle.port import is_local
 from llmcycle.printable import printable
+from llmcycle.web import MAX_BODY, BodyTimeout, BodyTooLarge, host_name, limited
 
-MAX_BODY = 2**20  # bytes
-BODY_SECONDS = 30  # for the whole body to arrive
-DRAINED = 8 * MAX_BODY  # bytes of a body that are read at most
 OPEN = {"/health"}  # needs no key: it tells nothing but that the process lives
 
 
@@ -39,11 +35,9 @@ class Guard:
             return
         refusal = self.refusal(scope["path"], Headers(scope=scope))
         try:
-            receive = replay(await read(receive), receive)
-        except TooLarge:
-            refusal = refusal or error(413, f"the body is larger than {MAX_BODY} bytes")
-        except TimeoutError:
-            refusal = refusal or error(408, f"the body did not arrive within {BODY_SECONDS} seconds")
+            receive = await limited(receive)
+        except (BodyTooLarge, BodyTimeout) as reason:
+            refusal = refusal or error(reason.status, str(reason))
         await (refusal or self.app)(scope, receive, send)
 
     def refusal(self, path: str, headers: Headers) -> JSONResponse | None:
@@ -54,7 +48,7 @@ class Guard:
             return error(401, hint, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > MAX_BODY:
-            return error(413, f"the body is larger than {MAX_BODY} bytes")
+            return error(413, str(BodyTooLarge()))
         return None
 
     def knows(self, authorization: str) -> bool:
@@ -62,39 +56,6 @@ class Guard:
         scheme, _, key = authorization.partition(" ")
         matches = hmac.compare_digest(_digest(key.strip().encode("latin-1", "replace")), self.key or b"")
         return matches and scheme.lower() == "bearer"
-
-
-class TooLarge(Exception):
-    """The body is larger than MAX_BODY."""
-
-
-async def read(receive: Receive) -> list[Message]:
-    """The messages of one body. Raises TooLarge, or TimeoutError.
-
-    A body that is too large, or refused for another reason, is still read, up to DRAINED bytes, and dropped: a
-    connection closed over unread bytes is reset, and its client would see a broken pipe in place of the answer.
-    """
-    messages, size = [], 0
-    async with asyncio.timeout(BODY_SECONDS):
-        while True:
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size <= MAX_BODY:
-                messages.append(message)
-            if size > DRAINED or not message.get("more_body"):
-                break
-    if size > MAX_BODY:
-        raise TooLarge
-    return messages
-
-
-def replay(messages: list[Message], receive: Receive) -> Receive:
-    """A `receive` that gives `messages` first, then whatever comes later (the client's going away)."""
-
-    async def again() -> Message:
-        return messages.pop(0) if messages else await receive()
-
-    return again
 
 
 def error(
@@ -106,14 +67,6 @@ def error(
     message, param = printable(message), param and printable(param)
     body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
     return JSONResponse(body, status, headers)
-
-
-def host_name(host: str) -> str:
-    """The name in a Host header, without the port; "" if it is none."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
 
 
 def _digest(key: bytes) -> bytes:

@@ -1,27 +1,19 @@
-"""Start the server, for good (`serve`) or for the length of a `with` block (`running`)."""
+"""Open a model and serve it for good."""
 
 from __future__ import annotations
 
 import json
 import os
 import shlex
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import transformers
-import uvicorn
-from fastapi import FastAPI
 
 from llmcycle.deploy.app import build_app
-from llmcycle.deploy.connection import Connection
 from llmcycle.engine import Engine, LocalEngine
 from llmcycle.port import API_KEY, check_reach, is_local, listen
-
-START_SECONDS = 60
-STOP_SECONDS = 5  # that running answers have to finish
+from llmcycle.web import address, make_server
 
 
 def open_engine(folder: str | Path, name: str | None = None) -> LocalEngine:
@@ -60,42 +52,6 @@ def serve(
         print(f"{engine.name} is served at {url}/v1 (Ctrl-C ends it); try: {example(engine, url, api_key)}", flush=True)
         with suppress(KeyboardInterrupt):  # uvicorn passes it on once everything is closed
             make_server(app).run(sockets=[sock])
-
-
-@contextmanager
-def running(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve `app` from a thread inside the block, and give its address, e.g. http://127.0.0.1:41234."""
-    with listen(host, port) as sock:
-        server = make_server(app)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
-        thread.start()
-        deadline = time.monotonic() + START_SECONDS
-        while not server.started:
-            if not thread.is_alive() or time.monotonic() > deadline:
-                raise RuntimeError(f"the server did not start within {START_SECONDS} s; its log says why")
-            time.sleep(0.01)
-        try:
-            yield address(host, sock.getsockname()[1])
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
-def make_server(app: FastAPI) -> uvicorn.Server:
-    config = uvicorn.Config(
-        app,
-        http=Connection,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
-    )
-    return uvicorn.Server(config)
-
-
-def address(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def example(engine: Engine, url: str, api_key: str | None) -> str:

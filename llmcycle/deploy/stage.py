@@ -19,13 +19,14 @@ from transformers import AutoTokenizer, GenerationConfig
 from llmcycle.data.batches import Rows
 from llmcycle.data.chat import Prompt
 from llmcycle.deploy.app import build_app
-from llmcycle.deploy.serving import open_engine, running
+from llmcycle.deploy.serving import open_engine
 from llmcycle.engine import LocalEngine, texts, write_samples
 from llmcycle.evaluate.interval import mean_interval
 from llmcycle.evaluate.metric import Metric, Metrics, led_by
 from llmcycle.handoff import Copy, hand_on, probe_of
 from llmcycle.model import load
 from llmcycle.quantities import Count, CountOrZero
+from llmcycle.web import running
 
 
 @dataclass(frozen=True)

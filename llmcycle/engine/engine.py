@@ -11,6 +11,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from llmcycle.data.chat import Prompt
 
+Stepped = tuple[list[int], list[int]]  # input_ids, and the places of the tokens that steps end with
 Labelled = tuple[list[int], list[int]]  # input_ids and labels of equal length; -100 where nothing is scored
 
 
@@ -65,7 +66,8 @@ class Engine(Protocol):
 
     Attributes:
         name: what the model is called, by clients of a server and in records.
-        offers: names of the methods that work: "answer", "sample", "score", "stream", "reward", "prefer", "masked".
+        offers: names of the methods that work: "answer", "sample", "score", "stream", "reward", "prefer", "steps",
+            "masked".
             What an evaluator or a decoding strategy needs is compared with them.
     """
 
@@ -128,6 +130,10 @@ class Engine(Protocol):
     def prefer(self, sequences: Sequence[Labelled]) -> list[float]:
         """A number for each labelled completion, its reward or log-likelihood: higher for what the model prefers."""
         self._refuse("prefer")
+
+    def steps(self, rows: Sequence[Stepped]) -> list[list[float]]:
+        """The one output of a token classifier at each of a row's places: how right a step is that ends there."""
+        self._refuse("steps")
 
     def masked(self, rows: Sequence[Hidden]) -> list[Restored]:
         """How well a model that reads both ways restores each row's hidden tokens."""

@@ -14,8 +14,10 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from llmcycle.data.chat import Prompt, encode_prompt
 from llmcycle.engine.batching import in_batches, padded
+from llmcycle.engine.decoding import Written, may_narrow, write
 from llmcycle.engine.engine import Answer
 from llmcycle.model import may_be_padded
+from llmcycle.model.positions import room
 
 MAX_NEW_TOKENS = 32
 END_OF_TURN = ("<|end|>", "<|im_end|>", "<|eot_id|>", "<end_of_turn>")
@@ -47,13 +49,21 @@ def answer(
     Greedy and at most 32 new tokens unless `config` says otherwise. Prompts are rendered with the tokenizer's chat
     template if it has one. An answer does not depend on the batch it was computed in, up to rounding; draws with
     `do_sample` do, since they come from torch's global generator.
+
+    A model that has a row of numbers for each position (GPT-2) has an end: of a prompt beyond it the beginning is left
+    out, and an answer ends there.
     """
     resolved = resolve_config(model, tokenizer, config)
+    rows, most = encode_prompts(tokenizer, prompts), room(model)
+    rows = [ids[-most:] for ids in rows] if most else rows
+    longest, new = max(map(len, rows), default=0), resolved.max_new_tokens or 0
+    # Where one answer ends early for its prompt's length, prompts of one length share a batch.
+    ragged = may_be_padded(model) and not (most and longest + new > most)
 
     def compute(rows: list[list[int]]) -> list[list[Answer]]:
         return _sample(model, tokenizer, padded(rows, resolved.pad_token_id, left=True), resolved, logprobs)
 
-    return in_batches(encode_prompts(tokenizer, prompts), compute, len, batch_size, ragged=may_be_padded(model))
+    return in_batches(rows, compute, len, batch_size, ragged=ragged)
 
 
 def sample(
@@ -108,19 +118,28 @@ def _sample(
 ) -> list[list[Answer]]:
     if logprobs and config.num_beams > 1:
         raise ValueError("logprobs: a beam search draws no tokens; set num_beams=1")
-    input_ids = prompts["input_ids"].to(model.device)
-    asking = copy.copy(config)
+    count, asking = config.num_return_sequences, copy.copy(config)
+    narrow = may_narrow(model, asking)
+    # As `generate` would do it, but in the sight of an adapter that looks for its place in each row, as aLoRA does.
+    rows = count if config.do_sample and config.num_beams == 1 and not narrow else 1
+    asking.num_return_sequences = count // rows
+    input_ids = prompts["input_ids"].repeat_interleave(rows, 0).to(model.device)
     asking.return_dict_in_generate, asking.output_scores = True, logprobs
+    if (most := room(model)) and asking.max_new_tokens:
+        # the last token is written and not read
+        asking.max_new_tokens = max(1, min(asking.max_new_tokens, most - input_ids.shape[1] + 1))
     with torch.no_grad(), evaluation_mode(model), quiet():
         output = model.generate(
             input_ids=input_ids,
-            attention_mask=prompts["attention_mask"].to(model.device),
+            attention_mask=prompts["attention_mask"].repeat_interleave(rows, 0).to(model.device),
             generation_config=asking,
             tokenizer=tokenizer if config.stop_strings else None,
+            custom_generate=write if narrow else None,
         )
     new_ids: list[list[int]] = output.sequences[:, input_ids.shape[1] :].tolist()
-    drawn = _drawn(output.scores, new_ids) if logprobs else [None] * len(new_ids)
-    count = config.num_return_sequences
+    drawn: Sequence[list[float] | None] = [None] * len(new_ids)
+    if logprobs:
+        drawn = output.logprobs.tolist() if isinstance(output, Written) else _drawn(output.scores, new_ids)
     read = prompts["attention_mask"].sum(1).repeat_interleave(count).tolist()
     answers = [_answer(tokenizer, *row, config) for row in zip(new_ids, drawn, read, strict=True)]
     return [answers[start : start + count] for start in range(0, len(answers), count)]

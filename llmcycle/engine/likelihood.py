@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from llmcycle.data.chat import IGNORE
 from llmcycle.data.padding import pad
 from llmcycle.engine.batching import in_batches, padded
-from llmcycle.engine.engine import Engine, Hidden, Labelled, Restored
+from llmcycle.engine.engine import Engine, Hidden, Labelled, Restored, Stepped
 from llmcycle.engine.generation import evaluation_mode
 from llmcycle.model import token_logits
 from llmcycle.model.document_mask import document_mask
@@ -85,6 +85,25 @@ def classifier_scores(model: PreTrainedModel, rows: Sequence[list[int]], batch_s
     with evaluation_mode(model), torch.no_grad():
         # Without a pad token the classifier can't find the last real one in a padded row.
         return in_batches(rows, compute, len, batch_size if filler is not None else 1)
+
+
+def step_scores(model: PreTrainedModel, rows: Sequence[Stepped], batch_size: int = 64) -> list[list[float]]:
+    """See `Engine.steps`.
+
+    Raises:
+        ValueError: the model has another number of outputs a token.
+    """
+    if model.config.num_labels != 1:
+        count = model.config.num_labels
+        raise ValueError(f"model: a process reward model has one output a token, this one {count}; set num_labels=1")
+
+    def compute(batch: Sequence[Stepped]) -> list[list[float]]:
+        inputs = padded([ids for ids, _ in batch], model.config.pad_token_id or 0, model.device)
+        logits_BT = token_logits(model, inputs["input_ids"], inputs["attention_mask"]).squeeze(-1).float().cpu()
+        return [logits_BT[row, places].tolist() for row, (_, places) in enumerate(batch)]
+
+    with evaluation_mode(model), torch.no_grad():
+        return in_batches(rows, compute, lambda row: len(row[0]), batch_size)
 
 
 def restore(model: PreTrainedModel, rows: Sequence[Hidden], batch_size: int = 64) -> list[Restored]:

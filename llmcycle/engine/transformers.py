@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch import Tensor
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from llmcycle.abilities import ABILITIES, CAUSAL, CLASSIFIER, MASKED
+from llmcycle.abilities import ABILITIES, CAUSAL, CLASSIFIER, MASKED, STEPS
 from llmcycle.data.chat import Prompt
-from llmcycle.engine.engine import Answer, Engine, Hidden, Labelled, Piece, Restored
+from llmcycle.engine.engine import Answer, Engine, Hidden, Labelled, Piece, Restored, Stepped
 from llmcycle.engine.generation import answer, sample
-from llmcycle.engine.likelihood import classifier_scores, restore, score, total
+from llmcycle.engine.likelihood import classifier_scores, restore, score, step_scores, total
 from llmcycle.engine.stream import encode, stream
 from llmcycle.model import digest, load
 from llmcycle.quantities import Count
@@ -23,11 +24,11 @@ from llmcycle.quantities import Count
 class TransformersEngine(Engine):
     """Asks `model`, at most `batch_size` prompts or sequences at a time.
 
-    It offers what the kind of model can do: a language model answers and scores, a classifier gives rewards, an encoder
-    restores hidden tokens. The model's training mode is left as it was.
+    It offers what the kind of model can do: a language model answers and scores, a classifier gives rewards, one
+    of tokens judges steps, an encoder restores hidden tokens. The model's training mode is left as it was.
     """
 
-    offers = frozenset({"answer", "sample", "stream", "score", "reward", "prefer", "masked"})
+    offers = frozenset({"answer", "sample", "stream", "score", "reward", "prefer", "steps", "masked"})
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: Count = 64, name: str = "model"
@@ -72,6 +73,10 @@ class TransformersEngine(Engine):
         if "reward" in self.offers:
             return self.reward([ids for ids, _ in sequences])
         return [total(logprobs) for logprobs in self.score(sequences)]
+
+    def steps(self, rows: Sequence[Stepped]) -> list[list[float]]:
+        self._need("steps")
+        return step_scores(self.model, rows, self.batch_size)
 
     def masked(self, rows: Sequence[Hidden]) -> list[Restored]:
         self._need("masked")
@@ -128,4 +133,7 @@ def abilities(model: PreTrainedModel) -> frozenset[str]:
     """What a model of this kind can be asked."""
     if model.can_generate():
         return ABILITIES[CAUSAL]
-    return ABILITIES[CLASSIFIER if model.get_output_embeddings() is None else MASKED]
+    if model.get_output_embeddings() is not None:
+        return ABILITIES[MASKED]
+    below = model.get_base_model() if isinstance(model, PeftModel) else model
+    return ABILITIES[STEPS if type(below).__name__.endswith("ForTokenClassification") else CLASSIFIER]

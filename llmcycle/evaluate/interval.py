@@ -108,7 +108,8 @@ def _shares(values: Sequence[float], weights: Sequence[float] | None) -> list[fl
     the truth; without weights they are the deviations from the mean.
     """
     n, mean = len(values), weighted_mean(values, weights)
-    shares = [1.0] * n if weights is None else [weight / fmean(weights) for weight in weights]
+    usual = 1.0 if weights is None else fmean(weights)
+    shares = [1.0] * n if weights is None else [weight / usual for weight in weights]
     scale = [w * (n - 1) / (n - w) if w < n else 0.0 for w in shares]
     return [w * (value - mean) for w, value in zip(scale, values, strict=True)]
 

@@ -12,7 +12,7 @@ from llmcycle.data.chat import IGNORE
 from llmcycle.data.training_data import TrainingData
 from llmcycle.finetune.proof import refuse_leaking_rows
 from llmcycle.train import Models, Objective
-from llmcycle.train.cross_entropy import head_cross_entropy, without_head
+from llmcycle.train.cross_entropy import caps_logits, head_cross_entropy, without_head
 from llmcycle.train.objective import Batch, Loss
 
 
@@ -48,7 +48,7 @@ class Supervised(Objective):
 
     def logits(self, models: Models, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits [N, V] in fp32 at the places that are to predict a label, and the labels [N]."""
-        if getattr(models.policy.config.get_text_config(), "final_logit_softcapping", None):
+        if caps_logits(models.policy):
             logits, labels = at_labels(forward(models, batch), batch["labels"])
             return logits.float(), labels
         hidden, labels = self.hidden(models, batch)

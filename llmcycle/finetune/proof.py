@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from llmcycle.data.packing import apart
-from llmcycle.engine import evaluation_mode
 from llmcycle.train import Models
+from llmcycle.train.proving import alike, as_stored
 
-ROUNDINGS = 1000  # of the model's dtype, in nats of one token: 1e-4 in fp32; reading a neighbour moves it by far more
 Logits = Callable[[Models, dict[str, Tensor]], tuple[Tensor, Tensor]]
 
 
@@ -32,7 +30,7 @@ def refuse_leaking_rows(models: Models, logits: Logits, batch: dict[str, Tensor]
         )
     packed, single = (_nats(models, logits, form) for form in (batch, apart(batch)))
     difference = (packed - single).abs().max().item()
-    if not difference <= max(ROUNDINGS * torch.finfo(models.policy.dtype).eps, 1e-4):
+    if not alike(difference, models.policy):
         kind = type(models.policy).__name__
         raise ValueError(
             f"batches.pack: {kind} reads a packed row otherwise than its pieces alone (a token's loss differs by "
@@ -42,5 +40,5 @@ def refuse_leaking_rows(models: Models, logits: Logits, batch: dict[str, Tensor]
 
 def _nats(models: Models, logits: Logits, batch: dict[str, Tensor]) -> Tensor:
     there = {name: tensor.to(models.device) for name, tensor in batch.items()}
-    with evaluation_mode(models.policy), torch.no_grad():
+    with as_stored(models.policy):
         return cross_entropy(*logits(models, there), reduction="none")

@@ -9,6 +9,7 @@ from peft import PeftModel
 
 from llmcycle.model.adapters import mergeable
 from llmcycle.model.quantised import is_quantised, write_out
+from llmcycle.model.trial import merges
 
 from .compare import compare_outputs
 from .contents import Contents, contents
@@ -63,6 +64,8 @@ def _merged(model: Model, format: Format, probe: Probe) -> Ready | None:
     one would undo that.
     """
     assert format.merge is not None
+    if is_quantised(below(model)) and not merges(model):
+        return None  # known before the weights are written out, because they can't be rounded back
     own, tensors = model.dtype, dtypes(model)
     if is_quantised(below(model)):
         own, tensors = torch.float32, {}

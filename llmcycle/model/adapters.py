@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from peft import PeftConfig, PeftModel, TaskType, get_peft_model
+from peft import CPTConfig, PeftConfig, PeftModel, TaskType, get_peft_model
 from peft.tuners.tuners_utils import BaseTuner
+from peft.utils.other import ModulesToSaveWrapper
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -48,12 +49,11 @@ def adapt(
         if is_quantised(model):
             raise ValueError("peft=none: rounded weights cannot be trained; choose an adapter, such as peft=lora")
         return model.requires_grad_(True)
-    if peft.task_type in (None, TaskType.CAUSAL_LM):
-        peft.task_type = _task(model)
     refuse_unmatched(model, peft)
     choose_rows(model, peft, new_tokens)
     layers = sorted({name.rpartition(".")[2] for name, m in model.named_modules() if hasattr(m, "weight")})
     try:
+        set_task(model, peft)
         return _fitted(model, peft, batches)
     except (ValueError, TypeError, RuntimeError, AttributeError, KeyError, AssertionError, IndexError) as error:
         raise _refusal(model, peft, layers, error) from error
@@ -132,42 +132,55 @@ def _allocating(model: nn.Module) -> Any:
     return tuner if hasattr(tuner, "update_and_allocate") else None
 
 
-def _task(model: PreTrainedModel) -> TaskType | None:
-    """What the model is for, in peft's terms; it has none for an encoder that restores hidden tokens."""
-    if model.can_generate():
-        return TaskType.CAUSAL_LM
-    # A reward model's head is new, so it is trained and saved as well.
-    return TaskType.SEQ_CLS if model.get_output_embeddings() is None else None
+def set_task(model: PreTrainedModel, peft: PeftConfig) -> None:
+    """What the model is for, in peft's terms; it has none for an encoder that restores hidden tokens.
+
+    Raises:
+        ValueError: it is none that the method works for.
+    """
+    if peft.task_type in (None, TaskType.CAUSAL_LM):
+        # A reward model's head is new, so it is trained and saved as well.
+        other = TaskType.SEQ_CLS if model.get_output_embeddings() is None else None
+        peft.task_type = TaskType.CAUSAL_LM if model.can_generate() else other
+    if isinstance(peft, CPTConfig) and peft.task_type != TaskType.CAUSAL_LM:
+        raise ValueError("it puts a text before rows of a language model, and works for no other model")
+    if peft.is_prompt_learning and peft.task_type is None:
+        raise ValueError("it puts virtual tokens before a text, which peft can't do for a model of hidden tokens")
 
 
 def _fitted(model: PreTrainedModel, peft: PeftConfig, batches: Batches | None) -> PeftModel:
     before = {p: _sample(p) for p in model.parameters() if p.is_floating_point() and type(p.data) is Tensor}
     adapted = calibrated(model, peft, batches) if needs_data(peft) else get_peft_model(model, peft)
     adapted.moved_base = any(not torch.equal(_sample(p), values) for p, values in before.items())
+    completed(adapted)
+    if adapted.dtype == torch.float32 or next(model.parameters()).device.type != "cpu":
+        run_once(adapted)  # not where it would be slow: a CPU may have no units for 16 bits
+    return adapted
+
+
+def completed(adapted: PeftModel) -> None:
+    """What a fresh adapter still needs; ValueError where it does not suit its base, or trains nothing."""
     refuse_unfit(adapted)
     complete_inputs(adapted)
     freeze_method(adapted)
     if not any(p.requires_grad for p in adapted.parameters()):
         raise ValueError("it would train nothing")
-    _try(adapted)
-    return adapted
+    kept = any(isinstance(module, ModulesToSaveWrapper) for module in adapted.modules())
+    if adapted.active_peft_config.task_type == TaskType.SEQ_CLS and not kept and not mergeable(adapted):
+        raise ValueError("it stays beside its base, and its file has no place for the new head of a classifier")
 
 
 def _sample(parameter: nn.Parameter) -> Tensor:
     return parameter.detach().flatten()[:SAMPLE].clone()
 
 
-def _try(model: PeftModel) -> None:
-    """One short row, forwards and backwards: some methods say only then that they do not fit an architecture.
-
-    Left out where it would be slow: 16-bit weights on a CPU, which may have no units for them.
-    """
+def run_once(model: PeftModel) -> None:
+    """One short row, forwards and backwards: some methods say only then that they do not fit an architecture."""
     device = next(model.parameters()).device
-    if device.type == "cpu" and model.dtype != torch.float32:
-        return
     ids = torch.arange(PROBE, device=device)[None]
+    given = {} if device.type == "meta" else {"attention_mask": torch.ones_like(ids)}  # it is looked at
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.enable_grad():
-        out = model.eval()(input_ids=ids, attention_mask=torch.ones_like(ids))
+        out = model.eval()(input_ids=ids, **given)
         out.logits.float().pow(2).mean().backward()
     model.zero_grad(set_to_none=True)
 

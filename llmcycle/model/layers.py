@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Sequence
 
@@ -13,54 +14,55 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     PreTrainedConfig,
+    PreTrainedModel,
 )
 
-from llmcycle.abilities import CLASSIFIER, MASKED
+from llmcycle.abilities import CLASSIFIER, MASKED, STEPS
 
 from .freeze import unnamed
-from .methods import refuse_unfit
 
 SETTINGS = ("target_modules", "modules_to_save", "exclude_modules")
 ALL = "all-linear"  # peft's word for every linear layer
 FEW = 4
-AUTO = {MASKED: AutoModelForMaskedLM, CLASSIFIER: AutoModelForSequenceClassification}
-Fault = tuple[str, str, str]  # the setting, why it is refused, and a value that is not
+AUTO = {
+    MASKED: AutoModelForMaskedLM,
+    CLASSIFIER: AutoModelForSequenceClassification,
+    STEPS: AutoModelForTokenClassification,
+}
 
 
-def outline(config: PreTrainedConfig, kind: str | None) -> nn.Module:
-    """A model without weights, for the names and shapes of what is in it."""
-    with torch.device("meta"):
-        model: nn.Module = AUTO.get(str(kind), AutoModelForCausalLM).from_config(config)
+def outline(config: PreTrainedConfig, kind: str | None, device: str = "meta") -> PreTrainedModel:
+    """A model without weights, for the names and shapes of what is in it; on another device with random ones."""
+    room, filler = getattr(config, "vocab_size", None), getattr(config, "pad_token_id", None)
+    if isinstance(room, int) and isinstance(filler, int) and filler >= room:
+        config = copy.deepcopy(config)
+        config.pad_token_id = None  # its class's default, which is another vocabulary's
+    with torch.device(device):
+        model: PreTrainedModel = AUTO.get(str(kind), AutoModelForCausalLM).from_config(config, dtype=torch.float32)
     return model
 
 
-def faults(model: nn.Module, peft: PeftConfig | None, frozen: Sequence[str]) -> Iterator[Fault]:
-    """What is named and is not there: of an adapter (`peft.KEY`), and patterns of what is frozen (`frozen`).
+def unfrozen(model: PreTrainedModel, peft: PeftConfig | None, frozen: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Patterns of what is frozen that name nothing: why, and a value of the setting that can be frozen.
 
     Args:
         model: an `outline`, which an adapter may be put on.
     """
-    wrong = [] if peft is None else list(unmatched(model, peft))
-    yield from ((f"peft.{setting}", reason, value) for setting, reason, value in wrong)
-    if wrong:
-        return
-    if peft is not None:
+    if peft is not None and frozen:
         try:
             with torch.device("meta"), torch.random.fork_rng(devices=[]):
-                model = get_peft_model(model, peft)  # type: ignore[arg-type]
+                adapted: nn.Module = get_peft_model(model, peft)
         except Exception:  # it wants weights to look at: the stage will try it on those
             return
-        try:
-            refuse_unfit(model)  # type: ignore[arg-type]
-        except ValueError as error:
-            yield "peft", str(error), ""
-            return
-    yield from (("frozen", reason, value) for reason, value in unnamed(model, frozen))
+        yield from unnamed(adapted, frozen)
+    else:
+        yield from unnamed(model, frozen)
 
 
-def unmatched(model: nn.Module, peft: PeftConfig) -> Iterator[Fault]:
-    """Layers that an adapter names and that the model does not have: peft passes over all but the last one."""
+def unmatched(model: nn.Module, peft: PeftConfig) -> Iterator[tuple[str, str, str]]:
+    """Layers that an adapter names and that the model has not (setting, why, a value): peft passes over all but one."""
     modules = [name for name, _ in model.named_modules()]
     there = sorted({name.rpartition(".")[2] for name, layer in model.named_modules() if hasattr(layer, "weight")})
     for setting in SETTINGS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from jinja2 import TemplateError
 from peft import CPTConfig, LoraConfig, TaskType, TrainableTokensConfig
@@ -25,6 +26,11 @@ class ActivatedLoraConfig(LoraConfig):
         ids = invocation_tokens(tokenizer, invocation)
         super().__init__(**{"task_type": TaskType.CAUSAL_LM, **options}, alora_invocation_tokens=ids)
 
+    @staticmethod
+    def for_trial(**settings: Any) -> LoraConfig:
+        """The same method without a tokenizer, of any token."""
+        return LoraConfig(**without(settings, "invocation"), alora_invocation_tokens=[0])
+
 
 class TokenTextsConfig(TrainableTokensConfig):
     """Trainable tokens: only the embeddings of some tokens are trained.
@@ -42,6 +48,11 @@ class TokenTextsConfig(TrainableTokensConfig):
         self, tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str] | None = None, **options: object
     ) -> None:
         super().__init__(**options, token_indices=single_tokens(tokenizer, tokens))
+
+    @staticmethod
+    def for_trial(**settings: Any) -> TrainableTokensConfig:
+        """As that of `ActivatedLoraConfig`."""
+        return TrainableTokensConfig(**without(settings, "tokens"), token_indices=[0])
 
 
 class ContextPromptConfig(CPTConfig):
@@ -61,6 +72,16 @@ class ContextPromptConfig(CPTConfig):
         if not ids:
             raise ValueError("peft.context: there must be a text to start from; set peft.context='Answer briefly.'")
         super().__init__(**{"task_type": TaskType.CAUSAL_LM, **options}, cpt_token_ids=ids)
+
+    @staticmethod
+    def for_trial(**settings: Any) -> CPTConfig:
+        """As that of `ActivatedLoraConfig`."""
+        return CPTConfig(**{"task_type": TaskType.CAUSAL_LM, **without(settings, "context")}, cpt_token_ids=[0])
+
+
+def without(settings: dict[str, Any], own: str) -> dict[str, Any]:
+    """Settings that peft's class has: not the one of ours, and not the tokenizer."""
+    return {name: value for name, value in settings.items() if name not in (own, "tokenizer")}
 
 
 def new_tokens(tokenizer: object) -> list[int] | None:

@@ -62,10 +62,16 @@ def write_out(model: PreTrainedModel | PeftModel) -> PreTrainedModel | PeftModel
     if not isinstance(model, PeftModel) or not _is_4bit(model):
         return model
     learnt, method = get_peft_model_state_dict(model), copy.deepcopy(model.active_peft_config)
+    drawn = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
     model.get_base_model().is_loaded_in_4bit = False  # some methods ask, even before they are taken off
+    if isinstance(getattr(method, "init_lora_weights", None), str):
+        method.init_lora_weights = True  # OLoRA's start would be taken out of the base once more
     base = _plain(model.unload())
     adapted = get_peft_model(base, method)
     set_peft_model_state_dict(adapted, learnt)
+    for name, buffer in adapted.named_buffers():  # UniLoRA's indices are drawn when it is put on
+        if name in drawn and drawn[name].shape == buffer.shape:
+            buffer.copy_(drawn[name])
     return adapted.eval()
 
 

@@ -28,6 +28,7 @@ class NextToken(Objective):
     """
 
     reads = "packed"
+    needs_positions: ClassVar[bool] = True
     shift: ClassVar[int] = 1  # places from a prediction to its label
 
     def __init__(self, z_loss: NotNegative = 0.0) -> None:

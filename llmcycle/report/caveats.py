@@ -13,6 +13,10 @@ from llmcycle.report.record import RunFacts, StageRecord
 FEW = 100  # rows, prompts or tokens
 WIDE_RATE = 0.1  # width of a rate's 95 % interval
 ENDS = 0.95  # share of sampled answers that end by themselves, of a model that has learnt to
+BIASES = {
+    "position_bias": ("the answer that it is shown first", "the answer that it is shown second"),
+    "length_bias": ("the longer answer", "the shorter answer"),
+}
 WIDE = 0.2  # width of another metric's 95 % interval, relative to the difference or to the value
 
 
@@ -26,7 +30,8 @@ def caveats(records: Sequence[StageRecord], facts: RunFacts) -> list[str]:
                 continue  # its whole is spoken of
             reasons = _of_headline(metric) if name == leading else _of_metric(metric)
             notes += [f"{record.name}: {name} {reason}" for reason in reasons]
-        notes += [f"{record.name}: {reason}" for reason in _of_endings(record.metrics)]
+        others = [*_of_endings(record.metrics), *_of_judge(record.metrics)]
+        notes += [f"{record.name}: {reason}" for reason in others]
     return notes + list(_of_run(facts))
 
 
@@ -41,6 +46,16 @@ def _of_endings(metrics: Mapping[str, Metric]) -> Iterator[str]:
     ends = metrics.get("ends_by_itself")
     if ends is not None and ends.value < ENDS:
         yield f"only {ends.value:.0%} of answers drawn at temperature 1 end by themselves: the others run to the limit"
+
+
+def _of_judge(metrics: Mapping[str, Metric]) -> Iterator[str]:
+    """The biases of an audited judge, by name, where they are no chance."""
+    for name, likes in BIASES.items():
+        bias = metrics.get(name)
+        if bias is not None and bias.interval is not None and not bias.interval[0] <= 0 <= bias.interval[1]:
+            low, high = sorted(map(abs, bias.interval))
+            liked = likes[0] if bias.value > 0 else likes[1]
+            yield f"the judge prefers {liked}: {abs(bias.value):.0%} [{low:.0%}, {high:.0%}] of its verdicts go by that"
 
 
 def _of_headline(metric: Metric) -> Iterator[str]:

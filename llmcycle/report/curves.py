@@ -17,17 +17,21 @@ LINES = 3  # of a curve on a terminal
 
 @dataclass(frozen=True)
 class Series:
-    """Values over steps.
+    """Values over steps, or over another value.
 
     Args:
         name: as the stage logged it.
-        points: (step, value), steps rising.
+        points: (step, value), in the order of training.
         resumed: steps at which an interrupted run went on.
+        over: what the first of each pair is.
+        peak: the place at which the weights were taken; None where that is not told.
     """
 
     name: str
     points: list[tuple[float, float]]
     resumed: list[float]
+    over: str = "step"
+    peak: float | None = None
 
     @property
     def values(self) -> list[float]:
@@ -45,6 +49,18 @@ def charts(curves: Mapping[str, Any]) -> list[list[Series]]:
     return [chart for chart in [*together, *([each] for each in judged.values())] if len(chart[0].points) > 1]
 
 
+def followed(curves: Mapping[str, Any]) -> list[list[Series]]:
+    """Of a policy that followed a reward: that reward, and the gold reward with its smoothed values, over the KL."""
+    curve = curves.get("followed") or {"over": "", "points": []}
+    over, points = curve["over"], [point for point in curve["points"] if curve["over"] in point]
+
+    def line(name: str) -> Series:
+        return Series(name, [(p[over], p[name]) for p in points if name in p], [], over, curve.get("peak"))
+
+    drawn = [[line("proxy")], [line("gold"), line("smoothed")]]
+    return [chart for chart in drawn if len(chart[0].points) > 1]
+
+
 def names(points: Sequence[Mapping[str, float]]) -> list[str]:
     """All values that some point has."""
     return list(dict.fromkeys(name for point in points for name in point if name != "step"))
@@ -59,6 +75,20 @@ def in_words(line: Series) -> str:
     """Where a curve starts and ends, e.g. `loss 6.261 at step 10, 0.332 at step 900`."""
     start, end = line.points[0], line.points[-1]
     return f"{line.name} {number(start[1])} at step {start[0]:.0f}, {number(end[1])} at step {end[0]:.0f}"
+
+
+def followed_in_words(curves: Mapping[str, Any]) -> str:
+    """E.g. `gold 0.460 at the start, 1.490 at its peak, 0.380 nats away, 0.800 at last; proxy 1.010, 1.730, 1.850`."""
+    lines = {chart[-1].name: chart[-1] for chart in followed(curves)}
+    if "smoothed" not in lines:
+        return ""
+    gold = lines["smoothed"]
+    place = max(range(len(gold.points)), key=lambda look: gold.values[look])
+    start, top, end = (number(gold.values[look]) for look in (0, place, -1))
+    words = f"gold {start} at the start, {top} at its peak, {number(gold.points[place][0])} nats away, {end} at last"
+    if "proxy" in lines:
+        words += f"; proxy {', '.join(number(lines['proxy'].values[look]) for look in (0, place, -1))}"
+    return words
 
 
 def in_blocks(values: Sequence[float], width: int, lines: int = LINES) -> list[str]:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from llmcycle.report import tables
-from llmcycle.report.curves import charts, in_blocks, in_words
+from llmcycle.report.curves import charts, followed_in_words, in_blocks, in_words
 from llmcycle.report.parts import part_header, part_rows
 from llmcycle.report.record import StageRecord
+from llmcycle.report.scorecard import scorecard
 
 Report = Mapping[str, Any]
 
@@ -21,10 +22,12 @@ def markdown(report: Report) -> str:
     sections = (
         f"# {report['run']['recipe']}\n\n**{_escape(report['verdict'])}**",
         _section("Stages", _table(tables.HEADER, (row.cells for row in tables.headline_rows(records)))),
+        _section("Scorecard", _table(*scorecard(records))),
         _section("By part", _table(part_header(records), part_rows(records))),
         _section("Caveats", "\n".join(f"- {_escape(text)}" for text in report["caveats"])),
         _section("Training", _fence("\n\n".join(filter(None, map(_curve, records))))),
         _section("Own rows", _own_rows(records)),
+        *(_section(f"Answers {r.name} learnt from", _table(*tables.drawn_rows(r))) for r in records if r.drawn),
         _section("Answers after each stage", _answers(report)),
         _section("What chose what", _table(tables.CHOICE_HEADER, tables.choice_rows(records))),
         _section("Memory of training", _table(tables.MEMORY_HEADER, tables.memory_rows(records))),
@@ -41,7 +44,8 @@ def _curve(record: StageRecord) -> str:
     if not drawn:
         return ""
     first = drawn[0][0]
-    return "\n".join((f"{record.name}: {in_words(first)}", *in_blocks(first.values, CURVE_WIDTH)))
+    lines = (f"{record.name}: {in_words(first)}", *in_blocks(first.values, CURVE_WIDTH))
+    return "\n".join(filter(None, (*lines, followed_in_words(record.curves))))
 
 
 def _own_rows(records: Sequence[StageRecord]) -> str:

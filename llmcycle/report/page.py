@@ -9,9 +9,10 @@ from string import Template
 from typing import Any
 
 from llmcycle.report import svg, tables
-from llmcycle.report.curves import charts
+from llmcycle.report.curves import charts, followed
 from llmcycle.report.parts import part_header, part_rows
 from llmcycle.report.record import StageRecord
+from llmcycle.report.scorecard import scorecard
 
 Report = Mapping[str, Any]
 
@@ -25,10 +26,12 @@ def page(report: Report) -> str:
     caveats = "".join(f"<li>{escape(text)}</li>" for text in report["caveats"])
     sections = (
         ("Stages", "metrics", _metrics(tables.headline_rows(records))),
+        ("Scorecard", "scorecard", plain_table(*scorecard(records))),
         ("By part", "parts", plain_table(part_header(records), part_rows(records))),
         ("Caveats", "", f"<ul>{caveats}</ul>" if caveats else ""),
         ("Training", "", "".join(map(_curves, records))),
         ("Own rows", "answers", "".join(map(_own_rows, records))),
+        ("Answers learnt from", "answers", "".join(map(_drawn, records))),
         ("Answers after each stage", "answers", _answers(report)),
         ("What chose what", "", plain_table(tables.CHOICE_HEADER, tables.choice_rows(records))),
         ("Memory of training", "", plain_table(tables.MEMORY_HEADER, tables.memory_rows(records))),
@@ -73,7 +76,7 @@ def _folded(record: StageRecord) -> str:
 
 
 def _curves(record: StageRecord) -> str:
-    drawn = "".join(map(svg.chart, charts(record.curves)))
+    drawn = "".join(map(svg.chart, [*followed(record.curves), *charts(record.curves)]))
     return f'<h3>{escape(record.name)}</h3><div class="charts">{drawn}</div>' if drawn else ""
 
 
@@ -82,6 +85,11 @@ def _own_rows(record: StageRecord) -> str:
         return ""
     rows = (_own_row(row) for row in tables.own_rows(record))
     return f"<h3>{escape(record.name)}</h3>{_table(tables.OWN_HEADER, rows)}"
+
+
+def _drawn(record: StageRecord) -> str:
+    body = plain_table(*tables.drawn_rows(record))
+    return f"<h3>{escape(record.name)}</h3>{body}" if body else ""
 
 
 def _own_row(row: Sequence[str]) -> str:

@@ -28,9 +28,11 @@ class StageRecord:
         metrics: by name; one of them is marked as the headline.
         samples: {"prompt", "answer"} for each of the fixed prompts; empty when the stage's model doesn't write text.
         memory: of a stage that trains, in bytes, beside other ways to train it: `llmcycle.train.memory_table.Row`.
-        curves: of a stage that trains, {"points", "judged", "resumed"}: `llmcycle.left.curves`.
+        curves: of a stage that trains, {"points", "judged", "resumed"}, and "followed" where a second reward watched
+            how far a first one was followed: `llmcycle.left.curves`.
         choices: {"what", "chosen", "among", "by", "scored_on"} of all that was chosen: `llmcycle.left.choices`.
         own_rows: {"prompt", "expected", "got", "score"} of rows of its own data: `llmcycle.evaluate.scores.Scores`.
+        drawn: of a stage that learns from its own answers, {"step", "prompt", "answer"} with their rewards by name.
         error: why it failed, in words for a user.
         holds_model: whether what it left can be loaded as a model.
         pruned: whether a search has ended it early; then `error` says at which step and by what.
@@ -50,6 +52,7 @@ class StageRecord:
     curves: dict[str, Any] = field(default_factory=dict)
     choices: list[dict[str, str]] = field(default_factory=list)
     own_rows: list[dict[str, Any]] = field(default_factory=list)
+    drawn: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
     holds_model: bool = True
     refused: bool = False
@@ -125,10 +128,16 @@ def _metric(values: Mapping[str, Any]) -> Metric:
 
 def finite_points(curves: Mapping[str, Any]) -> dict[str, Any]:
     """Curves without the values that are no numbers, which JSON has not."""
-    return {
-        name: [{k: v for k, v in p.items() if math.isfinite(v)} for p in points] if name != "resumed" else points
-        for name, points in curves.items()
-    }
+    return {name: _finite_values(part) for name, part in curves.items()}
+
+
+def _finite_values(part: Any) -> Any:
+    if isinstance(part, Mapping):
+        values = {name: _finite_values(value) for name, value in part.items()}
+        return {name: value for name, value in values.items() if not (isinstance(value, float) and math.isnan(value))}
+    if isinstance(part, list):
+        return [_finite_values(item) for item in part]
+    return part if not isinstance(part, float) or math.isfinite(part) else math.nan
 
 
 def _finite(value: object) -> Any:

@@ -30,7 +30,7 @@ def interval(metric: Metric) -> str:
 
 
 def chart(lines: Sequence[Series]) -> str:
-    """One value over the steps, in training and on validation rows, with a mark where a run went on."""
+    """One value over the steps, in training and on validation rows, with a mark where a run went on; or over the KL."""
     steps = [step for line in lines for step, _ in line.points]
     values = [value for line in lines for value in line.values]
     across, up = (
@@ -43,22 +43,35 @@ def chart(lines: Sequence[Series]) -> str:
         + '"/>'
         for place, line in enumerate(lines)
     )
-    marks = "".join(
+    marks = _peak(lines[0], across) + "".join(
         f'<line class="resumed" x1="{across(step)}" x2="{across(step)}" y1="{TOP}" y2="{HEIGHT - BOTTOM}">'
         f"<title>the run went on from step {step:.0f}</title></line>"
         for step in lines[0].resumed
         if across.low <= step <= across.high
     )
-    name = escape(lines[0].name)
+    name, over = escape(lines[0].name), lines[0].over
+    caption = name if over == "step" else f"{name} over {over}"
     return (
-        f'<figure><figcaption>{name}{_key(lines)}</figcaption><svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'role="img" aria-label="{name} over steps">'
+        f'<figure><figcaption>{caption}{_key(lines)}</figcaption><svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'role="img" aria-label="{name} over {lines[0].over}">'
         f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{HEIGHT - BOTTOM}" y2="{HEIGHT - BOTTOM}"/>'
         f"{marks}{drawn}{_label(LEFT - 6, TOP + 5, number(up.high), 'end')}"
         f"{_label(LEFT - 6, HEIGHT - BOTTOM, number(up.low), 'end')}"
-        f"{_label(LEFT, HEIGHT - 4, f'step {across.low:.0f}', 'start')}"
-        f"{_label(WIDTH - RIGHT, HEIGHT - 4, f'{across.high:.0f}', 'end')}</svg></figure>"
+        f"{_label(LEFT, HEIGHT - 4, f'{lines[0].over} {_place(across.low)}', 'start')}"
+        f"{_label(WIDTH - RIGHT, HEIGHT - 4, _place(across.high), 'end')}</svg></figure>"
     )
+
+
+def _peak(line: Series, across: _Scale) -> str:
+    if line.peak is None:
+        return ""
+    place, words = across(line.peak), f"the weights of {line.over} {number(line.peak)} are handed on"
+    ends = f'x1="{place}" x2="{place}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"'
+    return f'<line class="peak" {ends}><title>{escape(words)}</title></line>'
+
+
+def _place(value: float) -> str:
+    return f"{value:.0f}" if value == round(value) else number(value)
 
 
 class _Scale:
@@ -79,5 +92,5 @@ def _label(x: float, y: float, text: str, anchor: str) -> str:
 def _key(lines: Sequence[Series]) -> str:
     if len(lines) == 1:
         return ""
-    words = ("training", "validation")
+    words = ("training", "validation") if lines[0].over == "step" else [line.name for line in lines]
     return "".join(f' <span class="line{place}">{words[place]}</span>' for place in range(len(lines)))

@@ -32,6 +32,7 @@ PARTS = {
     "peak": "at the most",
 }
 MEMORY_HEADER = ("stage", "memory of", "how", *PARTS.values())
+DRAWN = 8  # answers from the begin of a stage that learns from its own, and as many from its end
 OWN_HEADER = ("prompt", "expected", "got", "judged")
 CHOICES = {"what": "what", "chosen": "chosen", "among": "among", "by": "by", "scored_on": "scored on"}
 CHOICE_HEADER = ("stage", *CHOICES.values())
@@ -56,6 +57,18 @@ def own_rows(record: StageRecord) -> list[list[str]]:
         [prompt_text(row["prompt"]), str(row["expected"]), str(row["got"]), judged(float(row["score"]))]
         for row in record.own_rows
     ]
+
+
+def drawn_rows(record: StageRecord) -> tuple[list[str], list[list[str]]]:
+    """Header and cells of the answers that a stage learnt from, with their rewards: its first and its last ones."""
+    rows = record.drawn
+    shown = rows if len(rows) <= 2 * DRAWN else [*rows[:DRAWN], *rows[-DRAWN:]]
+    rewards = [name for name in (shown[0] if shown else {}) if name not in ("step", "prompt", "answer")]
+    cells = [
+        [str(row["step"]), row["prompt"], row["answer"], *(f"{row.get(name, 0.0):.3g}" for name in rewards)]
+        for row in shown
+    ]
+    return ["step", "prompt", "answer", *rewards], cells
 
 
 def choice_rows(records: Iterable[StageRecord]) -> list[list[str]]:

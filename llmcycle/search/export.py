@@ -12,8 +12,8 @@ from typing import Any
 from omegaconf import DictConfig
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from llmcycle.config import ConfigError, stages
-from llmcycle.config.allow import resolve
+from llmcycle.config import ConfigError, plain_tree, stages
+from llmcycle.config.parts import stated
 from llmcycle.evaluate.metric import Better
 from llmcycle.search.space import Space
 
@@ -69,10 +69,8 @@ def metric_of(root: DictConfig) -> tuple[str, Better]:
 def scores_of(root: DictConfig) -> dict[str, Better]:
     """The scores of the last stage that evaluates, and which end of each is the better one."""
     for stage in reversed(stages.of(root)):
-        classes = [
-            resolve(node["_target_"], "") for _, node in stages.targets(stage.settled.get("evaluate"), "evaluate")
-        ]
-        scores: list[Mapping[str, Better]] = [each.scores for each in classes if hasattr(each, "scores")]
+        nodes = (node for _, node in plain_tree.targets(stage.settled.get("evaluate"), "evaluate"))
+        scores: list[Mapping[str, Better]] = [each for each in (stated(node, "scores") for node in nodes) if each]
         if scores:
             return {name: better for each in scores for name, better in each.items()}
     return {}

@@ -14,8 +14,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from llmcycle.config.plain_tree import plain
 from llmcycle.config.searches import with_space
-from llmcycle.config.stages import plain
 from llmcycle.launchers import at_once, cores
 from llmcycle.search.ending import Ending, read_ending, together
 from llmcycle.search.settings import Search

@@ -8,6 +8,7 @@ from llmcycle.train.judge import Judge
 from llmcycle.train.learner import Learner
 from llmcycle.train.models import Models
 from llmcycle.train.objective import Objective
+from llmcycle.train.over_optimisation import OverOptimisation
 from llmcycle.train.progress import Progress
 from llmcycle.train.text_samples import TextSamples
 
@@ -19,6 +20,7 @@ __all__ = [
     "Learner",
     "Models",
     "Objective",
+    "OverOptimisation",
     "Progress",
     "TextSamples",
     "fit",

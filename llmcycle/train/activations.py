@@ -119,12 +119,18 @@ def _signature(module: Learner, batch: Batch, model: PreTrainedModel) -> Hashabl
     """All that shapes can follow from: which tokens a batch has is no part of it, which of them are masked is."""
     settings = {**vars(module.objective), "chunk": module.models.loss_chunk}
     settings = {name: value for name, value in settings.items() if isinstance(value, int | float | str | None)}
+    settings |= {name: repr(value) for name, value in vars(module.objective).items() if is_frozen(value)}
     adapter = model.active_peft_config.to_dict() if isinstance(model, PeftModel) else None
     masks = [(name, value.shape, "" if name == "input_ids" else value.tolist()) for name, value in batch.items()]
     weights = [(name, p.shape, p.dtype, p.requires_grad) for name, p in model.named_parameters()]
     flags = (str(module.device), module.trainer.precision, getattr(model, "is_gradient_checkpointing", False))
     parts = (settings, adapter, masks, weights, flags, model.config.to_dict())
     return type(module.objective), type(model), hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def is_frozen(value: object) -> bool:
+    """Whether it is a dataclass of settings, such as a loss."""
+    return bool(getattr(getattr(value, "__dataclass_params__", None), "frozen", False))
 
 
 def faked(model: nn.Module, device: torch.device) -> Any:

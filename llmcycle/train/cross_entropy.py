@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -26,7 +26,7 @@ def without_head(model: PreTrainedModel) -> Iterator[Any]:
         ValueError: the model bends its logits by a soft cap, which does not commute with the layer.
     """
     head: Any = model.get_output_embeddings()
-    if getattr(model.config.get_text_config(), "final_logit_softcapping", None):
+    if caps_logits(model):
         raise ValueError(
             "module.loss_chunk and module.z_loss: this model caps its logits, so its own loss must be used; "
             "set module.loss_chunk=null, module.z_loss=0"
@@ -36,6 +36,11 @@ def without_head(model: PreTrainedModel) -> Iterator[Any]:
         yield head
     finally:
         del head.forward
+
+
+def caps_logits(model: PreTrainedModel) -> bool:
+    """Whether its logits are more than its output layer's: bent by a soft cap, as in Gemma 2."""
+    return bool(getattr(model.config.get_text_config(), "final_logit_softcapping", None))
 
 
 def head_cross_entropy(
@@ -90,18 +95,31 @@ def _by_weight(
 
 
 def by_layer(
-    hidden_ND: Tensor, head: nn.Module, labels_N: Tensor, chunk: int, temperature: float = 1.0
+    hidden_ND: Tensor,
+    head: nn.Module,
+    labels_N: Tensor,
+    chunk: int,
+    temperature: float = 1.0,
+    beside: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Nats and log-partition [N] in fp32; a chunk's logits are freed at once, and made again for its gradient."""
+    """Nats and what `beside` makes of logits (their log-partition), each [N] in fp32.
+
+    A chunk's logits are freed at once, and made again for its gradient.
+    """
 
     def part(hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         logits = head(hidden).float() / temperature
-        return cross_entropy(logits, labels, reduction="none"), logits.logsumexp(-1)
+        return cross_entropy(logits, labels, reduction="none"), (beside or log_partition)(logits)
 
     pieces = zip(torch.split(hidden_ND, chunk), torch.split(labels_N, chunk), strict=True)
     parts = [checkpoint(part, *piece, use_reentrant=False) for piece in pieces]
-    nats, log_partitions = (torch.cat(column) for column in zip(*parts, strict=True))
-    return nats, log_partitions
+    nats, others = (torch.cat(column) for column in zip(*parts, strict=True))
+    return nats, others
+
+
+def log_partition(logits_NV: Tensor) -> Tensor:
+    """[N]."""
+    return logits_NV.logsumexp(-1)
 
 
 def _identity(hidden: Tensor) -> Tensor:

@@ -60,7 +60,9 @@ class EarlyStopping(pl.callbacks.EarlyStopping):
             self.refuse_other(judge.directions)
         if not self.judged and not trainer.limit_val_batches:
             raise ValueError(f"callbacks.early_stopping.monitor={self.monitor}: it needs trainer=validated")
-        trainer.should_stop = bool(self.reason)  # a run that was interrupted after it had been told to stop
+        trainer.should_stop = trainer.should_stop or bool(
+            self.reason
+        )  # a run that was interrupted after it had been told to stop
 
     def refuse_other(self, directions: Mapping[str, str]) -> None:
         """ValueError where no such score is judged, or where its other end is the better one."""

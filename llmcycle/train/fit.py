@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence, Sized
 from functools import partial
@@ -110,6 +111,7 @@ def learn(
     if not first:
         return {}, {}
     curves.write(out)
+    write_tables(out, module)
     judged = stage_scores.finish(module, out)
     loss = compare(loss_before, validation_scores(module, batches, device))
     # Now: a merge uses the model up.
@@ -153,6 +155,13 @@ def costs(module: Learner, batches: TrainingData, trainer: pl.Trainer, counted: 
     write_table(module, counted, foretold, batches, out)
     taken = {name: Metric(count, better="lower") for name, count in getattr(batches, "truncation_counts", {}).items()}
     return {**training_metrics(module, trainer), **memory_metrics(module, counted, foretold), **taken}
+
+
+def write_tables(out: Path, module: Learner) -> None:
+    """Rows that the objective keeps for a reader, as `out`/NAME.jsonl."""
+    for name, rows in module.objective.tables().items():
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+        (out / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
 def prepare(trainer: pl.Trainer, root: Path | None, resume: str, out: Path | None = None) -> Checkpoint | None:
@@ -206,6 +215,7 @@ def training_metrics(module: Learner, trainer: pl.Trainer) -> Metrics:
         "train_loss": Metric(mean_loss(module.losses[-tenth:]), mean_loss(module.losses[:tenth]), better="lower"),
         "optimizer_steps": Metric(trainer.global_step),
         "seconds": Metric(module.pace.seconds, unit="s"),
+        "processor_seconds": Metric(module.pace.processor_seconds, unit="s"),
         "tokens_per_second": Metric(module.pace.tokens_per_second, better="higher", unit="tokens/s"),
         "mfu": Metric(utilisation(module, trainer), better="higher"),
         **bad_step_metrics(trainer),

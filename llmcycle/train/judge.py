@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch import nn
 
 from llmcycle.data.training_data import TrainingData
 from llmcycle.engine import Engine, TransformersEngine
@@ -66,6 +66,11 @@ class Judge(pl.Callback):
         """The step of the last look; -1 before the first."""
         return int(self.history[-1]["step"]) if self.history else -1
 
+    @property
+    def file(self) -> str:
+        """Where the best weights are kept."""
+        return best_weights.FILE
+
     def state_dict(self) -> dict[str, Any]:
         return {"history": list(self.history), "best": dict(self.best)}
 
@@ -105,24 +110,33 @@ class Judge(pl.Callback):
         step = trainer.global_step
         due = step % self.every_n_steps == 0 or step == trainer.max_steps
         if due and step > self.step and between_steps(trainer):
-            self.look(trainer, module)
+            with module.pace.paused():
+                self.look(trainer, module)
 
     def look(self, trainer: pl.Trainer, module: Learner) -> None:
         """Score the model as it is now, and keep its weights if it is the best so far; all processes take part."""
-        start, drawn = time.perf_counter(), random_state.capture()
+        drawn = random_state.capture()
         model = module.gathered()
         batches: TrainingData = trainer.datamodule  # type: ignore[attr-defined]
         scores: dict[str, Scores] = {}
         if trainer.is_global_zero:
-            scores = self.score(TransformersEngine(model, batches.tokenizer, batches.eval_batch_size))
+            scores = self.ask(module, TransformersEngine(model, batches.tokenizer, batches.eval_batch_size))
         random_state.restore(drawn)
         means = self.settle(trainer.strategy.broadcast(scores))
         self.history.append({"step": trainer.global_step, **means})
-        if self.keep == "best" and self.is_best(means):
+        if self.keep == "best":
+            self.remember(trainer, model, means)
+        self.publish(trainer, means)
+
+    def remember(self, trainer: pl.Trainer, model: nn.Module, means: Mapping[str, float]) -> None:
+        """Keep the weights if they are the best so far."""
+        if self.is_best(means):
             digest = best_weights.write(model, self._root) if trainer.is_global_zero else ""
             self.best = {"step": trainer.global_step, "score": means[self.chosen], "digest": digest}
-        self.publish(trainer, means)
-        module.pace.started += time.perf_counter() - start  # the pace is that of training
+
+    def ask(self, module: Learner, engine: TransformersEngine) -> dict[str, Scores]:  # noqa: ARG002
+        """The scores of a look while training."""
+        return self.score(engine)
 
     def score(self, engine: Engine) -> dict[str, Scores]:
         """The scores on the rows that are judged."""
@@ -164,8 +178,13 @@ class Judge(pl.Callback):
             ValueError: the file of the best weights is not the one that was written.
         """
         if self.best and self.best["step"] != trainer.global_step:
-            best_weights.restore(module.model, self._root, self.best["digest"])
-        (self._root / best_weights.FILE).unlink(missing_ok=True)
+            best_weights.restore(module.model, self._root, self.best["digest"], self.file)
+        (self._root / self.file).unlink(missing_ok=True)
+
+    def facts(self) -> dict[str, Any]:
+        """What is written of the looks."""
+        looks = {"monitor": self.chosen, "best": self.best or None, "looks": self.history}
+        return {**looks, "rows": self.count}
 
     def fresh(self, scores: Mapping[str, Scores]) -> dict[str, Scores]:
         """The scores on rows that have not chosen what is handed on.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from statistics import fmean
@@ -82,7 +81,8 @@ class Learner(pl.LightningModule):
             model,
             others,
             trains=objective.trains,
-            reference=REFERENCE in objective.roles,
+            reference=objective.needs_reference,
+            stored=objective.stores_reference,
             peft=peft,
             new_tokens=new_tokens or (),
             waits=objective.calibrates,
@@ -98,8 +98,7 @@ class Learner(pl.LightningModule):
         self.memory_before: Memory | None = None  # of the checkpoint that this run went on from
         self.strict_loading = False  # a checkpoint holds what is trained, not a frozen base
         self._norm: Tensor | None = None
-        self.allocated = 0  # the step after which AdaLoRA moved ranks last
-        self.freed = 0  # the step whose gradients were freed last
+        self.allocated = self.freed = 0  # the steps after which AdaLoRA moved ranks last, and gradients were freed
 
     @staticmethod
     def preflight(compile: bool = False, loss_chunk: int | None = None, **_: object) -> None:
@@ -146,7 +145,8 @@ class Learner(pl.LightningModule):
     def on_fit_start(self) -> None:
         """`from_pretrained` leaves dropout off, and Lightning keeps it so."""
         self.models.train()
-        self.objective.begin(self.models, self.trainer.datamodule)  # type: ignore[attr-defined]
+        with self.trainer.precision_plugin.forward_context():
+            self.objective.begin(self.models, self.trainer.datamodule)  # type: ignore[attr-defined]
 
     def training_step(self, batch: Batch, *_: object) -> Tensor:
         loss, values = self.loss(batch)
@@ -249,12 +249,12 @@ class Learner(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """What went before, setting up or a resumed run's earlier part, has no share in the pace."""
-        self.pace = Pace(started=time.perf_counter())
+        self.pace = Pace()
 
     def on_train_end(self) -> None:
         """Memory is counted here because gradients and state are still there."""
         synchronise(self.device)
-        self.pace.seconds = time.perf_counter() - self.pace.started
+        self.pace.end()
         self.memory = measure(self.models, self.trainer.optimizers[0])
         if self.memory_before is not None and not self.memory.gradients:  # interrupted after its last step
             self.memory = self.memory_before

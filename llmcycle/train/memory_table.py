@@ -57,6 +57,7 @@ def memory_metrics(module: Learner, counted: Activations, foretold: Live | None)
     """
     measured, formula, everything = module.memory, of_all(module), of_all(module, train_all=True)
     assert measured is not None
+    reference = module.models.reference.own_bytes if module.models.reference else 0
     counts = {"parameters": measured.parameters, "trainable_parameters": measured.trainable_parameters}
     sizes = {
         "weight_bytes": measured.weights,
@@ -66,8 +67,9 @@ def memory_metrics(module: Learner, counted: Activations, foretold: Live | None)
         "optimizer_state_bytes_by_formula": formula.optimizer_state,
         "gradient_and_optimizer_state_bytes": measured.trained,
         "gradient_and_optimizer_state_bytes_if_full": everything.trained,
-        **_of_a_step("", measured, counted.largest),
-        **_of_a_step("_by_formula", formula, foretold),
+        **_of_a_step("", measured, counted.largest, reference),
+        **_of_a_step("_by_formula", formula, foretold, reference),
+        **({"reference_bytes": reference} if reference else {}),
         **({"device_peak_bytes": torch.cuda.max_memory_allocated()} if module.device.type == "cuda" else {}),
     }
     named = {name: Metric(n) for name, n in counts.items()} | {n: Metric(b, unit="bytes") for n, b in sizes.items()}
@@ -183,10 +185,10 @@ def _lora(module: Learner) -> LoraConfig:
     return lora
 
 
-def _of_a_step(ending: str, memory: Memory, step: Live | None) -> dict[str, int]:
+def _of_a_step(ending: str, memory: Memory, step: Live | None, reference: int) -> dict[str, int]:
     if step is None:
         return {}
-    return {f"activation_bytes{ending}": step.peak, f"training_bytes{ending}": _peak(memory, step)}
+    return {f"activation_bytes{ending}": step.peak, f"training_bytes{ending}": _peak(memory, step) + reference}
 
 
 def _row(name: str, memory: Memory, step: Live, measured: bool = False) -> Row:

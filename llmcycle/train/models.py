@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from llmcycle.model import adapt, freeze, needs_data
 from llmcycle.train.logprobs import Reference
 from llmcycle.train.sharding import gather, shard, skeleton
+from llmcycle.train.stored_reference import StoredReference
 
 POLICY, REFERENCE = "policy", "reference"  # the model that is handed on, and what it was before training
 
@@ -26,6 +27,7 @@ class Models(nn.Module):
         others: models by role.
         trains: roles that are trained; other models are frozen and stay in evaluation mode.
         reference: whether the policy as it is before training is needed.
+        stored: whether its log-probabilities are computed before training, in the place of keeping it.
         peft: an adapter to put on the policy; it alone is trained then.
         new_tokens: whose rows in the embeddings are trained beside an adapter.
         waits: an adapter that starts from training batches is put on by `calibrate` only.
@@ -51,6 +53,7 @@ class Models(nn.Module):
         *,
         trains: Sequence[str] = (POLICY,),
         reference: bool = False,
+        stored: bool = False,
         peft: PeftConfig | None = None,
         new_tokens: Sequence[int] = (),
         waits: bool = False,
@@ -72,7 +75,8 @@ class Models(nn.Module):
                 model.gradient_checkpointing_enable({"use_reentrant": False})
         if not self.waiting:
             self._freeze()
-        self.reference = Reference(self.policy, loss_chunk) if reference else None
+        kind = StoredReference if stored else Reference
+        self.reference = kind(self.policy, loss_chunk) if reference else None
         self.run: Callable[..., Any] = torch.compile(self.forward) if compile else self.forward
         self._skeleton: list[Any] = []  # of a sharded policy; in a list, so that it is no part of this module
 

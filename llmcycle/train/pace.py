@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -15,13 +16,15 @@ class Pace:
     """What one process has done since it began to train.
 
     Args:
-        started: on the clock of `time.perf_counter`.
-        seconds: until the end of training.
+        started, worked: when it began, on the clocks of `time.perf_counter` and `time.process_time`.
+        seconds, processor_seconds: until the end of training; work of other processes makes the latter no longer.
         tokens, rows: that all processes together have read, padding not counted.
     """
 
-    started: float = 0.0
+    started: float = field(default_factory=time.perf_counter)
+    worked: float = field(default_factory=time.process_time)
     seconds: float = 0.0
+    processor_seconds: float = 0.0
     tokens: Tensor | int = 0
     rows: int = 0
 
@@ -29,6 +32,19 @@ class Pace:
     def tokens_per_second(self) -> float:
         """Up to now, or over the whole of a run that has ended."""
         return float(self.tokens) / max(self.seconds or time.perf_counter() - self.started, 1e-9)
+
+    def end(self) -> None:
+        """Training is over."""
+        self.seconds = time.perf_counter() - self.started
+        self.processor_seconds = time.process_time() - self.worked
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is done inside is no training."""
+        started, worked = time.perf_counter(), time.process_time()
+        yield
+        self.started += time.perf_counter() - started
+        self.worked += time.process_time() - worked
 
 
 def count_tokens(batch: Mapping[str, Tensor]) -> Tensor | int:

@@ -1,4 +1,5 @@
-"""Rows against the model that is to read them: no token beyond its embeddings, no row beyond its context."""
+"""Rows against the model that is to read them: no token beyond its embeddings, and no row beyond its context, where
+virtual tokens have their place too."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from transformers import PreTrainedModel
 
 from llmcycle.data.training_data import TrainingData
+from llmcycle.model.positions import virtual_tokens
 
 
 def refuse_rows(model: PreTrainedModel, batches: TrainingData) -> None:
@@ -30,10 +32,12 @@ def refuse(ids: list[int], model: PreTrainedModel, batches: TrainingData, split:
             f"inputs.model: the tokenizer has {token!r} as token {max(ids)}, and the model has {room} embeddings: "
             "give the tokenizer that the model was trained with, or a model whose embeddings were widened for this one"
         )
-    if context and len(ids) > context:
+    virtual = virtual_tokens(model)
+    if context and len(ids) + virtual > context:
+        behind = f" behind {virtual} virtual ones" if virtual else ""
         raise ValueError(
-            f"data: a {split} row has {len(ids)} tokens, and the model can look at {context}; "
-            f"set encode.max_length={context}, and encode.truncation to say what becomes of longer rows"
+            f"data: a {split} row has {len(ids)} tokens{behind}, and the model can look at {context}; "
+            f"set encode.max_length={context - virtual}, and encode.truncation to say what becomes of longer rows"
         )
 
 

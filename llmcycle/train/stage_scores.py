@@ -19,6 +19,7 @@ from llmcycle.evaluate.scores import Scores
 from llmcycle.train.early_stopping import EarlyStopping
 from llmcycle.train.judge import judge_of
 from llmcycle.train.learner import Learner
+from llmcycle.train.over_optimisation import OverOptimisation
 
 FILE = "judging.json"
 
@@ -47,18 +48,24 @@ class StageScores:
 
     def finish(self, module: Learner, out: Path) -> Metrics:
         """Put the best weights in place, and write `out`/judging.json: all looks, the best, and why the run stopped."""
-        callbacks: list[pl.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-        stopped = next((callback.reason for callback in callbacks if isinstance(callback, EarlyStopping)), None)
-        if self.judge is None and stopped is None:
+        stoppers = self.stoppers()
+        if self.judge is None and not stoppers:
             return {}
-        facts: dict[str, Any] = {"stopped": stopped or None}
+        reasons = {name: reason for name, reason in stoppers.items() if reason}
+        facts: dict[str, Any] = {"stopped": next(iter(reasons.values()), None), "by": next(iter(reasons), None)}
         if self.judge is not None:
             self.judge.finish(self.trainer, module)
-            facts |= {"monitor": self.judge.chosen, "best": self.judge.best or None, "looks": self.judge.history}
-            facts["rows"] = self.judge.count
+            facts |= self.judge.facts()
         out.mkdir(parents=True, exist_ok=True)
         (out / FILE).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
         return self.judge.metrics() if self.judge else {}
+
+    def stoppers(self) -> dict[str, str]:
+        """Callbacks that may end a run, and why they did; "" where they did not."""
+        callbacks: list[pl.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        stopping = [each for each in callbacks if isinstance(each, EarlyStopping | OverOptimisation)]
+        name = {True: "early_stopping", False: "over_optimisation"}
+        return {name[isinstance(each, EarlyStopping)]: each.reason for each in stopping}
 
 
 def validation_scores(module: Learner, batches: TrainingData, device: torch.device) -> dict[str, Scores]:

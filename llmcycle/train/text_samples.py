@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytorch_lightning as pl
 
@@ -22,6 +23,8 @@ class TextSamples(pl.Callback):
         prompts: what is asked; a model without a chat template continues them.
         every_n_steps: optimizer steps between two looks.
     """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"answer"})
 
     def __init__(self, prompts: Sequence[Prompt], every_n_steps: Count = 100) -> None:
         self.prompts, self.every_n_steps = list(prompts), every_n_steps

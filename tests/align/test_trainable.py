@@ -12,15 +12,17 @@ from learners import learner
 from peft import LoraConfig, PromptTuningConfig
 from tiny_run import Rows
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForSequenceClassification
+from transformers import LlamaConfig, LlamaForSequenceClassification, LlamaForTokenClassification
 
-from llmcycle.align import Policy, Preference, RewardModel
+from llmcycle.align import Policy, Preference, ProcessRewardModel, RatingModel, RewardModel
 from llmcycle.align.advantages import GroupRelative
-from llmcycle.align.losses import DPO, GRPO, BradleyTerry
+from llmcycle.align.losses import DPO, BradleyTerry, Clipped, MeanSquare, StepCrossEntropy
 from llmcycle.align.rollouts import Sampling
 from llmcycle.data.batches import Batches
 from llmcycle.data.encode import Preference as PreferenceEncoder
 from llmcycle.data.encode import Prompts
+from llmcycle.data.rated import PreferenceMargin, Rated
+from llmcycle.data.steps import Steps
 from llmcycle.model.live import live
 from llmcycle.train import Learner
 
@@ -35,26 +37,39 @@ METHODS = {
     "lora": lambda: LoraConfig(**LORA),
     "prompt_tuning": lambda: PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3),
 }
+RATED = [{"prompt": row["prompt"], "completion": row["chosen"], "rating": 0.5} for row in ROWS]
+STEPPED = [{"prompt": row["prompt"], "steps": [row["chosen"], row["rejected"]], "labels": [1, 0]} for row in ROWS]
+# Of reward models the class, the objective, the encoder and its rows.
+SCORERS: dict[str, tuple[Any, Any, Any, list[dict[str, Any]]]] = {
+    "reward": (LlamaForSequenceClassification, RewardModel(BradleyTerry(0.1)), PreferenceMargin(64), ROWS),
+    "rating": (LlamaForSequenceClassification, RatingModel(MeanSquare()), Rated(64), RATED),
+    "process_reward": (LlamaForTokenClassification, ProcessRewardModel(StepCrossEntropy()), Steps(64), STEPPED),
+}
 
 
 def length(prompts: list[str], completions: list[str], **columns: object) -> list[float]:
     return [float(len(text.encode()) % 5) for text in completions]
 
 
-def made(name: str, vocabulary: int = len(TOKENIZER), peft: Any = None, **options: Any) -> tuple[Learner, Batches]:
+def made(
+    name: str, vocabulary: int = len(TOKENIZER), peft: Any = None, share_prompts: bool = False, **options: Any
+) -> tuple[Learner, Batches]:
     """A learner that has begun, away from its reference by what dropout and a new adapter are not; and its data."""
     torch.manual_seed(0)
-    if name == "reward":
+    encode, rows = PreferenceEncoder(64), ROWS
+    if name in SCORERS:
         sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
         config = LlamaConfig(vocab_size=vocabulary, num_labels=1, pad_token_id=TOKENIZER.pad_token_id, **sizes)
-        model, objective = LlamaForSequenceClassification(config), RewardModel(BradleyTerry(0.1))
+        of, objective, encode, rows = SCORERS[name]
+        model = of(config)
     else:
         model = random_llama(vocabulary)
         sampling = Sampling(group_size=4, max_new_tokens=8, temperature=0.7)
-        policy = Policy(GRPO(), length, sampling, GroupRelative())
+        own: dict[str, Any] = {"reward": length, "sampling": sampling, "share_prompts": share_prompts}
+        policy = Policy(Clipped(beta=0.04), GroupRelative(), entropy_bonus=0.1, **own)
         objective = policy if name == "policy" else Preference(DPO(nll=0.5))
-    encode = Prompts(64) if name == "policy" else PreferenceEncoder(64)
-    batches = Batches(Rows(ROWS, []), encode, TOKENIZER, len(ROWS), len(ROWS), seed=0)
+        encode = Prompts(64) if name == "policy" else encode
+    batches = Batches(Rows(rows, []), encode, TOKENIZER, len(rows), len(rows), seed=0)
     torch.manual_seed(1)
     trained = learner(model, objective, peft, **options)
     trained.models.train()
@@ -77,13 +92,22 @@ def step(name: str, **options: Any) -> tuple[float, dict[str, Tensor]]:
         ("preference", {"loss_chunk": 7}),
         ("preference", {"gradient_checkpointing": True}),
         ("preference", {"loss_chunk": 7, "gradient_checkpointing": True}),
+        ("unpaired", {"loss_chunk": 7, "gradient_checkpointing": True}),
         ("policy", {"loss_chunk": 7}),
         ("policy", {"loss_chunk": 7, "gradient_checkpointing": True}),
+        ("policy", {"share_prompts": True}),
+        ("policy", {"share_prompts": True, "loss_chunk": 7}),
         ("reward", {"gradient_checkpointing": True}),
+        ("rating", {"gradient_checkpointing": True}),
+        ("process_reward", {"gradient_checkpointing": True}),
     ],
     ids=lambda value: value if isinstance(value, str) else "+".join(value),
 )
 def test_the_step_is_the_plain_one(name: str, options: dict[str, Any], method: str) -> None:
+    if method == "prompt_tuning" and "share_prompts" in options:
+        with pytest.raises(ValueError, match=r"objective\.share_prompts: virtual tokens"):
+            step(name, peft=METHODS[method](), **options)
+        return
     plain, gradients = step(name, peft=METHODS[method]())
     loss, others = step(name, peft=METHODS[method](), **options)
     assert loss == pytest.approx(plain, abs=1e-5)
@@ -103,7 +127,7 @@ def test_a_compiled_step_is_the_plain_one(name: str, monkeypatch: pytest.MonkeyP
     assert all((others[key] - g).abs().max() <= 1e-5 * max(1, g.abs().max()) for key, g in gradients.items())
 
 
-@pytest.mark.parametrize("name", ["preference", "policy", "reward"])
+@pytest.mark.parametrize("name", ["preference", "policy", *SCORERS])
 def test_patterns_freeze_parameters(name: str) -> None:
     _, gradients = step(name, frozen=["embed_tokens", "layers.0"])
     assert gradients

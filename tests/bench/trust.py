@@ -1,6 +1,6 @@
 """Everything that interrupted, killed, damaged and spoilt runs must survive, at full count, as a table.
 
-python tests/bench/trust.py [resume recipes processes kills damage bad_steps]     about 20 minutes on two cores
+python tests/bench/trust.py [resume recipes processes kills policy_kills damage bad_steps]    25 minutes on two cores
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from random import Random
+from unittest.mock import patch
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "train")]
 
+import pytorch_lightning as pl
 import test_processes
 import test_resume_recipes
 import torch
 from conftest import byte_tokenizer
-from killed import killed, train
+from killed import RESULT, digest, ended, forked, killed, train
 from tiny_run import STEPS, Spoilt, Stopped, batches, module, run, same
 
+from llmcycle.data.storefront import LookUp
 from llmcycle.train import checkpoint_folder
 from llmcycle.train.fit import bad_step_metrics
 from llmcycle.train.stage_scores import validation_scores
@@ -55,12 +58,13 @@ def resume(folder: Path) -> Iterator[Row]:
 
 
 def recipes(folder: Path) -> Iterator[Row]:
-    """5 points of interruption for every recipe that trains."""
+    """5 points of interruption, in the middle of a batch, for every recipe that trains."""
     os.chdir(folder)
     test_resume_recipes.lay_out(folder)
     for recipe in test_resume_recipes.SMALL:
         place = folder / recipe.replace(" ", "_").replace("=", "_")
-        differing = test_resume_recipes.differing(recipe, place, points=(1, 2, 4, 5, 7))
+        with patch.object(LookUp, "step", lambda *_: "The catalogue says so."):
+            differing = test_resume_recipes.differing(recipe, place, test_resume_recipes.POINTS)
         yield f"resume: {recipe}", 5 - len(differing), 5, ""
 
 
@@ -79,16 +83,67 @@ def processes(folder: Path) -> Iterator[Row]:
 def kills(folder: Path) -> Iterator[Row]:
     """50 kill -9 in runs of a few kills each, half of them in a slowed save."""
     (folder / "whole").mkdir()
-    whole, done, saving, ended, equal = train(folder / "whole"), 0, 0, 0, 0
+    whole, done, saving, runs, equal = train(folder / "whole"), 0, 0, 0, 0
     while done < 50:
-        count, inside, digest = killed(folder / str(ended), seed=ended, kills=min(5, 50 - done))
-        done, saving, ended, equal = done + count, saving + inside, ended + 1, equal + (digest == whole)
+        count, inside, found = killed(folder / str(runs), seed=runs, kills=min(5, 50 - done))
+        done, saving, runs, equal = done + count, saving + inside, runs + 1, equal + (found == whole)
     yield (
-        f"kill -9, {done} times in {ended} runs, {saving} in a save",
+        f"kill -9, {done} times in {runs} runs, {saving} in a save",
         equal,
-        ended,
+        runs,
         "runs that ended with the same hash",
     )
+
+
+class Noted(pl.Callback):
+    """Writes down each step that is begun."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
+        with self.path.open("a") as said:
+            said.write(f"{trainer.global_step}\n")
+
+
+def policy(folder: Path, attempt: int) -> str:
+    """The digest of a run of PPO that saves every step, and writes down those that an attempt at it begins."""
+    torch.set_num_threads(1)
+    options = f"trainer.max_steps={2 * LONG}", "callbacks.checkpoint.every_n_steps=1"
+    noted = Noted(folder / f"steps-{attempt}")
+    return digest(test_resume_recipes.run("ppo", folder / "checkpoints", *options, watching=[noted]))
+
+
+def policy_kills(folder: Path) -> Iterator[Row]:
+    """10 kill -9 at random moments of one PPO run, which is begun again by the same call each time."""
+    os.chdir(folder)
+    test_resume_recipes.lay_out(folder)
+    for name in ("whole", "cut"):
+        (folder / name).mkdir()
+    begun = time.monotonic()
+    whole, seconds = policy(folder / "whole", 0), time.monotonic() - begun
+    cut, draw, kills = folder / "cut", Random(0), 10
+
+    def attempt(number: int) -> int:
+        return forked(lambda: (cut / RESULT).write_text(policy(cut, number)) and None, cut / "log.txt")
+
+    for number in range(kills):
+        longest = seconds / kills  # so that the run ends after the last of them
+        if ended(attempt(number), (cut / f"steps-{number}").exists, draw.uniform(0, longest)):
+            break
+    else:
+        os.waitpid(attempt(kills), 0)
+    attempts = len(list(cut.glob("steps-*")))
+    steps = [[int(line) for line in (cut / f"steps-{i}").read_text().split()] for i in range(attempts)]
+    equal = (cut / RESULT).read_text() == whole
+    yield (
+        f"kill -9 at {kills} moments of PPO: weights, critic, optimiser",
+        int(equal),
+        1,
+        "the hash of one never killed",
+    )
+    kept = sum(after[0] >= before[-1] for before, after in pairwise(steps))
+    yield "of these kills, lost at most the step that they fell into", kept, kills, f"steps begun: {steps}"
 
 
 def damage(folder: Path) -> Iterator[Row]:
@@ -136,7 +191,7 @@ def bad_steps(folder: Path) -> Iterator[Row]:
 
 
 SUITES: dict[str, Callable[[Path], Iterator[Row]]] = {
-    each.__name__: each for each in (resume, recipes, processes, kills, damage, bad_steps)
+    each.__name__: each for each in (resume, recipes, processes, kills, policy_kills, damage, bad_steps)
 }
 
 

@@ -142,3 +142,13 @@ def test_merged_by_a_stage_between_it_passes(here: Path) -> None:
     assert refusals("lifecycle", *merged, *inputs) == {}
     unmergeable = refusals("lifecycle", *merged, *inputs, "peft@finetune.peft=prompt_tuning")
     assert set(unmergeable) == {"compress.inputs.model"}
+
+
+@pytest.mark.parametrize("override", ["peft=prompt_tuning", "peft=lily", "peft=shadow", "handoff=adapter"])
+def test_nothing_is_kept_beside_a_model_that_lies_in_no_folder(here: Path, override: str) -> None:
+    overrides = ["peft=lora", override]
+    (key,) = refusals("pretrain", *overrides)
+    assert "random weights lies in no folder" in refusals("pretrain", *overrides)[key][0]
+    assert cleared("pretrain", overrides, key) == set()
+    seeming_model(Path("x"))
+    assert key not in refusals("finetune", "inputs.model=./x", override)

@@ -272,11 +272,11 @@ LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "compress", "deploy"]
         ("finetune inputs.model=o/n batches.batch_size=x", "batches.batch_size", "batches.batch_size=1"),
         ("finetune inputs.model=o/n batches=streamed", "data", "batches=default"),
         ("finetune inputs.model=o/n +generate=likelihood", "generate", "one of: +generate=beam, +generate=greedy"),
-        ("align inputs.model=o/n loss=grpo", "loss", "one of: loss=dpo, loss=ipo"),
-        ("rlvr inputs.model=o/n loss=dpo", "loss", "one of: loss=dapo, loss=grpo"),
+        ("align inputs.model=o/n loss=grpo", "loss", "one of: loss=dpo_nll, loss=aot, loss=aot_unpaired"),
+        ("rlvr inputs.model=o/n loss=dpo", "loss", "one of: loss=grpo, loss=bnpo"),
         ("reward inputs.model=o/n loss=dpo", "loss", "loss=bradley_terry"),
-        ("lifecycle loss@align.loss=grpo", "align.loss", "one of: loss@align.loss=dpo, loss@align.loss=ipo"),
-        ("finetune inputs.model=o/n model=gpt2", "model.config.vocab_size", "model.config.vocab_size=1"),
+        ("lifecycle loss@align.loss=grpo", "align.loss", "one of: loss@align.loss=dpo_nll, loss@align.loss=aot"),
+        ("finetune inputs.model=o/n model=gpt2", "model.config.vocab_size", "one of: model=pretrained"),
         ("pretrain_mlm tokenizer=bytes", "tokenizer.vocab_size", "tokenizer.vocab_size=262"),
         (
             "finetune inputs.model=o/n peft.target_modules=[q",
@@ -301,7 +301,7 @@ def test_what_users_type(here: Path, command: str, key: str, remedy: str) -> Non
         check(compose(locate(recipe), overrides))
     assert caught.value.key == key
     assert caught.value.remedy.startswith(remedy)
-    assert len(caught.value.remedy) < 160
+    assert len(caught.value.remedy) < 170
     typed = next((one for one in overrides if one.startswith(key)), "")
     assert caught.value.remedy != typed, "what was refused is no advice"
 

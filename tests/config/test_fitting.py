@@ -22,6 +22,22 @@ def test_packed_rows_longer_than_the_context_are_refused(here: Path) -> None:
     assert (error.key, error.remedy) == ("encode.max_length", "encode.max_length=4")
 
 
+def test_rows_of_hidden_tokens_longer_than_the_context_are_refused(here: Path) -> None:
+    error = refusal("pretrain_mlm", "encode.max_length=300")
+    assert (error.key, error.remedy) == ("encode.max_length", "encode.max_length=256")
+    check(compose(locate("pretrain_mlm"), [error.remedy]))
+
+
+def test_virtual_tokens_that_fill_the_context_are_refused(here: Path) -> None:
+    Path("model").mkdir()
+    Path("model/config.json").write_text(json.dumps({"architectures": ["GPT2LMHeadModel"], "n_positions": 32}))
+    given = ["inputs.model=model", "peft=prompt_tuning"]
+    error = refusal("finetune", *given, "peft.num_virtual_tokens=32")
+    assert (error.key, error.remedy) == ("peft.num_virtual_tokens", "peft.num_virtual_tokens=16")
+    check(compose(locate("finetune"), [*given, error.remedy]))
+    check(compose(locate("finetune"), [*given, "peft.num_virtual_tokens=31"]))
+
+
 def test_one_answer_to_a_prompt_has_no_group(here: Path) -> None:
     seeming_model(Path("model"))
     error = refusal("rlvr", "inputs.model=model", "objective.sampling.group_size=1")

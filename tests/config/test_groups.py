@@ -11,7 +11,8 @@ from toy import artifacts, command
 
 from llmcycle.config import ConfigError, check, compose, groups, locate
 from llmcycle.config.identity import stage_id
-from llmcycle.config.stages import Stage, reached, references
+from llmcycle.config.plain_tree import reached, references
+from llmcycle.config.stages import Stage
 
 DISTIL = """\
 # @package _global_

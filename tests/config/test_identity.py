@@ -118,6 +118,29 @@ def test_what_else_the_trainer_is_given_changes_it(here: Path, override: str) ->
     assert finetune(override) != finetune()
 
 
+def judged(*overrides: str) -> str:
+    words = ["inputs.model=owner/name", "reward=judge", "+inputs.judge=owner/judge", *overrides]
+    return stage_id(Stage(compose(locate("rlvr"), words)))
+
+
+@pytest.mark.parametrize("override", ["reward.cache=null", "reward.cache=elsewhere"])
+def test_where_a_judge_keeps_its_verdicts_changes_no_id(here: Path, override: str) -> None:
+    assert judged(override) == judged()
+
+
+OTHER_JUDGES = (
+    "inputs.judge=owner/other",
+    "reward.swap=false",
+    "reward.rubric.criterion=x",
+    "rubric@reward.rubric=storefront",
+)
+
+
+@pytest.mark.parametrize("override", OTHER_JUDGES)
+def test_whom_a_judge_asks_and_what_changes_it(here: Path, override: str) -> None:
+    assert judged(override) != judged()
+
+
 @pytest.mark.parametrize("argument", ["checkpoint", "out", "progress", "logger", "resume"])
 def test_an_argument_of_a_users_class_counts_whatever_its_name(toys: Path, argument: str) -> None:
     def second(value: int) -> str:

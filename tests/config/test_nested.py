@@ -49,7 +49,7 @@ RIGHT = [
     (node("hydra.utils.get_method", path="llmcycle.data.transforms.final_answer"), Callable[[dict], dict] | None),
 ]
 WRONG = [
-    (node(f"{LOSSES}.GRPO"), PreferenceLoss),
+    (node(f"{LOSSES}.Clipped"), PreferenceLoss),
     (node(f"{LOSSES}.BradleyTerry"), PreferenceLoss),
     (node(f"{LOSSES}.DPO"), BradleyTerry),
     (node(f"{LOSSES}.DPO"), Reward),

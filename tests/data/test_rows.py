@@ -128,7 +128,9 @@ def test_a_missing_column_is_named_with_the_nearest(tmp_path: Path) -> None:
     path = lines(tmp_path / "rows.jsonl", QA)
     text = refusal(train=path, columns={"prompt": "questoin"})
     assert text.startswith("data.columns.prompt: ")
-    assert text.endswith("no column `questoin`; did you mean `question`? (it has question, answer)")
+    said, _, remedy = text.partition("\n  try: ")
+    assert said.endswith("no column `questoin`; did you mean `question`? (it has question, answer)")
+    assert remedy == "data.columns.prompt=question"
 
 
 def test_a_missing_file_is_named_with_the_nearest(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmcycle.data.transforms import final_answer, hh_dialogues, lettered_options
+from llmcycle.data.transforms import final_answer, hh_dialogues, lettered_options, true_answers
 
 
 def test_gsm8k() -> None:
@@ -45,3 +45,13 @@ def test_multiple_choice() -> None:
     assert lettered_options(row) == {"prompt": "dresser", "choices": ["replace A. drawer", "finish it"], "label": 1}
     with pytest.raises(ValueError, match="none of its options"):
         lettered_options({**row, "answer": "C. other"})
+
+
+def test_truthfulqa() -> None:
+    both = {"prompt": "Seeds?", "correct": "Nothing happens ", "incorrect": ["They grow", " ", "You die"]}
+    choices = ["Nothing happens", "They grow", "You die"]
+    assert true_answers(both) == {"prompt": "Seeds?", "completion": choices[0], "choices": choices, "label": 0}
+    several = {"prompt": "Seeds?", "correct": ["Nothing happens", "They pass"], "question": "Seeds?"}
+    assert true_answers(several) == {"prompt": "Seeds?", "completion": "Nothing happens"}
+    with pytest.raises(ValueError, match="this one has none"):
+        true_answers({"prompt": "Seeds?", "correct": [], "incorrect": ["They grow"]})

@@ -15,12 +15,11 @@ from deploy.conftest import NAME, Got, asked, send
 from transformers import GenerationConfig
 
 from llmcycle.deploy.app import build_app
-from llmcycle.deploy.guard import MAX_BODY
 from llmcycle.deploy.schema import CompletionRequest
-from llmcycle.deploy.serving import running
 from llmcycle.engine import Answer, Engine, Piece, TransformersEngine, texts
 from llmcycle.engine.openai import OpenAIEngine
 from llmcycle.port import listen
+from llmcycle.web import MAX_BODY, running
 
 CONTEXT = 2048  # tokens, of the model
 KEY = "correct horse"
@@ -232,7 +231,7 @@ def test_a_large_body_of_unknown_length_is_refused(url: str) -> None:
 def test_a_slow_body_is_given_up(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import http.client
 
-    monkeypatch.setattr("llmcycle.deploy.guard.BODY_SECONDS", 0.2)
+    monkeypatch.setattr("llmcycle.web.body.BODY_SECONDS", 0.2)
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
     connection.putrequest("POST", CHAT)
     for name, value in {**BEARER, "Content-Length": "100"}.items():
@@ -246,7 +245,7 @@ def test_a_slow_body_is_given_up(url: str, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_slow_header_is_given_up(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch, answered: int) -> None:
     import socket
 
-    monkeypatch.setattr("llmcycle.deploy.connection.HEADER_SECONDS", 0.5)
+    monkeypatch.setattr("llmcycle.web.connection.HEADER_SECONDS", 0.5)
     with running(build_app(engine)) as url:
         with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=20) as client:
             for _ in range(answered):
@@ -393,7 +392,7 @@ def test_a_place_in_the_line_that_is_left_is_free_at_once(slow_url: str, patient
 
 
 def test_the_end_of_the_server_ends_answers(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmcycle.deploy.serving.STOP_SECONDS", 0.2)
+    monkeypatch.setattr("llmcycle.web.server.STOP_SECONDS", 0.2)
     with running(build_app(patient)) as url:
         stream = open_stream(url)
     assert patient.cancels == 1

@@ -10,9 +10,9 @@ import pytest
 from conftest import save_chatting
 
 from llmcycle.deploy.app import build_app
-from llmcycle.deploy.serving import running
 from llmcycle.engine import Engine, LocalEngine, TransformersEngine
 from llmcycle.engine.openai import OpenAIEngine
+from llmcycle.web import running
 
 
 @pytest.fixture(scope="module")

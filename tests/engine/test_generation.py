@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, PeftConfig, PromptTuningConfig, get_peft_model
-from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llmcycle.engine import TransformersEngine, texts, write_samples
 from llmcycle.engine.generation import encode_prompts, stop_token_ids
+from llmcycle.model import ActivatedLoraConfig
 
 PROMPTS = ["a", "What is this?", "The colour of the Alder lamp", "x" * 70, "Question: who\nAnswer:", "b", "a"]
 CHAT = (
@@ -112,6 +113,15 @@ def test_sampling_follows_the_seed(model: LlamaForCausalLM, tokenizer: PreTraine
     assert any(len(set(answers)) > 1 for answers in first)
 
 
+def test_several_answers_reach_an_adapter_that_looks_for_its_place_in_each_row(
+    model: LlamaForCausalLM, chat_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    adapter = ActivatedLoraConfig("<|assistant|>", chat_tokenizer, target_modules=["q_proj"], task_type="CAUSAL_LM")
+    engine = TransformersEngine(get_peft_model(model, adapter), chat_tokenizer)
+    config = GenerationConfig(do_sample=True, num_return_sequences=3, max_new_tokens=4)
+    assert [len(answers) for answers in engine.answer(PROMPTS, config)] == [3] * len(PROMPTS)
+
+
 def test_generate_refuses_several_answers(engine: TransformersEngine) -> None:
     with pytest.raises(ValueError, match="num_return_sequences"):
         texts(engine, ["a"], GenerationConfig(do_sample=True, num_return_sequences=2))
@@ -175,3 +185,28 @@ def test_adapters_answer_as_defined(
     expected = [greedy_by_hand(adapted, tokenizer, prompt, 32) for prompt in PROMPTS]
     assert texts(TransformersEngine(adapted, tokenizer, batch_size=3), PROMPTS) == expected
     assert expected != plain
+
+
+@pytest.fixture
+def gpt2(tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
+    """With positions for 24 tokens; no token ends an answer."""
+    torch.manual_seed(0)
+    sizes = {"n_embd": 32, "n_layer": 1, "n_head": 2, "n_positions": 24, "initializer_range": 0.3}
+    none = {"bos_token_id": None, "eos_token_id": None}
+    return GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), **sizes, **none)).eval()
+
+
+@pytest.mark.parametrize("virtual", [0, 4])
+def test_an_answer_ends_where_the_positions_do(
+    gpt2: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, virtual: int
+) -> None:
+    prompts, model = ["a", "x" * 14, "y" * 70], gpt2
+    if virtual:
+        model = get_peft_model(gpt2, PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=virtual))
+    engine, wish = TransformersEngine(model, tokenizer), GenerationConfig(max_new_tokens=12)
+    answers = [answer for (answer,) in engine.answer(prompts, wish)]
+    alone = [engine.answer([prompt], wish)[0][0] for prompt in prompts]
+    assert [answer.text for answer in answers] == [answer.text for answer in alone]
+    read = [answer.prompt_tokens for answer in answers]
+    assert read == [1, 14, 24 - virtual]
+    assert [answer.new_tokens for answer in answers] == [min(12, 25 - virtual - count) for count in read]

@@ -10,10 +10,10 @@ import pytest
 from transformers import GenerationConfig
 
 from llmcycle.deploy.app import build_app
-from llmcycle.deploy.serving import running
 from llmcycle.engine import LocalEngine, TransformersEngine, texts
 from llmcycle.engine.openai import OpenAIEngine
 from llmcycle.port import listen
+from llmcycle.web import running
 
 KEY = "correct horse"
 

@@ -12,6 +12,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llmcycle.engine import TransformersEngine
 from llmcycle.evaluate.multiple_choice import MultipleChoice, choice_logprobs, choices_of, fill, split_ids
+from llmcycle.evaluate.truthful import Truthful
 
 ROWS = [
     {"prompt": "How do you puncture a vein?", "choices": ["pop it", "hit it at the wrong angle"], "label": 1},
@@ -52,6 +53,13 @@ def test_against_hand_computed_likelihood(
     right_normalised = [float(e.index(max(e)) == row["label"]) for e, row in zip(per_character, ROWS, strict=True)]
     assert scores["accuracy"].values == right
     assert scores["accuracy_normalised"].values == right_normalised
+
+
+def test_the_true_answer_against_the_false_ones(engine: TransformersEngine) -> None:
+    rows = SimpleNamespace(validation=ROWS)
+    whole = MultipleChoice(rows)(engine)["accuracy"]
+    assert {"truthful": whole} == Truthful(rows)(engine), "by the whole log-likelihood"
+    assert 0 < whole.mean < 1
 
 
 def test_context_and_continuation_are_cut_between_tokens(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from transformers import ModernBertConfig, ModernBertForMaskedLM, PreTrainedTokenizerFast
 
+from llmcycle.align.rewards import Length, Match
 from llmcycle.data.masked import Masked
 from llmcycle.data.storefront import World
 from llmcycle.engine import TransformersEngine
@@ -18,6 +19,7 @@ from llmcycle.evaluate.forgetting import Forgetting
 from llmcycle.evaluate.hhh import HHH
 from llmcycle.evaluate.loss import HeldOutLoss
 from llmcycle.evaluate.masked_loss import MaskedLoss
+from llmcycle.evaluate.mean_reward import MeanReward
 from llmcycle.evaluate.multiple_choice import MultipleChoice
 from llmcycle.evaluate.preference import PreferenceAccuracy
 
@@ -40,6 +42,7 @@ EVALUATORS = {
     "held_out_loss of answers": lambda: HeldOutLoss(rows("answers")),
     "forgetting": lambda: Forgetting(rows("text")),
     "preference_accuracy": lambda: PreferenceAccuracy(rows("pairs")),
+    "mean_reward": lambda: MeanReward(rows("answers"), {"right": Match(column="completion"), "long": Length(4, 1.0)}),
     "multiple_choice": lambda: MultipleChoice(rows("choices")),
     "hhh": lambda: HHH(World(products=12), count=12, max_new_tokens=2),
 }

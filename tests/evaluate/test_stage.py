@@ -15,10 +15,10 @@ from llmcycle.config.compose import compose, register
 from llmcycle.config.paths import locate
 from llmcycle.data.chat import set_chat_template
 from llmcycle.deploy.app import build_app
-from llmcycle.deploy.serving import running
 from llmcycle.engine import Engine, LocalEngine, TransformersEngine
 from llmcycle.evaluate import Metrics, Scores, read_scores, row_id
 from llmcycle.evaluate.stage import score
+from llmcycle.web import running
 
 
 @pytest.fixture

@@ -79,6 +79,12 @@ def test_packed_and_unpacked_rows_have_one_loss(name: str, method: str, tokenize
     refuse_leaking_rows(module.models, module.objective.logits, packed)
 
 
+def test_rounding_to_bf16_is_no_leak(tokenizer: PreTrainedTokenizerFast) -> None:
+    module, packed = supervised("llama"), both(tokenizer)[1]
+    with torch.autocast("cpu", torch.bfloat16):
+        refuse_leaking_rows(module.models, module.objective.logits, packed)
+
+
 @pytest.mark.parametrize("name", MASKED)
 def test_models_that_read_both_ways_refuse_packed_rows(name: str, tokenizer: PreTrainedTokenizerFast) -> None:
     with pytest.raises(ValueError, match=r"batches\.pack: .* reads a packed row otherwise"):

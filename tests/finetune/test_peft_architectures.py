@@ -21,9 +21,11 @@ from transformers import (
     Qwen3Config,
 )
 
+from llmcycle.abilities import CAUSAL
 from llmcycle.config.facts import facts
 from llmcycle.data.chat import set_chat_template
 from llmcycle.model import adapt, mergeable, moves_base, needs_data, token_logits
+from llmcycle.model.trial import misfit
 
 VOCABULARY = len(byte_tokenizer())
 SIZE = {
@@ -118,3 +120,11 @@ def test_option_is_trained_and_merged_or_refused(architecture: str, name: str) -
     else:
         with pytest.raises((NotImplementedError, AttributeError)):
             adapted.merge_and_unload(safe_merge=True)
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_a_trial_without_weights_says_the_same(architecture: str) -> None:
+    known = [name for name in OPTIONS if name not in ("none", *(["eva"] if architecture == "mixtral" else []))]
+    methods = {name: build(name, set_chat_template(byte_tokenizer())) for name in known}
+    refused = {name for name, peft in methods.items() if peft and misfit(CONFIGS[architecture], CAUSAL, peft)}
+    assert refused == set(REFUSED[architecture]) & set(known)  # of EVA on Mixtral only the data tell

@@ -1,9 +1,10 @@
-"""GRPO and DAPO against TRL's GRPOTrainer, on answers that our own policy sampled."""
+"""Every policy loss against TRL's GRPOTrainer or RLOOTrainer, on answers that our own policy sampled."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import policy_options
 import pytest
 import torch
 from datasets import Dataset
@@ -11,11 +12,11 @@ from learners import learner
 from tiny_run import Rows
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from llmcycle.align import Policy
 from llmcycle.align.advantages import GroupRelative
-from llmcycle.align.losses import GRPO
+from llmcycle.align.losses import PolicyLoss
 from llmcycle.align.rollouts import Sampling
 from llmcycle.data.batches import Batches
 from llmcycle.data.encode import Prompts
@@ -37,10 +38,10 @@ def perturb(model: torch.nn.Module, seed: int) -> None:
             parameter += 0.01 * torch.randn(parameter.shape, generator=generator)
 
 
-def ours(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, loss: GRPO) -> tuple[Learner, Tensor]:
+def ours(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, loss: PolicyLoss) -> tuple[Learner, Tensor]:
     """A policy one update away from the one that sampled, which is away from the reference; and its second loss."""
     sampling = Sampling(group_size=GROUP, max_new_tokens=NEW_TOKENS)
-    module = learner(model, Policy(loss, length_reward, sampling, GroupRelative(), updates=2))
+    module = learner(model, Policy(loss, GroupRelative(), reward=length_reward, sampling=sampling, updates=2))
     batches = Batches(Rows(ROWS, []), Prompts(max_length=64), tokenizer, len(ROWS), len(ROWS), seed=0)
     module.objective.begin(module.models, batches)
     batch = batches.collate(batches.train)
@@ -69,7 +70,8 @@ def trl_inputs(policy: Policy) -> dict[str, Tensor]:
         n = int(labelled.sum())
         ids[row, :n], mask[row, :n] = tokens[labelled], 1
         old[row, :n] = experience.old_logprobs[row][labelled[1:]]
-        ref[row, :n] = experience.ref_logprobs[row][labelled[1:]]
+        if experience.ref_logprobs is not None:
+            ref[row, :n] = experience.ref_logprobs[row][labelled[1:]]
         heads.append(tokens[attended & ~labelled])
     longest = max(len(head) for head in heads)
     return {
@@ -77,33 +79,63 @@ def trl_inputs(policy: Policy) -> dict[str, Tensor]:
         "prompt_mask": torch.stack([torch.nn.functional.pad(h * 0 + 1, (longest - len(h), 0)) for h in heads]),
         "completion_ids": ids,
         "completion_mask": mask,
-        "advantages": experience.advantages,
+        "advantages": experience.advantages[:, 0],
         "old_per_token_logps": old,
         "ref_per_token_logps": ref,
+        "old_logps": (old * mask).sum(1),
         "num_items_in_batch": mask.sum(),
     }
 
 
+# Our option with its settings, and TRL's settings for the same.
+PUBLISHED: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "grpo": ({"beta": 0.1}, {"loss_type": "grpo", "beta": 0.1, "use_bias_correction_kl": False}),
+    "dr_grpo": ({"length": NEW_TOKENS}, {"loss_type": "dr_grpo", "beta": 0.0}),
+    "dapo": ({}, {"loss_type": "dapo", "beta": 0.0, "epsilon_high": 0.28}),
+    "bnpo": ({"beta": 0.1}, {"loss_type": "bnpo", "beta": 0.1, "use_bias_correction_kl": False}),
+    "gspo": (
+        {},
+        {"loss_type": "grpo", "importance_sampling_level": "sequence", "epsilon": 3e-4, "epsilon_high": 4e-4},
+    ),
+    "cispo": ({"most": 1.005}, {"loss_type": "cispo", "epsilon_high": 1.005}),
+    "sapo": ({}, {"loss_type": "sapo"}),
+    "rloo": ({"beta": 0.0}, {}),
+}
+VARIANTS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "grpo": (
+        {"beta": 0.1, "kl": "k3_weighted"},
+        {"loss_type": "grpo", "beta": 0.1, "use_bias_correction_kl": True},
+    ),
+}
+TRL_HAS_NONE = {
+    "ppo": "its trainer was taken out of TRL; the loss is that of `bnpo`, with advantages of tokens",
+    "reinforce": "TRL clips always",
+    "reinforce_pp": "TRL has no whitened rewards of tokens",
+}
+
+
+def test_every_option_stands_in_a_table() -> None:
+    assert {*PUBLISHED, *TRL_HAS_NONE} == set(policy_options.names())
+
+
 @pytest.mark.parametrize(
-    ("loss", "options"),
-    [
-        (GRPO(beta=0.1), {"loss_type": "grpo", "beta": 0.1}),
-        (GRPO(beta=0.1, weighted_kl=False), {"loss_type": "grpo", "beta": 0.1, "use_bias_correction_kl": False}),
-        (GRPO(beta=0.0, clip_high=0.28, mean="token"), {"loss_type": "dapo", "beta": 0.0, "epsilon_high": 0.28}),
-    ],
-    ids=["grpo", "unweighted_kl", "dapo"],
+    ("name", "settings", "options"),
+    [(name, *row) for table in (PUBLISHED, VARIANTS) for name, row in table.items()],
+    ids=[*PUBLISHED, *(f"{name}_variant" for name in VARIANTS)],
 )
 def test_loss_and_gradients_equal_trl(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     tmp_path: Path,
-    loss: GRPO,
+    name: str,
+    settings: dict[str, object],
     options: dict[str, object],
 ) -> None:
-    module, found = ours(model, tokenizer, loss)
+    module, found = ours(model, tokenizer, policy_options.policy_loss(name, **settings))
     module.model.save_pretrained(tmp_path)  # TRL loads its reference from the policy's folder; the batch overrides it
     twin = type(model).from_pretrained(tmp_path)
-    config = GRPOConfig(
+    make_config, make_trainer = (RLOOConfig, RLOOTrainer) if name == "rloo" else (GRPOConfig, GRPOTrainer)
+    config = make_config(
         output_dir=str(tmp_path),
         per_device_train_batch_size=GROUP * len(ROWS),
         num_generations=GROUP,
@@ -113,7 +145,7 @@ def test_loss_and_gradients_equal_trl(
         bf16=False,
         **options,
     )
-    trainer = GRPOTrainer(
+    trainer = make_trainer(
         twin, length_reward, config, train_dataset=Dataset.from_list(ROWS), processing_class=tokenizer
     )
     trainer.current_gradient_accumulation_steps = 1
@@ -123,5 +155,5 @@ def test_loss_and_gradients_equal_trl(
     assert found.item() == pytest.approx(expected.item(), abs=1e-5)
     assert found.abs().item() > 1e-3
     gradients = {name: p.grad for name, p in trainer.model.named_parameters()}
-    for name, parameter in module.model.named_parameters():
-        assert torch.allclose(parameter.grad, gradients[name], atol=1e-5, rtol=1e-4), name
+    for parameter_name, parameter in module.model.named_parameters():
+        assert torch.allclose(parameter.grad, gradients[parameter_name], atol=1e-5, rtol=1e-4), parameter_name

@@ -13,9 +13,9 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from llmcycle.config.compose import compose, register
 from llmcycle.config.paths import locate
 from llmcycle.deploy.app import build_app
-from llmcycle.deploy.serving import running
 from llmcycle.engine import LocalEngine
 from llmcycle.evaluate import Metrics
+from llmcycle.web import running
 
 GSM8K = [
     {"question": f"What is {i} + {i}?", "answer": f"{i} + {i} = <<{i}+{i}={i + i}>>\n#### {i + i},000"}

@@ -173,6 +173,46 @@ def test_the_page_draws_what_was_logged_over_the_steps(tmp_path: Path) -> None:
     assert "loss 2.750 at step 10, 1.500 at step 60" in (tmp_path / "report.md").read_text()
 
 
+def followed() -> StageRecord:
+    """A stage that was stopped when its gold reward had passed its peak."""
+    values = [(0.0, 0.5, 1.0), (0.4, 1.5, 1.75), (0.9, 1.0, 2.0)]
+    points = [{"kl": kl, "gold": gold, "proxy": proxy, "smoothed": gold} for kl, gold, proxy in values]
+    steps = [{"step": step, "loss": 1.0} for step in (10, 20)]
+    curves = {"points": steps, "judged": [], "resumed": [], "followed": {"over": "kl", "points": points, "peak": 0.4}}
+    return StageRecord("rlvr", "rloo", curves=curves, metrics={"reward": Metric(0.75, n=4)})
+
+
+def test_a_reward_that_was_followed_is_drawn_over_the_kl(tmp_path: Path) -> None:
+    files = written(tmp_path, [followed()])
+    assert files["page.html"].count("<figure>") == 3, "proxy, gold and the loss"
+    assert files["page.html"].count('class="peak"') == 2
+    assert "the weights of kl 0.400 are handed on" in files["page.html"]
+    told = "gold 0.500 at the start, 1.500 at its peak, 0.400 nats away, 1.000 at last; proxy 1.000, 1.750, 2.000"
+    assert told in files["report.md"]
+
+
+def test_the_scorecard_has_a_dash_where_a_stage_did_not_measure(tmp_path: Path) -> None:
+    bits = Metric(1.1, 1.0, (0.05, 0.15), "lower", "bits/byte", 100)
+    good = {"helpful": Metric(0.6, 0.3, (0.25, 0.35), "higher", n=300), "over_refusal": Metric(0.0, n=100)}
+    truthful = Metric(0.25, None, (0.22, 0.28), "higher", n=817)
+    stages = [
+        StageRecord("reward", metrics={"preference_accuracy": Metric(0.7, n=100)}),
+        StageRecord("finetune", metrics={"exact_match": Metric(0.9, n=100), "general_bits_per_byte": bits}),
+        StageRecord("align", metrics=good),
+        StageRecord("real", metrics={"truthful": truthful}),
+    ]
+    plain = written(tmp_path, stages)["report.md"].replace("\\", "")
+    header, _, tuned, aligned, real = table(plain, "Scorecard")
+    assert header == [
+        *("stage", "helpful ↑", "honest", "harmless", "over-refusal", "known facts", "bits a byte ↓", "truthful ↑"),
+    ]
+    assert tuned == ["finetune", *"-----", "1.000 → 1.100<br>+0.100 [+0.050, +0.150]<br>n 100", "-"]
+    assert aligned[1] == "0.300 → 0.600<br>+0.300 [+0.250, +0.350]<br>n 300"
+    assert aligned[4:] == ["0.000<br>n 100", "-", "-", "-"]
+    assert real[7] == "0.250<br>[0.220, 0.280]<br>n 817"
+    assert "Scorecard" not in written(tmp_path, cycle())["report.md"], "nothing on it was measured"
+
+
 def test_every_number_on_the_page_is_in_the_records(tmp_path: Path) -> None:
     """Figures of the charts and of the tables, but for places in a drawing."""
     report = json.loads(written(tmp_path, [*cycle(), trained()])["report.json"])
@@ -206,6 +246,18 @@ def test_own_rows_are_shown_and_escaped(tmp_path: Path) -> None:
     page = Page(files["page.html"])
     assert not {"b", "i"} & set(page.tags)
     assert {"Is <i>it</i> wood?", "<b>pine</b>", "oak"} <= set(page.text)
+
+
+def test_answers_that_were_learnt_from_are_shown_with_their_rewards(tmp_path: Path) -> None:
+    drawn = [{"step": n, "prompt": "Why?", "answer": f"<b>{n}</b>", "right": n / 40, "short": -1.0} for n in range(40)]
+    files = written(tmp_path, [StageRecord("rlvr", drawn=drawn)])
+    rows = table(files["report.md"], "Answers rlvr learnt from")
+    assert rows[0] == ["step", "prompt", "answer", "right", "short"]
+    assert [row[0] for row in rows[2:]] == [str(n) for n in (*range(8), *range(32, 40))], "the first and the last ones"
+    assert rows[-1][3:] == ["0.975", "-1"]
+    page = Page(files["page.html"])
+    assert "b" not in page.tags
+    assert {"<b>0</b>", "<b>39</b>"} <= set(page.text)
 
 
 def test_prompts_may_be_messages(tmp_path: Path) -> None:

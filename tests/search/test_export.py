@@ -87,6 +87,10 @@ def test_a_search_becomes_a_file(here: Path, capsys: pytest.CaptureFixture[str])
 def test_a_metric_has_a_better_end(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("search=random", "search.metric=general_bits_per_byte", "peft=lora,dora")
     assert exported(capsys, *MODEL, *words)["metric"] == {"name": "final/general_bits_per_byte", "goal": "minimize"}
+    of_reward = exported(
+        capsys, "rlvr", "inputs.model=o/n", "evaluate=mean_reward", "search=random", "optim.lr=1e-3,2e-3"
+    )
+    assert of_reward["metric"] == {"name": "final/reward", "goal": "maximize"}
     assert command("sweep", "export", *MODEL, "search=random", "search.metric=nope", "peft=lora,dora") == 2
     assert "try: search.metric=exact_match" in capsys.readouterr().err
 

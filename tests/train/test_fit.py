@@ -89,6 +89,7 @@ def test_training_lowers_the_loss_and_hands_on_what_was_trained(
     assert metrics["train_loss"].value < 0.5 * metrics["train_loss"].before
     assert metrics["optimizer_steps"].value == STEPS
     assert metrics["tokens_per_second"].value == pytest.approx(STEPS * 3 * 4 / metrics["seconds"].value)
+    assert metrics["processor_seconds"].value > 0
     assert metrics["hand_off_difference"].value <= 2e-5
     reloaded = AutoModelForCausalLM.from_pretrained(tmp_path)
     for name, p in reloaded.named_parameters():

@@ -9,7 +9,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llmcycle.data.encode import Completion
 from llmcycle.model import adapt
-from llmcycle.train.logprobs import Reference, completion_mask, token_logprobs
+from llmcycle.train.logprobs import Reference, completion_mask, log_collision, token_logprobs, token_logprobs_with
 
 ROWS = [{"prompt": "The lamp is ", "completion": "red"}, {"prompt": "And its price? ", "completion": "25 or so"}]
 
@@ -77,3 +77,16 @@ def test_a_method_under_which_the_model_before_training_is_gone_is_refused(model
     adapted = adapt(model, LoraConfig(target_modules="all-linear", init_lora_weights="pissa"))
     with pytest.raises(ValueError, match="is gone; choose peft=lora"):
         Reference(adapted)
+
+
+@pytest.mark.parametrize("chunk", [None, 3])
+def test_the_collision_is_the_mean_probability_of_a_token_that_is_drawn(
+    model: LlamaForCausalLM, batch: dict[str, torch.Tensor], chunk: int | None
+) -> None:
+    logprobs, collisions = token_logprobs_with(log_collision, model, batch, temperature=0.7, chunk=chunk)
+    assert torch.allclose(logprobs, token_logprobs(model, batch, temperature=0.7), atol=1e-5)
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, :-1] / 0.7
+    expected = logits.softmax(-1).square().sum(-1).log() * completion_mask(batch)
+    assert torch.allclose(collisions, expected, atol=1e-5)
+    assert logprobs.requires_grad
+    assert not collisions.requires_grad

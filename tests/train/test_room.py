@@ -39,6 +39,14 @@ def test_a_row_beyond_the_context_is_named() -> None:
         refuse_rows(MODEL, batches([[{"input_ids": [1]}, {"input_ids": [1] * 5}]]))
 
 
+def test_virtual_tokens_take_their_place() -> None:
+    adapter = SimpleNamespace(is_prompt_learning=True, num_virtual_tokens=3)
+    model = SimpleNamespace(**vars(MODEL), active_peft_config=adapter)
+    refuse_rows(model, batches([{"input_ids": [1]}]))
+    with pytest.raises(ValueError, match=r"2 tokens behind 3 virtual ones.* set encode.max_length=1,"):
+        refuse_rows(model, batches([{"input_ids": [1, 2]}]))
+
+
 def test_a_streamed_corpus_is_not_read_for_it() -> None:
     refuse_rows(MODEL, batches(range(3)))  # type: ignore[arg-type]
 

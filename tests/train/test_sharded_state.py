@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.metadata import _MEM_FORMAT_ENCODING
 
-from llmcycle.train.sharded_state import LIGHTNINGS, TORCHS, refuse_code
+from llmcycle.train.sharded_state import LIGHTNINGS, TORCHS, Plain, refuse_code
 
 
 class Canary:
@@ -43,6 +45,15 @@ def test_code_is_refused_and_never_runs(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="may hold code"):
         refuse_code(folder)
     assert not canary.exists()
+
+
+def test_an_enumeration_written_by_getattr_is_read_and_no_other_attribute() -> None:
+    written = (
+        b"cbuiltins\ngetattr\n(ctorch.distributed.checkpoint.metadata\n_MEM_FORMAT_ENCODING\nVTORCH_CHANNELS_LAST\ntR."
+    )
+    assert Plain(io.BytesIO(written)).load() is _MEM_FORMAT_ENCODING.TORCH_CHANNELS_LAST
+    with pytest.raises(pickle.UnpicklingError, match="no enumeration"):
+        Plain(io.BytesIO(b"cbuiltins\ngetattr\n(ctorch\nSize\nVmro\ntR.")).load()
 
 
 def test_what_is_no_state_is_refused(tmp_path: Path) -> None:

@@ -1,7 +1,1 @@
-"""Objectives of alignment: a policy from pairs, a reward model from pairs, a policy from rewards of its own answers."""
-
-from llmcycle.align.objectives.policy import Policy
-from llmcycle.align.objectives.preference import Preference
-from llmcycle.align.objectives.reward_model import RewardModel, scorer
-
-__all__ = ["Policy", "Preference", "RewardModel", "scorer"]
+"""Objectives of alignment: a policy from pairs or from rewards of its own answers, and reward models of all kinds."""

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
-
 from llmcycle.align.losses import RewardLoss
-from llmcycle.data.chat import choose_pad
-from llmcycle.quantities import Dtype
 from llmcycle.train import Models, Objective
 from llmcycle.train.objective import Batch, Loss
 
 
-def scorer(pretrained_model_name_or_path: str, dtype: Dtype | torch.dtype = "float32") -> PreTrainedModel:
-    """The body of a language model with a fresh head of one output, read at the last token that is no padding."""
-    tokenizer = choose_pad(AutoTokenizer.from_pretrained(pretrained_model_name_or_path))
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-        pretrained_model_name_or_path, num_labels=1, pad_token_id=tokenizer.pad_token_id, dtype=dtype
-    )
-    return model
-
-
 class RewardModel(Objective):
-    """A scorer on batches of the `Preference` encoder: B chosen rows, then B rejected ones.
+    """A scorer on batches of the `Preference` encoder, perhaps with margins: B chosen rows, then B rejected ones.
 
     Args:
         loss: of a pair of scores, e.g. Bradley-Terry's.
@@ -40,7 +26,7 @@ class RewardModel(Objective):
         scores = models.run(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
         chosen, rejected = scores.float().squeeze(-1).chunk(2)
         margins = (chosen - rejected).detach()
-        return self.pair_loss(chosen, rejected).mean(), {
+        return self.pair_loss(chosen, rejected, batch.get("margin")).mean(), {
             "accuracy": (margins > 0).float().mean(),
             "margin": margins.mean(),
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -53,7 +52,7 @@ def _world(**parameters: Any) -> World:
     return World(**parameters)
 
 
-class FromQuestions(ABC):
+class FromQuestions:
     """Rows made from questions; all classes share the world's split, so what one trains on no other validates on.
 
     Args:
@@ -125,20 +124,20 @@ class FromQuestions(ABC):
         rng = self._rng("train")
         each = None if self.count is None else max(self.count // len(self.kinds), 1)
         weights = self.world.truth.weights(self.world.instruction_skew)
-        questions = [
-            question
-            for kind in self.kinds
-            for question in some(self.world.questions(kind, held_out=False), each, weights, rng)
-        ]
+        questions = [question for kind in self.kinds for question in some(self._training(kind), each, weights, rng)]
         rng.shuffle(questions)
-        return [self._row(question, rng) for question in questions]
+        return [row for question in questions for row in self._rows(question, rng)]
+
+    def _training(self, kind: Kind) -> list[Question]:
+        """The questions of a kind that training rows are drawn from."""
+        return self.world.questions(kind, held_out=False)
 
     @cached_property
     def validation(self) -> Rows:
         rng, kinds = self._rng("validation"), self._validation_kinds()
         questions = [question for kind in kinds for question in self._pick(kind, len(kinds), rng)]
         rng.shuffle(questions)
-        return [self._validation_row(question, rng) for question in questions]
+        return [row for question in questions for row in self._validation_rows(question, rng)]
 
     def _validation_kinds(self) -> tuple[Kind, ...]:
         """The kinds that validation rows are of: those that the world has."""
@@ -148,14 +147,22 @@ class FromQuestions(ABC):
         """The questions of a kind to validate on, where rows are of so many kinds."""
         return self._held_out(kind)[: None if self.held_out is None else max(self.held_out // kinds, 1)]
 
+    def _rows(self, question: Question, rng: Random) -> Rows:
+        """The rows that a question to train on makes."""
+        return [self._row(question, rng)]
+
+    def _validation_rows(self, question: Question, rng: Random) -> Rows:
+        return [self._validation_row(question, rng)]
+
     def _validation_row(self, question: Question, rng: Random) -> dict[str, Any]:
         return self._row(question, rng)
 
     def _rng(self, split: str) -> Random:
         return Random(f"{type(self).__name__} {split} {self.seed}")
 
-    @abstractmethod
-    def _row(self, question: Question, rng: Random) -> dict[str, Any]: ...
+    def _row(self, question: Question, rng: Random) -> dict[str, Any]:
+        """The only row that a question makes; a class of one row a question has this, others `_rows`."""
+        raise NotImplementedError
 
     def _answer(self, question: Question, rng: Random, *, bad: bool | None = None) -> str:
         return grammar.sample(self.world.answer(question, bad=bad), rng)

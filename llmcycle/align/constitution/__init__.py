@@ -1,0 +1,5 @@
+"""AI feedback: answers reviewed and revised under principles, as rows to train on."""
+
+from llmcycle.align.constitution.stage import constitute
+
+__all__ = ["constitute"]
