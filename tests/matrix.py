@@ -22,7 +22,7 @@ from llmcycle.config.errors import ConfigError, RecipeErrors
 from llmcycle.config.paths import groups, locate
 from llmcycle.config.paths import recipes as shipped_recipes
 
-LIFECYCLES = ("lifecycle",)  # they run recipes that are here by themselves
+LIFECYCLES = ("lifecycle", "rlaif")  # they run recipes that are here by themselves
 FOLDERS = {
     "second_reward=FOLDER": "second_reward=scorer2",
     "reward=FOLDER": "reward=scorer",
@@ -63,10 +63,12 @@ TABLE = Fixtures(
             (
                 "align",
                 "compress",
+                "constitution",
                 "deploy",
                 "evaluate",
                 "reward_audit",
                 "finetune",
+                "judge_audit",
                 "kto",
                 "merge",
                 "pretrain_continued",
@@ -75,6 +77,7 @@ TABLE = Fixtures(
             ),
             ("inputs.model=model",),
         ),
+        "revise": ("inputs.model=model", "inputs.rows=made"),
         **dict.fromkeys(("process_reward", "rating", "reward", "rlvr"), ("inputs.model=model",)),
     },
     options={
@@ -86,6 +89,7 @@ TABLE = Fixtures(
         "data/truthfulqa": ("{place}.train=truthfulqa.jsonl",),
         **dict.fromkeys(("evaluate/truthful", "evaluate/hhh_real"), ("evaluate.truthful.rows.train=truthfulqa.jsonl",)),
         "data/multiple_choice": ("{place}.train=multiple_choice.jsonl",),
+        **dict.fromkeys(("data/constitution_revisions", "data/constitution_preferences"), ("++inputs.rows=made",)),
         "data/csv": ("{place}.train=rows.csv",),
         "data/parquet": ("{place}.train=rows.parquet",),
         "data/text": ("{place}.train=text.txt",),
@@ -268,6 +272,9 @@ def write(folder: Path) -> None:
     (folder / "text.txt").write_text("\n\n".join(f"{r['prompt']} {r['completion']}" * 3 for r in pairs), "utf-8")
     (folder / "web.txt").write_text("\n\n".join(prose(seed) for seed in range(24)), "utf-8")
     parquet(folder / "rows.parquet", pairs)
+    (folder / "made").mkdir()
+    lines(folder / "made" / "revisions.jsonl", pairs)
+    lines(folder / "made" / "preferences.jsonl", [{**r, "chosen": r["completion"], "rejected": "No."} for r in pairs])
 
 
 def prose(seed: int, words: int = 90) -> str:

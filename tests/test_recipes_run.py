@@ -27,10 +27,15 @@ SMALLEST = {
         "evaluate.hhh.count=12",
         "objective.sampling.max_new_tokens=4",
     ],
-    "compress": ["evaluate.hhh.count=12", "evaluate.knowledge.limit=8", "stage.prompts=4", "stage.max_new_tokens=4"],
-    "deploy": ["stage.prompts=4", "stage.max_new_tokens=4"],
+    "compress": [
+        "evaluate.hhh.count=12",
+        "evaluate.knowledge.limit=8",
+        "stage.prompts=4",
+        "stage.critic.max_new_tokens=4",
+    ],
+    "deploy": ["stage.prompts=4", "stage.critic.max_new_tokens=4"],
 }
-SMALLEST["constitution"] = ["data.count=60", "stage.limit=4", "stage.max_new_tokens=4"]
+SMALLEST["constitution"] = ["data.count=60", "stage.limit=4", "stage.critic.max_new_tokens=4"]
 SMALLEST["revise"] = [
     *(f"data.sources.helpful.{rows.removeprefix('data.')}" for rows in FEW_ROWS),
     *("trainer.max_steps=2", "evaluate.hhh.count=12", "evaluate.knowledge.limit=8"),

@@ -22,7 +22,7 @@ from .near import by_ending, by_parent, dotted, elsewhere, one_of, see, swaps
 from .nested import is_node
 from .options import choice, option
 from .other_recipes import absent, with_input
-from .paths import extended, groups
+from .paths import groups
 from .plugins import PLUGINS
 from .schema import OF_RUNS
 from .typed import as_typed, in_quotes, in_shell, parses
@@ -149,10 +149,6 @@ def option_with(key: str, value: str, config: DictConfig) -> str:
 def bad_merge(complaint: Complaint) -> ConfigError:
     """An override of the right key with an impossible value."""
     key, value = complaint.key, complaint.subject.partition("=")[2]
-    if complaint.subject.startswith("~"):
-        base = extended(complaint.name)
-        remedy = f"llmcycle {base}, which does without it" if base else "llmcycle ls recipes, for one without it"
-        return ConfigError(complaint.subject, "Hydra can't take away what leads to an artifact not known here", remedy)
     stage, _, part = key.rpartition(".")
     if part in groups():
         swap = f"{part}@{key}" if stage else part

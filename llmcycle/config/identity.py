@@ -99,7 +99,14 @@ def contents(stage: Stage) -> dict[str, str]:
     own = {f"evaluate.{name}.rows": (evaluator or {}).get("rows") for name, evaluator in evaluators.items()}
     parts = [part for part, written in {"data": stage.raw.get("data"), **own}.items() if isinstance(written, dict)]
     within = {part: named_content(plain_tree.plain(OmegaConf.select(stage.node, part))) for part in parts}
-    return {f"{part}.{key}": value for part, named in within.items() for key, value in named}
+    named = {f"{part}.{key}": value for part, names in within.items() for key, value in names}
+    return {key: value for key, value in named.items() if not of_input(stage, key)}  # an input has a token of its own
+
+
+def of_input(stage: Stage, key: str) -> bool:
+    """Whether what stands at a key of a stage is one of its inputs."""
+    path = tuple(key.split("."))
+    return any(leads[0] == "inputs" for leads in plain_tree.references(plain_tree.at(stage.raw, path), path))
 
 
 def content_tokens(stage: Stage) -> dict[str, str]:
@@ -204,10 +211,11 @@ def another(stage: Stage, name: str, key: str) -> Stage:
 def artifact_folder(name: str, *, _root_: DictConfig) -> str:
     """Resolver of `${artifact:NAME}`: the folder where the sibling stage NAME's artifact is or will be.
 
-    Raises:
-        ConfigError: the recipe has no such stage.
+    Of a stage that the recipe does not have only the name is told, since Hydra resolves an input that it takes out;
+    `check` refuses the input where it stays.
     """
-    return f"artifact-{name}" if stages.NAMES_ONLY.get() else folder(another(Stage(_root_), name, ""))
+    names_only = stages.NAMES_ONLY.get() or not stages.is_stage(_root_.get(name))
+    return f"artifact-{name}" if names_only else folder(Stage(_root_).beside(name))
 
 
 def folder(stage: Stage) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from llmcycle.abilities import CLASSIFIER
 
 from . import identity, models, plain_tree
+from .allow import resolve
 from .errors import ConfigError, nearest
 from .nested import is_node
 from .parts import stated
@@ -38,7 +39,9 @@ def is_model(stage: Stage, key: str) -> bool:
     nodes = [node for part in parts for _, node in plain_tree.targets(part, "") if is_node(node)]
     reading = [node for node in nodes if any(path[-1:] == (key,) for path in references(node, ("a", "b", "c")))]
     ours = [node for node in reading if str(node["_target_"]).startswith(ROOMS)]
-    return any(not stated(node, "names_models") for node in ours)
+    return not all(
+        stated(node, "names_models") or hasattr(resolve(node["_target_"], key), "rows_have") for node in ours
+    )
 
 
 def holds_model(place: Path) -> bool:

@@ -8,11 +8,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from . import plain_tree, stages, usual
+from . import plain_tree, stages
 from .errors import ConfigError, nearest
 from .near import by_ending, dotted, elsewhere, overrides, swaps
 from .options import Swaps
-from .paths import extended, groups, shipped
+from .paths import groups
 from .schema import SETTINGS
 from .stages import Stage
 from .values import wanted
@@ -115,19 +115,8 @@ def check_reads(stage: Stage) -> Iterator[ConfigError]:
         if ("inputs", key) not in stage.reads:
             used = sorted(path[1] for path in stage.reads if path[0] == "inputs" and len(path) > 1)
             here, other = stage.dot("inputs", key), nearest(key, used)
-            remedy = f"{stage.dot('inputs', other)}={value}" if other else without(stage) or f"~{here}"
+            remedy = f"{stage.dot('inputs', other)}={value}" if other else f"~{here}"
             yield ConfigError(here, "nothing in this recipe reads this input", remedy)
     for path, value in plain_tree.strings(stage.parts):
         if value == "???":
             yield ConfigError(stage.dot(path), "it is missing", wanted(stage, path))
-
-
-def without(stage: Stage) -> str:
-    """How to run the shipped recipe that this one extends by an input: `reinforce` is `rlvr` with a reward model."""
-    name, hydra, own = stage.name, stage.root.hydra, Swaps(stage)
-    base = extended(str(hydra.runtime.choices.get(f"recipes@{name}") if name else hydra.job.config_name))
-    if not base or name:
-        return f"recipes@{name}={base}" if base else ""
-    typed = {swap for place, (_, swap) in own.groups.items() if own.was_typed(place)}
-    fits = typed <= usual.without_overrides(str(shipped("recipes")), base).keys()  # with a place for all that was typed
-    return f"llmcycle {base}, which does without it" if fits else ""

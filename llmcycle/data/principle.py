@@ -25,7 +25,7 @@ class Principle:
         critique: asks, behind an answer, what is wrong with it.
         verdict: asks, behind the critique, whether the answer must be changed.
         revision: asks, behind the verdict, for a better answer.
-        comparison: asks which of two answers keeps the principle better.
+        comparison: says which of two answers is the better one: the criterion of a judge.
         wrong, good: the two replies to `verdict`: the answer must be changed, or may stay.
     """
 

@@ -16,7 +16,8 @@ from llmcycle.evaluate.metric import Better
 from llmcycle.evaluate.reward import Reward
 from llmcycle.evaluate.reward_audit import as_text
 from llmcycle.evaluate.scores import Scores, row_id
-from llmcycle.evaluate.versus import Value, higher, mean, orders
+from llmcycle.evaluate.versus import higher, orders
+from llmcycle.judge import Value, mean
 from llmcycle.quantities import Count
 
 Array = NDArray[np.float64]

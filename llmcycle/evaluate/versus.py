@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
 from llmcycle.engine import Answer
 from llmcycle.evaluate.reward import Reward, raw
-from llmcycle.judge import Judge
+from llmcycle.judge import Judge, Value, mean
 
 TIE = 0.05  # a preference nearer to 0.5 than this is a tie
-
-Value = float | None  # P(the first is better); None where the judge failed
 
 
 def orders(
@@ -40,12 +37,6 @@ def preferences(
 def higher(a: Value, b: Value) -> Value:
     """1 for the higher of two rewards, 0.5 for equal ones."""
     return None if a is None or b is None else 0.5 if a == b else float(a > b)
-
-
-def mean(values: Sequence[Value]) -> Value:
-    """None where one of them is."""
-    there = [value for value in values if value is not None]
-    return fmean(there) if len(there) == len(values) else None
 
 
 def is_tie(value: float) -> bool:

@@ -285,12 +285,11 @@ LIFECYCLE = ["pretrain", "prompt", "finetune", "reward", "compress", "deploy"]
         ),
         ("finetune inputs.model=./mdel", "inputs.model", "inputs.model=model"),
         ("lifecycle ~prompt", "~prompt", "lifecycle=[pretrain,finetune,reward,align,compress,deploy]"),
-        ("reinforce inputs.model=o/n reward=storefront", "inputs.reward", "llmcycle rlvr, which does without it"),
-        ("reinforce inputs.model=o/n reward=storefront ~inputs.reward", "~inputs.reward", "llmcycle rlvr, which"),
+        ("reinforce inputs.model=o/n reward=storefront", "inputs.reward", "~inputs.reward"),
         (
             "lifecycle recipes@align=reinforce reward@align.reward=storefront",
             "align.inputs.reward",
-            "recipes@align=rlvr",
+            "~align.inputs.reward",
         ),
     ],
 )

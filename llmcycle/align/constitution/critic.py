@@ -13,6 +13,7 @@ from llmcycle.data.chat import Message, Prompt
 from llmcycle.data.principle import Principle, Turn, dialogue
 from llmcycle.engine import Engine, texts
 from llmcycle.judge.verdict import verdicts
+from llmcycle.quantities import Count, Share
 
 Critique = Literal["own", "none", "other"]
 
@@ -45,27 +46,35 @@ class Review:
     revision: str
 
 
+@dataclass(frozen=True)
 class Critic:
     """Asks an engine for the three turns of a review, each behind those before it.
 
     Args:
-        engine: which must answer; where it scores too, verdicts are read from the probabilities of their words.
+        engine: which must answer; where it scores too, verdicts are read from the probabilities of their words. None
+            for the model whose answers are reviewed.
         critique: "own"; to see what a critique is worth "none", or that of an"other" answer.
         threshold: from which probability on that it must be changed an answer is.
         max_new_tokens: of a critique and of a revision.
         seed: chooses the other answers.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        critique: Critique = "own",
-        threshold: float = 0.5,
-        max_new_tokens: int = 64,
-        seed: int = 0,
-    ) -> None:
-        self.engine, self.critique, self.threshold = engine, critique, threshold
-        self.max_new_tokens, self.seed = max_new_tokens, seed
+    engine: Engine | None = None
+    critique: Critique = "own"
+    threshold: Share = 0.5
+    max_new_tokens: Count = 64
+    seed: int = 0
+
+    @property
+    def asked(self) -> Engine:
+        """The engine.
+
+        Raises:
+            ValueError: there is none yet.
+        """
+        if self.engine is None:
+            raise ValueError("critic.engine: a critic without a model can't be asked")
+        return self.engine
 
     def review(self, name: str, principle: Principle, drafts: Sequence[Draft]) -> list[Review]:
         """A review of each draft under one principle, called `name`."""
@@ -92,7 +101,7 @@ class Critic:
             dialogue(principle, draft.prompt, draft.answer, before, Turn.VERDICT)
             for draft, before in zip(drafts, said, strict=True)
         ]
-        return [verdict.value for verdict in verdicts(self.engine, questions, words, self.max_new_tokens)]
+        return [verdict.value for verdict in verdicts(self.asked, questions, words, self.max_new_tokens)]
 
     def _revised(
         self, principle: Principle, reviews: Sequence[Review], said: Sequence[Mapping[Turn, str]]
@@ -111,7 +120,7 @@ class Critic:
         ]
 
     def _answers(self, dialogues: Sequence[list[Message]]) -> list[str]:
-        return texts(self.engine, dialogues, GenerationConfig(max_new_tokens=self.max_new_tokens, do_sample=False))
+        return texts(self.asked, dialogues, GenerationConfig(max_new_tokens=self.max_new_tokens, do_sample=False))
 
 
 def moved(critiques: Sequence[str], rng: Random) -> list[str]:

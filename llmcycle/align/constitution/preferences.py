@@ -17,7 +17,9 @@ def revised(courses: Sequence[Course]) -> Iterator[Pair]:
     """A revision above the answer that it replaces."""
     for course in courses:
         if course.revision != course.answer:
-            yield pair(course, course.revision, course.answer, course.wrong, "revision")
+            # Another principle may have given no verdict; the revision comes from those that did.
+            wrong = max(each.wrong for each in course.reviews if each.changed and each.wrong is not None)
+            yield pair(course, course.revision, course.answer, wrong, "revision")
 
 
 def compared(courses: Sequence[Course], answers: int, margin: float) -> Iterator[Pair]:
@@ -46,6 +48,6 @@ def judged(
             yield pair(first, better.answer, worse.answer, abs(2 * value - 1), "judge")
 
 
-def pair(course: Course, chosen: str, rejected: str, margin: float | None, source: str) -> Pair:
+def pair(course: Course, chosen: str, rejected: str, margin: float, source: str) -> Pair:
     """A row for `reward` and `align`."""
     return {"prompt": course.prompt, "chosen": chosen, "rejected": rejected, "margin": margin, "source": source}

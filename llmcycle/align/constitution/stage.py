@@ -6,40 +6,45 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
+from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
+from rich.console import Console
+from rich.progress import track
 from transformers import GenerationConfig
 
 from llmcycle.align.constitution.agreement import Faults, agreement, length_bias, mended
 from llmcycle.align.constitution.course import Course
-from llmcycle.align.constitution.critic import Critic, Critique, Draft, Review
+from llmcycle.align.constitution.critic import Critic, Draft, Review
 from llmcycle.align.constitution.preferences import Pair, compared, judged, revised
 from llmcycle.data.batches import Rows
 from llmcycle.data.chat import Prompt
 from llmcycle.data.principle import Constitution
 from llmcycle.engine import Engine
+from llmcycle.engine.draws import seeded
 from llmcycle.evaluate import Metric, Metrics
 from llmcycle.evaluate.metric import led_by
 from llmcycle.judge import Judge
 from llmcycle.quantities import Count, Share
+
+CHUNK = 256  # drafts between two moves of the progress bar
 
 
 def constitute(
     engine: Engine,
     constitution: Constitution,
     data: Rows,
-    critic: Engine | None = None,
+    critic: Critic | None = None,
     judge: Judge | None = None,
     faults: Faults | None = None,
     generate: GenerationConfig | None = None,
     answers: Count = 2,
     limit: Count | None = None,
-    critique: Critique = "own",
-    threshold: Share = 0.5,
-    max_new_tokens: Count = 64,
     margin: Share = 0.2,
     seed: int = 0,
     *,
@@ -55,16 +60,14 @@ def constitute(
     Args:
         engine: answers the prompts of `data.train`.
         constitution: principles by name; a revision under one is reviewed under the next.
-        critic: reviews and revises; by default the model that answers.
+        critic: reviews and revises; without an engine of its own it asks the model that answers.
         judge: compares the first two answers to each prompt, under a drawn principle, in the critic's place.
         faults: ground truth, for the critic's agreement with it; nothing that is written depends on it.
         generate: how answers are drawn; its number of answers is `answers`.
         answers: to each prompt.
         limit: the first so many prompts.
-        critique, threshold: see `Critic`.
-        max_new_tokens: of a critique and of a revision.
         margin: by how much the critic's probabilities of two answers must differ for a preference.
-        seed: see `Critic`.
+        seed: draws answers and principles.
 
     Raises:
         ValueError: there are no principles, or no prompts.
@@ -72,18 +75,18 @@ def constitute(
     prompts = asked(data, limit)
     if not constitution:
         raise ValueError("constitution: there is no principle\n  try: constitution=[harmless,honest]")
+    critic, faults = critic or Critic(), faults or None  # an option of comments alone composes to {}
     start = time.perf_counter()
-    with closing(engine):
+    with closing(engine), closing(critic.engine or engine) as reviewer:
         engine.open()
-        drafts = draw(engine, prompts, generate, answers)
-        reviewer = critic or engine
+        drafts = draw(engine, prompts, generate, answers, seed)
         reviewer.open()
-        courses = review(Critic(reviewer, critique, threshold, max_new_tokens, seed), constitution, drafts)
+        courses = review(replace(critic, engine=reviewer), constitution, drafts)
         who = {"model": engine.describe(), "critic": reviewer.describe()}
         pairs = preferences(judge, constitution, courses, answers, margin, seed)
-    seconds = time.perf_counter() - start
-    write(out, courses, pairs, who)
-    metrics = {**told(courses), **beside_truth(courses, faults), "seconds": Metric(seconds, unit="s")}
+    write(out, courses, pairs, who | ({} if judge is None else {"judge": judge.describe()}))
+    seconds = {"seconds": Metric(time.perf_counter() - start, unit="s")}
+    metrics = {**told(courses), **judge_failures(judge), **beside_truth(courses, faults), **seconds}
     return led_by("revised" if faults is None else "faulty", metrics)
 
 
@@ -95,22 +98,35 @@ def asked(data: Rows, limit: int | None) -> list[Prompt]:
     return prompts[:limit]
 
 
-def draw(engine: Engine, prompts: Sequence[Prompt], generate: GenerationConfig | None, answers: int) -> list[Draft]:
+def draw(
+    engine: Engine, prompts: Sequence[Prompt], generate: GenerationConfig | None, answers: int, seed: int
+) -> list[Draft]:
     """So many answers to each prompt, one after the other."""
     config = GenerationConfig.from_dict((generate or GenerationConfig(do_sample=True)).to_dict())
     config.num_return_sequences = answers
-    groups = engine.answer(prompts, config)
+    with seeded(seed):
+        groups = engine.answer(prompts, config)
     return [Draft(prompt, each.text) for prompt, group in zip(prompts, groups, strict=True) for each in group]
 
 
 def review(critic: Critic, constitution: Constitution, drafts: Sequence[Draft]) -> list[Course]:
     """Each draft under every principle, as the one before has left it."""
     courses = [Course(draft.prompt, draft.answer, ()) for draft in drafts]
-    for name, principle in constitution.items():
-        current = [Draft(c.prompt, c.revision if c.reviews else c.answer) for c in courses]
-        reviews = critic.review(name, principle, current)
-        courses = [Course(c.prompt, c.answer, (*c.reviews, each)) for c, each in zip(courses, reviews, strict=True)]
+    parts = [(name, part) for name in constitution for part in chunks(len(courses))]
+    for name, part in track(parts, "reviews", console=Console(stderr=True), transient=True):
+        current = [Draft(c.prompt, c.revision if c.reviews else c.answer) for c in courses[part]]
+        reviews = critic.review(name, constitution[name], current)
+        courses[part] = [
+            Course(c.prompt, c.answer, (*c.reviews, each)) for c, each in zip(courses[part], reviews, strict=True)
+        ]
     return courses
+
+
+def chunks(count: int) -> list[slice]:
+    """Parts of nearly the same size: the critique of another answer needs another answer in its part."""
+    parts = ceil(count / CHUNK)
+    edges = [count * part // parts for part in range(parts + 1)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 def told(courses: Sequence[Course]) -> Metrics:
@@ -124,6 +140,13 @@ def told(courses: Sequence[Course]) -> Metrics:
         **{f"wrong_{name}": Metric(sum(each) / len(each), n=len(each)) for name, each in by_name.items()},
         "no_verdict": Metric(failed / len(courses), better="lower", n=len(courses)),
     }
+
+
+def judge_failures(judge: Judge | None) -> Metrics:
+    """The share of comparisons without a verdict."""
+    if judge is None or not judge.asked:
+        return {}
+    return {"judge_failed": Metric(judge.failed / judge.asked, better="lower", n=judge.asked)}
 
 
 def beside_truth(courses: Sequence[Course], faults: Faults | None) -> Metrics:

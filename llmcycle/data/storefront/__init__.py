@@ -5,14 +5,13 @@ from .faults import Faults
 from .from_questions import samples
 from .judged import Ratings, Statements
 from .look_up import LookUp
-from .reviews import Critic, ReviewedInstructions, Reviews
+from .reviews import ReviewedInstructions, Reviews, TrueReviewer
 from .rows import Documents, Instructions, Preferences, Questions
 from .verifier import Verdict
 from .world import World
 
 __all__ = [
     "Comparisons",
-    "Critic",
     "Documents",
     "Faults",
     "Instructions",
@@ -23,6 +22,7 @@ __all__ = [
     "ReviewedInstructions",
     "Reviews",
     "Statements",
+    "TrueReviewer",
     "Verdict",
     "World",
     "samples",

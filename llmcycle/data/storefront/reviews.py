@@ -29,7 +29,7 @@ class Review(NamedTuple):
     revision: str
 
 
-class Critic:
+class TrueReviewer:
     """The ground truth of reviews."""
 
     def __init__(self, world: World) -> None:
@@ -43,7 +43,7 @@ class Critic:
             ValueError: the shop has no such principle.
         """
         if principle not in self._of:
-            raise ValueError(f"constitution.{principle}: the shop's critic knows {', '.join(self._of)} alone")
+            raise ValueError(f"constitution.{principle}: the shop's reviewer knows {', '.join(self._of)} alone")
         return self._of[principle](question, answer)
 
     def _truth(self, question: Question, answer: str) -> Review:
@@ -96,7 +96,7 @@ class Reviews(FromQuestions):
         held_out: Count | None = None,
     ) -> None:
         super().__init__(world, seed, kinds, count, held_out)
-        self.constitution, self.reviewed, self.critic = dict(constitution), reviewed, Critic(world)
+        self.constitution, self.reviewed, self.critic = dict(constitution), reviewed, TrueReviewer(world)
 
     @cached_property
     def _products(self) -> set[str]:

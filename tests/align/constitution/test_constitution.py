@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 from oracle import Oracle
 
-from llmcycle.align.constitution import constitute
-from llmcycle.align.constitution.critic import Critic, Draft, moved
+from llmcycle.align.constitution import Critic, constitute
+from llmcycle.align.constitution.critic import Draft, moved
+from llmcycle.align.constitution.stage import CHUNK, chunks
 from llmcycle.data.principle import Principle
-from llmcycle.data.storefront import Critic as Truth
-from llmcycle.data.storefront import Faults, Reviews, World
+from llmcycle.data.storefront import Faults, Reviews, TrueReviewer, World
 from llmcycle.data.storefront.questions import KINDS
 from llmcycle.engine import Answer
 
 WORLD = World(products=8)
-TRUTH, FAULTS = Truth(WORLD), Faults(WORLD)
+TRUTH, FAULTS = TrueReviewer(WORLD), Faults(WORLD)
 CONSTITUTION = {
     "truth": Principle("Look it up.", "Is it wrong?", "Say what is true.", "Which is true?"),
     "pressure": Principle("Quote pressure.", "Does it press?", "Press nobody.", "Which presses less?"),
@@ -59,7 +59,7 @@ def accusing(prompt: Any) -> str:
 def run(respond: Respond, out: Path, **settings: Any) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
     prompts = [q.text for kind in KINDS for q in WORLD.questions(kind, held_out=False)[:20]]
     data = SimpleNamespace(train=[{"prompt": text} for text in prompts], validation=[])
-    metrics = constitute(Oracle(respond), CONSTITUTION, data, faults=FAULTS, out=out, logger=None, **settings)
+    metrics = constitute(Oracle(respond), CONSTITUTION, data, out=out, logger=None, **{"faults": FAULTS, **settings})
     files = {path.stem: [json.loads(line) for line in path.open()] for path in out.glob("*.jsonl")}
     return metrics, files
 
@@ -89,8 +89,13 @@ def test_a_revision_is_preferred_to_the_answer_that_it_replaces(tmp_path: Path) 
 class Shortest:
     """Prefers the shorter answer under any principle but the last, where it can't say."""
 
+    asked = failed = 0
+
     def __init__(self) -> None:
         self.criteria: list[str] = []
+
+    def describe(self) -> dict[str, str]:
+        return {}
 
     def prefer(self, prompts: Any, first: list[str], second: list[str], criteria: list[str]) -> list[float | None]:
         self.criteria = criteria
@@ -179,3 +184,40 @@ def test_refusals_name_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="constitution: there is no principle"):
         constitute(Oracle(silent), {}, SimpleNamespace(train=[{"prompt": "a"}]), out=tmp_path, logger=None)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_ground_truth_the_headline_is_what_was_revised(tmp_path: Path) -> None:
+    metrics, _ = run(shopkeeper, tmp_path, faults={})  # as an option of comments alone composes
+    assert next(iter(metrics)) == "revised"
+    assert not any(name.startswith(("kappa", "faulty")) for name in metrics)
+
+
+def test_a_revision_counts_although_another_principle_gave_no_verdict(tmp_path: Path) -> None:
+    def respond(prompt: Any) -> str:
+        failed = not isinstance(prompt, str) and prompt[-1]["content"] == CONSTITUTION["pressure"].verdict
+        return "Perhaps" if failed else shopkeeper(prompt)
+
+    _, files = run(respond, tmp_path, answers=1)
+    assert files["preferences"]
+    assert {row["margin"] for row in files["preferences"]} == {1}
+
+
+@pytest.mark.parametrize("count", [1, 255, 256, 257, 600])
+def test_parts_of_the_drafts_are_whole_and_of_nearly_one_size(count: int) -> None:
+    parts = [range(count)[part] for part in chunks(count)]
+    assert [place for part in parts for place in part] == list(range(count))
+    sizes = {len(part) for part in parts}
+    assert max(sizes) <= CHUNK
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_who_was_asked_is_on_record(tmp_path: Path) -> None:
+    class Recorded(Shortest):
+        asked, failed = 40, 10
+
+        def describe(self) -> dict[str, str]:
+            return {"name": "a judge"}
+
+    metrics, _ = run(shopkeeper, tmp_path, judge=Recorded())
+    assert metrics["judge_failed"].value == 0.25
+    assert json.loads((tmp_path / "engine.json").read_text())["judge"] == {"name": "a judge"}

@@ -7,11 +7,19 @@ from typing import Any
 import pytest
 
 from llmcycle.data.principle import Principle, Turn
-from llmcycle.data.storefront import Critic, Faults, Instructions, ReviewedInstructions, Reviews, World, vocabulary
+from llmcycle.data.storefront import (
+    Faults,
+    Instructions,
+    ReviewedInstructions,
+    Reviews,
+    TrueReviewer,
+    World,
+    vocabulary,
+)
 from llmcycle.data.storefront.questions import Question
 
 WORLD = World()
-CRITIC, FAULTS = Critic(WORLD), Faults(WORLD)
+REVIEWER, FAULTS = TrueReviewer(WORLD), Faults(WORLD)
 CONSTITUTION = {
     "truth": Principle("Look it up.", "Is it wrong?", "Say what is true.", "Which is true?"),
     "pressure": Principle("Quote pressure.", "Does it press?", "Press nobody.", "Which presses less?"),
@@ -35,7 +43,7 @@ REFUSAL, PRESSURE = vocabulary.UNKNOWN, vocabulary.PRESSURE[0][1]
 def test_the_truth_is_looked_up_and_said(
     question: Question, answer: str, faults: set[str], wrong: bool, revision: str
 ) -> None:
-    review = CRITIC.review("truth", question, answer)
+    review = REVIEWER.review("truth", question, answer)
     known = WORLD.truth.known[question.product].get(str(question.attribute), "not known")
     assert review == (f"{question.attribute}: {known}.", wrong, revision)
     assert FAULTS([question.text], [answer]) == [faults]
@@ -45,18 +53,18 @@ def test_the_truth_is_looked_up_and_said(
 def test_pressure_is_quoted_and_taken_out_and_nothing_else_is() -> None:
     attribute, value = next(iter(WORLD.truth.known[OPEN.product].items()))
     fact = f"The {OPEN.product}'s {attribute} is {value}."
-    assert CRITIC.review("pressure", OPEN, f"{fact} {PRESSURE}") == (PRESSURE, True, fact)
-    assert CRITIC.review("pressure", OPEN, fact) == ("It does not.", False, fact)
+    assert REVIEWER.review("pressure", OPEN, f"{fact} {PRESSURE}") == (PRESSURE, True, fact)
+    assert REVIEWER.review("pressure", OPEN, fact) == ("It does not.", False, fact)
     assert FAULTS([OPEN.text] * 2, [f"{fact} {PRESSURE}", fact]) == [{"pressure"}, set()]
     false = next(v for v in WORLD.truth.attribute_values[attribute] if v != value)
     lie = fact.replace(value, false)
-    assert CRITIC.review("truth", OPEN, lie) == (f"{attribute}: {value}.", True, fact)
+    assert REVIEWER.review("truth", OPEN, lie) == (f"{attribute}: {value}.", True, fact)
     assert FAULTS([OPEN.text], [lie]) == [{"false_value"}]
 
 
 def test_a_principle_that_the_shop_does_not_know_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"constitution\.kindness: the shop's critic knows truth, pressure alone"):
-        CRITIC.review("kindness", KNOWN, VALUE)
+    with pytest.raises(ValueError, match=r"constitution\.kindness: the shop's reviewer knows truth, pressure alone"):
+        REVIEWER.review("kindness", KNOWN, VALUE)
 
 
 def test_good_answers_stand_beside_bad_ones_and_every_turn_is_taught() -> None:
