@@ -29,6 +29,7 @@ FOLDERS = {
     "FOLDER of a classifier of tokens, such as a process reward model": "steps",
     "FOLDER of a classifier, such as a reward model": "scorer",
     "FOLDER of a language model": "model",
+    "FOLDER that `llmcycle constitution` made": "made",
 }
 WORDS = {"FOLDER": "model", "FILE": "rows.jsonl", "NUMBER": "1", "TEXT": "text", "PATH": "rows.jsonl", "VALUE": "model"}
 
@@ -105,6 +106,7 @@ TABLE = Fixtures(
         "reward/function": ("{place}.function.path=trl.rewards.think_format_reward", "{place}.messages=true"),
     },
 )
+LONGEST = 12  # remedies in turn that lead to a recipe that passes
 # Too large for a test: the same architecture, smaller, comes by overrides.
 LARGE = ("llama_100m", "llama_135m", "llama_1b", "llama_30m", "llama_360m", "llama_3b", "llama_7b")
 SHARING = ("llama_135m", "llama_1b", "llama_360m", "llama_3b")  # key and value heads among several attention heads
@@ -182,17 +184,17 @@ def typed(error: ConfigError) -> list[str]:
 
 def wrong(pair: Pair) -> str:
     """What is wrong with the remedies of a refused pair, typed in turn until it passes; "" where nothing is."""
-    seen: list[tuple[str, str]] = []
+    seen: list[set[str]] = []
     while errors := refusals(pair):
         error = errors[0]
         words = typed(error)
-        if (error.key, error.reason) in seen:
+        if set(pair.overrides) in seen or len(seen) > LONGEST:
             return f"{len(seen)} remedies later the same again: {error}"
         if error.remedy == "leave it out":
             pair = replace(pair, overrides=kept(pair.overrides, [f"{error.key}="]))
         elif not words:  # another recipe has its own pairs
             return "" if error.remedy.startswith("llmcycle ") else f"nothing to type: {error}"
-        seen.append((error.key, error.reason))
+        seen.append(set(pair.overrides))
         pair = replace(pair, overrides=(*kept(pair.overrides, words), *added(pair.overrides, words)))
     return ""
 

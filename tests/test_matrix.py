@@ -1,6 +1,6 @@
 """Every swap by config either trains or is refused in words: no third outcome.
 
-Of all pairs of a recipe and an option a fifth is checked, always the same one, and one a group is run. All of them are
+Of all pairs of a recipe and an option a tenth is checked, always the same one, and one a group is run. All of them are
 checked and run in the tier `matrix`: `pytest -m matrix tests/test_matrix.py`.
 """
 
@@ -88,7 +88,7 @@ def shrunk(pair: matrix.Pair) -> list[str]:
     return [f"{path}={value}" for path, value in found.items()]
 
 
-SHARE = 5  # one pair in so many is checked at every commit, since all of them take half an hour of a core
+SHARE = 10  # one pair in so many is checked at every commit, since all of them take half an hour of a core
 
 
 def drawn(pairs: Iterable[matrix.Pair]) -> list[matrix.Pair]:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from omegaconf import DictConfig
 
 from llmcycle.config import ConfigError, RecipeErrors, check, compose, groups, locate, plan_search, recipes
 from llmcycle.config.paths import shipped
 
-ALONE = [name for name in recipes() if not name.endswith("lifecycle") and "/" not in name]
+LIFE_CYCLES = ("lifecycle", "rlaif")
+ALONE = [name for name in recipes() if name not in LIFE_CYCLES and "/" not in name]
 OPTIONS = [(group, option) for group, options in groups().items() if group != "recipes" for option in options]
 
 # What has to be chosen with an option.
@@ -55,15 +57,20 @@ def problems(recipe: str, overrides: list[str]) -> list[ConfigError]:
 
 
 @cache
+def roots() -> dict[str, DictConfig]:
+    """All recipes of one stage, composed once."""
+    return {name: compose(locate(name)) for name in ALONE}
+
+
+@cache
 def swaps(group: str) -> list[tuple[str, str]]:
     """(recipe, override with a place for an option) of everything that lets a group be swapped."""
     if group in ADDED:
         return [ADDED[group]]
-    roots = {name: compose(locate(name)) for name in ALONE}
-    keys = [(name, str(key)) for name, root in roots.items() for key in root.hydra.runtime.choices]
+    keys = [(name, str(key)) for name, root in roots().items() for key in root.hydra.runtime.choices]
     single = [(name, f"{key}={{}}") for name, key in keys if key.partition("@")[0] == group]
     # Hydra does not list the choices of a group of which several options are taken at once.
-    return single or [(name, f"{group}=[{{}}]") for name, root in roots.items() if root.get(group)]
+    return single or [(name, f"{group}=[{{}}]") for name, root in roots().items() if root.get(group)]
 
 
 @pytest.mark.parametrize("recipe", recipes())

@@ -41,6 +41,7 @@ from .values import FILES, at, check_values, chosen_at, is_lookup, origin, steps
 
 READ = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet")  # endings of files with rows
 FEW = 4  # artifacts that a remedy names
+INPUTS = "inputs"
 ROWS = "data"  # what a part with rows calls itself in its complaints
 WORLD = "world"  # what the synthetic shop's parts read
 OWN = "mypkg.score"  # what a user may call a function
@@ -248,8 +249,9 @@ def of_part(stage: Stage, path: str, node: dict[str, Any], text: str) -> ConfigE
     """What a part says of its arguments: of one of them, of the world that it reads, or of all together."""
     target = check_target(node["_target_"], path)
     arguments = "|".join({*named(target)[0], *keywords(target)})
-    text = text.replace(f"{ROWS}.columns.", f"{path}.columns.")  # rows do not know where they stand
-    inner = re.match(rf"(?:({re.escape(path)}|{WORLD})[.]([\w.]+)|({arguments})): (.*)", text, re.DOTALL)
+    if hasattr(target, "rows_have"):  # rows do not know where they stand
+        text = re.sub(rf"(?<![\w.]){ROWS}\.(?=\w)", f"{path}.", text)
+    inner = re.match(rf"(?:({re.escape(path)}|{WORLD}|{INPUTS})[.]([\w.]+)|({arguments})): (.*)", text, re.DOTALL)
     above, key, own, said = inner.groups() if inner else (path, "", None, text)
     reason, _, remedy = said.partition("\n  try: ")
     world = plain_tree.plain(stage.root, resolve=False).get(WORLD)
@@ -260,7 +262,7 @@ def of_part(stage: Stage, path: str, node: dict[str, Any], text: str) -> ConfigE
         settings = [setting.removeprefix(f"{WORLD}.") for setting in remedy.split()]
         remedy = " ".join(signed(node if own else node[WORLD], stage.dot(place), setting) for setting in settings)
         return ConfigError(f"{stage.dot(place)}.{own or key}", reason, remedy)
-    where = stage.dot(f"{path}.{key}" if key else path)
+    where = stage.dot(f"{above}.{key}" if key else path)
     return ConfigError(where, reason, (stage.dot(remedy) if remedy else "") or beside(where, reason, node))
 
 

@@ -44,14 +44,31 @@ class Reader(NamedTuple):
 def check_columns(stage: Stage) -> Iterator[ConfigError]:
     """Rows have the columns that their readers need; rows that are on the Hub are not known."""
     seen: set[str] = set()
-    for reader in (*readers(stage), *prompt_readers(stage)):
+    everyone = [*readers(stage), *prompt_readers(stage)]
+    for reader in everyone:
         have = stated(reader.rows.node, "rows_have") if reader.rows else None
-        if reader.rows is None or have is None or any(set(columns) <= set(have) for columns in reader.need):
+        if reader.rows is None or have is None or suffice(have, reader):
             continue
         if reader.rows.place not in seen:
             seen.add(reader.rows.place)
-            yield lacking(stage, reader, reader.rows, have)
+            beside = [each for each in everyone if each.rows and each.rows.place == reader.rows.place]
+            yield lacking(stage, reader, beside, *(source_without(stage, reader, reader.rows) or (reader.rows, have)))
     yield from check_world(stage)
+
+
+def suffice(have: Sequence[str], reader: Reader) -> bool:
+    """Whether columns are all that a reader needs."""
+    return any(set(columns) <= set(have) for columns in reader.need)
+
+
+def source_without(stage: Stage, reader: Reader, rows: Part) -> tuple[Part, tuple[str, ...]] | None:
+    """Of rows from several data sets the first that lacks what a reader needs, with its columns."""
+    for name in rows.node.get("sources") or ():
+        source = part(stage, f"{rows.place}.sources.{name}")
+        have = stated(source.node, "rows_have") if source else None
+        if source and have is not None and not suffice(have, reader):
+            return source, have
+    return None
 
 
 def readers(stage: Stage) -> Iterator[Reader]:
@@ -59,9 +76,9 @@ def readers(stage: Stage) -> Iterator[Reader]:
     rows, encode = part(stage, ROWS), part(stage, ENCODE)
     own: list[tuple[Part | None, Part | None]] = [(encode, rows)]
     own += [(rows, part(stage, f"{ROWS}.sources.{name}")) for name in rows.node.get("sources", ())] if rows else []
-    own += list(rewards(stage))
     own += [(evaluator, part(stage, f"{evaluator.place}.rows")) for evaluator in parts(stage, "evaluate")]
     own += [(callback, part(stage, f"{callback.place}.data")) for callback in parts(stage, "callbacks")]
+    own += list(rewards(stage))  # after those that they are parts of
     for reader, data in own:
         if reader and (need := stated(reader.node, "rows_need")):
             yield Reader(reader.name, reader.place, need, data)
@@ -88,12 +105,20 @@ def prompt_readers(stage: Stage) -> Iterator[Reader]:
             yield Reader(decoding.name, decoding.place, need, data)
 
 
-def lacking(stage: Stage, reader: Reader, rows: Part, have: tuple[str, ...]) -> ConfigError:
-    """The reason, and other rows, another reader, or a column to map."""
+def lacking(stage: Stage, reader: Reader, beside: Sequence[Reader], rows: Part, have: tuple[str, ...]) -> ConfigError:
+    """The reason, and other rows, another reader, or a column to map.
+
+    Args:
+        beside: everyone who reads these rows; others that suit them all are named first.
+    """
 
     def has(node: dict[str, Any]) -> bool:
         columns = stated(node, "rows_have")
-        return columns is not None and any(set(names) <= set(columns) for names in reader.need)
+        return columns is not None and suffice(columns, reader)
+
+    def has_all(node: dict[str, Any]) -> bool:
+        columns = stated(node, "rows_have")
+        return columns is not None and all(suffice(columns, each) for each in beside)
 
     def reads(node: dict[str, Any]) -> bool:
         if reader.place == "stage":
@@ -107,7 +132,7 @@ def lacking(stage: Stage, reader: Reader, rows: Part, have: tuple[str, ...]) -> 
         key, known = stage.dot(rows.place, "columns"), rows.node["columns"] or {}
         remedy = " ".join(f"{'' if name in known else '+'}{key}.{name}={likely(name, have)}" for name in absent)
     else:
-        remedy = other(stage, (rows.place, has), (reader.place, reads))
+        remedy = other(stage, (rows.place, has_all), (reader.place, reads), (rows.place, has))
     wanted = " or ".join(", ".join(names) for names in reader.need)
     reason = f"{reader.name} needs rows with {wanted}; these have {', '.join(have)}"
     return ConfigError(stage.dot(rows.place), reason, remedy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -69,8 +69,13 @@ def choice(typed: list[str]) -> str:
 
 
 def ready(group: str) -> list[str]:
-    """The options of a group, those that ask for a file of the user's last."""
-    return sorted(groups().get(group, ()), key=lambda name: "???" in option(group, name).values())
+    """The options of a group, those that ask for a file or an input of the user's last."""
+    return sorted(groups().get(group, ()), key=lambda name: asks(option(group, name).values()))
+
+
+def asks(values: Iterable[Any]) -> bool:
+    """Whether one of some settings is to be given by the user."""
+    return any(value == "???" or "${input:" in str(value) for value in values)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from llmcycle.abilities import CLASSIFIER
 
@@ -37,11 +38,18 @@ def is_model(stage: Stage, key: str) -> bool:
     """Whether one of our parts, or of transformers', reads an input as a model."""
     parts = [stage.raw[part] for part in stage.readers("inputs", key) if part not in OTHERS and part in stage.raw]
     nodes = [node for part in parts for _, node in plain_tree.targets(part, "") if is_node(node)]
-    reading = [node for node in nodes if any(path[-1:] == (key,) for path in references(node, ("a", "b", "c")))]
+    reading = [node for node in nodes if any(path[-1:] == (key,) for path in references(own(node), ("a", "b", "c")))]
     ours = [node for node in reading if str(node["_target_"]).startswith(ROOMS)]
     return not all(
         stated(node, "names_models") or hasattr(resolve(node["_target_"], key), "rows_have") for node in ours
     )
+
+
+def own(value: Any) -> Any:
+    """A node's settings without the nodes in it, which read for themselves."""
+    if isinstance(value, dict):
+        return {name: own(each) for name, each in value.items() if not is_node(each)}
+    return [own(each) for each in value if not is_node(each)] if isinstance(value, list) else value
 
 
 def holds_model(place: Path) -> bool:

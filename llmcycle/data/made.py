@@ -42,4 +42,5 @@ class Made(Table):
                 f"data.file: {file} is none of {', '.join(COLUMNS)}\n  try: data.file={next(iter(COLUMNS))}"
             )
         if Path(path).is_dir() and not (Path(path) / file).is_file():
-            raise ValueError(f"inputs.rows: {path} holds no {file}; give the artifact of `llmcycle constitution`")
+            remedy = "inputs.rows=FOLDER that `llmcycle constitution` made"
+            raise ValueError(f"inputs.rows: {path} holds no {file}\n  try: {remedy}")

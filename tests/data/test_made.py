@@ -25,7 +25,7 @@ def test_rows_are_read_and_some_are_held_out(tmp_path: Path, file: str) -> None:
 
 def test_what_is_not_there_yet_is_no_fault_and_a_folder_without_the_file_is(tmp_path: Path) -> None:
     Made.preflight(path=str(tmp_path / "later"), file="revisions.jsonl")
-    with pytest.raises(ValueError, match=r"inputs\.rows: .* holds no revisions\.jsonl; give the artifact of"):
+    with pytest.raises(ValueError, match=r"inputs\.rows: .* holds no revisions\.jsonl\n  try: inputs\.rows=FOLDER"):
         Made.preflight(path=str(tmp_path), file="revisions.jsonl")
     with pytest.raises(ValueError, match=r"data\.file: other\.jsonl is none of revisions\.jsonl, preferences\.jsonl"):
         Made.preflight(path=str(tmp_path), file="other.jsonl")
