@@ -190,11 +190,11 @@ def wrong(pair: Pair) -> str:
         words = typed(error)
         if set(pair.overrides) in seen or len(seen) > LONGEST:
             return f"{len(seen)} remedies later the same again: {error}"
+        seen.append(set(pair.overrides))
         if error.remedy == "leave it out":
             pair = replace(pair, overrides=kept(pair.overrides, [f"{error.key}="]))
         elif not words:  # another recipe has its own pairs
             return "" if error.remedy.startswith("llmcycle ") else f"nothing to type: {error}"
-        seen.append(set(pair.overrides))
         pair = replace(pair, overrides=(*kept(pair.overrides, words), *added(pair.overrides, words)))
     return ""
 
