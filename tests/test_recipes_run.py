@@ -31,9 +31,9 @@ SMALLEST = {
         "evaluate.hhh.count=12",
         "evaluate.knowledge.limit=8",
         "stage.prompts=4",
-        "stage.critic.max_new_tokens=4",
+        "stage.max_new_tokens=4",
     ],
-    "deploy": ["stage.prompts=4", "stage.critic.max_new_tokens=4"],
+    "deploy": ["stage.prompts=4", "stage.max_new_tokens=4"],
 }
 SMALLEST["constitution"] = ["data.count=60", "stage.limit=4", "stage.critic.max_new_tokens=4"]
 SMALLEST["revise"] = [
